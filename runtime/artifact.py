@@ -1,0 +1,162 @@
+"""ModelInfo: what a model file says of itself.
+
+It travels as JSON in the metadata of an ONNX file (key `n2b`) and beside an engine as
+`<engine>.json`, so that nobody has to guess a channel order, a value range or a tile size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError, UserError
+
+METADATA_KEY = "n2b"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    The graph takes one tensor `image`, N×H×W×3, RGB, and gives one, `denoised`, of the same
+    shape and dtype: uint8 in 0..255, or float32 in [0, 1] (`io`). Scaling, layout change, clamp
+    and rounding are inside the graph.
+    """
+
+    architecture: str  # "unet": the paper's DnNet
+    io: str = "uint8"  # dtype of the graph's input and output: "uint8" or "float32"
+    precision: str = "fp32"  # of the weights and activations: "fp32", "fp16"
+    value_transform: str = "identity"  # what the graph does to values before and after the network
+    channel_order: str = "rgb"
+    layout: str = "NHWC"
+    size_multiple_px: int = 1  # H and W must be multiples of this
+    receptive_radius_px: int = 0  # an output pixel sees input pixels at most this far away
+    default_halo_px: int = 0  # the overlap whose measured error is below one grey level
+    parameters: int = 0
+    flops_per_pixel: int = 0  # multiply and add counted as two
+    trained: dict[str, Any] = field(default_factory=dict)  # data, noise, filter, method, steps, time
+    measured: dict[str, Any] = field(default_factory=dict)  # e.g. {"psnr_db": …, "data": …}
+    sources: dict[str, str] = field(default_factory=dict)  # what it was made from: name → SHA-256
+    engine: dict[str, Any] = field(default_factory=dict)  # an engine's flavour, version, GPU, profile
+    schema: int = SCHEMA_VERSION
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The whole description as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=indent, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> ModelInfo:
+        """Read what `to_json` wrote; fields that a newer n2b added are ignored.
+
+        Args:
+            text: a JSON object.
+            source: the file it came from, for the error message.
+
+        Raises:
+            ModelError: the text is not a description of a model that this version can use.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{source}: its description is not valid JSON; export the model again") from error
+        if not isinstance(values, dict):
+            raise ModelError(f"{source}: its description is not a JSON object; export the model again")
+        schema = values.get("schema")
+        if not isinstance(schema, int) or schema < 1:
+            raise ModelError(f"{source}: its description has no schema version; export the model again")
+        if schema > SCHEMA_VERSION:
+            raise ModelError(
+                f"{source} was written by a newer n2b (schema {schema}, this one reads up to "
+                f"{SCHEMA_VERSION}); upgrade n2b or export the model again"
+            )
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        values = {name: value for name, value in values.items() if name in known}
+        _check_types(values, source)
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ModelError(f"{source}: its description lacks a field ({error}); export the model again") from error
+
+
+_FIELD_TYPES: dict[str, type] = {
+    "architecture": str, "io": str, "precision": str, "value_transform": str, "channel_order": str,
+    "layout": str, "size_multiple_px": int, "receptive_radius_px": int, "default_halo_px": int,
+    "parameters": int, "flops_per_pixel": int, "trained": dict, "measured": dict, "sources": dict,
+    "engine": dict, "schema": int,
+}  # fmt: skip
+_ALLOWED = {"io": ("uint8", "float32"), "channel_order": ("rgb",), "layout": ("NHWC",)}
+
+
+def _check_types(values: dict[str, Any], source: str) -> None:
+    for name, value in values.items():
+        expected = _FIELD_TYPES[name]
+        if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
+            raise ModelError(f"{source}: '{name}' in its description is {value!r}; export the model again")
+        if name in _ALLOWED and value not in _ALLOWED[name]:
+            raise ModelError(f"{source}: '{name}' is {value!r}, expected one of {', '.join(_ALLOWED[name])}")
+    if values.get("size_multiple_px", 1) < 1:
+        raise ModelError(f"{source}: 'size_multiple_px' in its description is 0; export the model again")
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the same folder that takes the name `path` only when the block succeeds.
+
+    The temporary file keeps the final suffix, so that a writer which goes by the suffix works.
+    On an error nothing with the final name is created or changed, and the temporary is removed.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full.
+    """
+    final = Path(path)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}-", suffix=f".part{final.suffix}")
+    except OSError as error:
+        raise UserError(f"cannot write {final}: {error.strerror}; choose another folder") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _synchronise(temporary)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, final)
+    except OSError as error:
+        raise UserError(f"cannot write {final}: {error.strerror or error}; free space or choose another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _synchronise(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

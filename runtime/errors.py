@@ -1,0 +1,66 @@
+"""What can go wrong, as exceptions whose message is one line that says what to do next.
+
+N2BError
+├── UserError                 something asked for cannot be done as asked; exit status 2
+│   ├── ImageError            a file that is no image, or one that this model cannot take
+│   └── ModelError            a model file that is missing, damaged, or not a denoiser of n2b
+└── EnvironmentFault          the machine lacks something; exit status 1
+    ├── MissingPackageError   a Python package is not installed or cannot load
+    ├── DeviceError           a camera, GPU or accelerator that is missing or failed
+    └── VerificationError     an artifact was built but does not compute what its source computes
+"""
+
+from __future__ import annotations
+
+
+class N2BError(Exception):
+    """Base of every error that n2b raises on purpose.
+
+    `exit_status` is what the command-line tools exit with when the error reaches them.
+    """
+
+    exit_status = 1
+
+
+class UserError(N2BError):
+    """Something asked for cannot be done as asked; the message says what would work."""
+
+    exit_status = 2
+
+
+class ImageError(UserError):
+    """A file that is no image, or an image that this model or format cannot take."""
+
+
+class ModelError(UserError):
+    """A model file that is missing, damaged, or not a denoiser of n2b."""
+
+
+class EnvironmentFault(N2BError):
+    """The machine lacks something; the message says what to install or free."""
+
+    exit_status = 1
+
+
+class MissingPackageError(EnvironmentFault):
+    """A Python package is not installed or cannot load.
+
+    Args:
+        package: the name that pip knows.
+        extra: the extra of n2b that brings it, such as "cpu" (optional).
+        reason: why an installed package does not load (optional).
+    """
+
+    def __init__(self, package: str, *, extra: str | None = None, reason: str | None = None) -> None:
+        command = f"pip install 'n2b[{extra}]'" if extra else f"pip install {package}"
+        state = f"cannot be loaded ({reason})" if reason else "is not installed"
+        super().__init__(f"{package} {state}: {command}")
+        self.package = package
+
+
+class DeviceError(EnvironmentFault):
+    """A camera, GPU or accelerator that is missing or has failed."""
+
+
+class VerificationError(EnvironmentFault):
+    """An artifact was built but does not compute what its source computes."""

@@ -1,0 +1,134 @@
+"""The two networks of Noise2Blur: DnNet, which is kept, and NENet, which only trains it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAKY_SLOPE = 0.1
+POOLINGS = 5
+STRIDE = 2**POOLINGS  # px: sizes are padded to a multiple of this, and a shift by it shifts the output
+
+
+class DnNet(nn.Module):
+    """The paper's denoiser: Noise2Noise's U-Net (Lehtinen et al., 2018, appendix A.1).
+
+    Takes and gives float32 N×3×H×W, about [0, 1], any H, W ≥ 1; it predicts the clean image, not the
+    noise. 48 maps going down, 96 going up, then 64 and 32; max pooling, nearest upsampling, the pooled
+    features and the input concatenated on the way up, LeakyReLU 0.1, linear last layer.
+    """
+
+    size_multiple_px = STRIDE
+    # One 3×3 convolution at level k reaches 2^k px. Down: 2 at level 0, then one a level; up: 2 a level,
+    # 3 at level 0. Pooling and upsampling can add STRIDE − 1 px, by where the pixel lies in its cell.
+    receptive_radius_px = (
+        (2 + sum(2**k for k in range(1, POOLINGS + 1)))
+        + (sum(2 * 2**k for k in range(1, POOLINGS)) + 3)
+        + (STRIDE - 1)
+    )
+
+    def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
+        super().__init__()
+        self.first = _conv(channels, down)
+        self.down = nn.ModuleList(_conv(down, down) for _ in range(POOLINGS + 1))
+        self.up = nn.ModuleList()
+        below = down
+        for _ in range(POOLINGS - 1):
+            self.up.append(nn.ModuleList([_conv(below + down, up), _conv(up, up)]))
+            below = up
+        self.top = nn.ModuleList([_conv(below + channels, 64), _conv(64, 32)])
+        self.last = _conv(32, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        bottom, right = -height % STRIDE, -width % STRIDE
+        if isinstance(height, int) and (bottom or right):  # a traced size is a multiple already
+            return self._forward(F.pad(x, (0, right, 0, bottom), mode="replicate"))[..., :height, :width]
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
+        skips = [x]
+        h = _activate(self.first(x))
+        for conv in self.down[:-1]:
+            h = F.max_pool2d(_activate(conv(h)), 2)
+            skips.append(h)
+        h = _activate(self.down[-1](h))
+        skips.pop()  # the deepest features are h itself
+        for first, second in self.up:  # type: ignore[misc]
+            h = torch.cat([_upsample(h), skips.pop()], dim=1)
+            h = _activate(second(_activate(first(h))))
+        h = torch.cat([_upsample(h), skips.pop().to(h.dtype)], dim=1)
+        for conv in self.top:
+            h = _activate(conv(h))
+        return _linear_layer_in_full_precision(self.last, h)
+
+
+class NENet(nn.Module):
+    """The paper's noise extractor: three 3×3 convolutions, 32 maps between them.
+
+    Takes and gives a noise map, float32 N×3×H×W, zero mean, on the scale of images in [0, 1].
+
+    Args:
+        skip: ñ = n̂ + convs(n̂), started near the identity; trains 0.3–0.5 dB better than the plain
+            three convolutions of the paper, which `skip=False` gives.
+    """
+
+    def __init__(self, channels: int = 3, maps: int = 32, *, skip: bool = True) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([_conv(channels, maps), _conv(maps, maps), _conv(maps, channels)])
+        self.skip = skip
+        if skip:
+            with torch.no_grad():
+                self.convs[-1].weight.mul_(0.1)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        first, second, last = self.convs
+        h = _activate(second(_activate(first(noise))))
+        extracted = _linear_layer_in_full_precision(last, h)
+        return noise + extracted if self.skip else extracted
+
+
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    nn.init.kaiming_normal_(conv.weight, a=LEAKY_SLOPE)
+    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    return conv
+
+
+def _activate(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def _linear_layer_in_full_precision(conv: nn.Module, x: Tensor) -> Tensor:
+    """The last layer decides the rounding of the result: keep it out of automatic mixed precision."""
+    with torch.autocast(x.device.type, enabled=False):
+        return conv(x.to(conv.weight.dtype))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """How many numbers the network has learned."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def count_flops_per_pixel(network: nn.Module, *, size_px: int = STRIDE) -> int:
+    """Floating-point operations a pixel of the convolutions (multiply and add counted as two)."""
+    total = 0
+
+    def count(conv: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(conv, nn.Conv2d)
+        positions = output.shape[-2] * output.shape[-1]
+        nonlocal total
+        total += 2 * positions * conv.weight.numel()
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    with torch.no_grad():
+        parameter = next(network.parameters())
+        network(torch.zeros(1, 3, size_px, size_px, dtype=parameter.dtype, device=parameter.device))
+    for hook in hooks:
+        hook.remove()
+    return round(total / size_px**2)
