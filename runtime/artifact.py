@@ -67,7 +67,9 @@ class ModelInfo:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ModelError(f"{source}: its description is not valid JSON; export the model again") from error
+            raise ModelError(
+                f"{source}: its description is not valid JSON; export the model again"
+            ) from error
         if not isinstance(values, dict):
             raise ModelError(f"{source}: its description is not a JSON object; export the model again")
         schema = values.get("schema")
@@ -84,7 +86,9 @@ class ModelInfo:
         try:
             return cls(**values)
         except TypeError as error:
-            raise ModelError(f"{source}: its description lacks a field ({error}); export the model again") from error
+            raise ModelError(
+                f"{source}: its description lacks a field ({error}); export the model again"
+            ) from error
 
 
 _FIELD_TYPES: dict[str, type] = {
@@ -129,7 +133,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     final = Path(path)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.stem}-", suffix=f".part{final.suffix}")
+        handle, name = tempfile.mkstemp(
+            dir=final.parent, prefix=f".{final.stem}-", suffix=f".part{final.suffix}"
+        )
     except OSError as error:
         raise UserError(f"cannot write {final}: {error.strerror}; choose another folder") from error
     os.close(handle)
@@ -137,10 +143,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         _synchronise(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, final)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(final)
     except OSError as error:
-        raise UserError(f"cannot write {final}: {error.strerror or error}; free space or choose another folder") from error
+        raise UserError(
+            f"cannot write {final}: {error.strerror or error}; free space or choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -49,10 +49,20 @@ class MissingPackageError(EnvironmentFault):
         package: the name that pip knows.
         extra: the extra of n2b that brings it, such as "cpu" (optional).
         reason: why an installed package does not load (optional).
+        instead: the package that serves in its place (optional).
     """
 
-    def __init__(self, package: str, *, extra: str | None = None, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        package: str,
+        *,
+        extra: str | None = None,
+        reason: str | None = None,
+        instead: str | None = None,
+    ) -> None:
         command = f"pip install 'n2b[{extra}]'" if extra else f"pip install {package}"
+        if instead:
+            command = f"pip install {instead} in its place"
         state = f"cannot be loaded ({reason})" if reason else "is not installed"
         super().__init__(f"{package} {state}: {command}")
         self.package = package

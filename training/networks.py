@@ -27,6 +27,7 @@ class DnNet(nn.Module):
         + (sum(2 * 2**k for k in range(1, POOLINGS)) + 3)
         + (STRIDE - 1)
     )
+    default_halo_px = 64  # see docs/tiling.md for what smaller ones cost
 
     def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
         super().__init__()
@@ -35,7 +36,7 @@ class DnNet(nn.Module):
         self.up = nn.ModuleList()
         below = down
         for _ in range(POOLINGS - 1):
-            self.up.append(nn.ModuleList([_conv(below + down, up), _conv(up, up)]))
+            self.up.append(nn.Sequential(_conv(below + down, up), _conv(up, up)))
             below = up
         self.top = nn.ModuleList([_conv(below + channels, 64), _conv(64, 32)])
         self.last = _conv(32, channels)
@@ -55,9 +56,9 @@ class DnNet(nn.Module):
             skips.append(h)
         h = _activate(self.down[-1](h))
         skips.pop()  # the deepest features are h itself
-        for first, second in self.up:  # type: ignore[misc]
+        for pair in self.up:
             h = torch.cat([_upsample(h), skips.pop()], dim=1)
-            h = _activate(second(_activate(first(h))))
+            h = _activate(pair[1](_activate(pair[0](h))))
         h = torch.cat([_upsample(h), skips.pop().to(h.dtype)], dim=1)
         for conv in self.top:
             h = _activate(conv(h))
@@ -76,11 +77,12 @@ class NENet(nn.Module):
 
     def __init__(self, channels: int = 3, maps: int = 32, *, skip: bool = True) -> None:
         super().__init__()
-        self.convs = nn.ModuleList([_conv(channels, maps), _conv(maps, maps), _conv(maps, channels)])
+        last = _conv(maps, channels)
+        self.convs = nn.ModuleList([_conv(channels, maps), _conv(maps, maps), last])
         self.skip = skip
         if skip:
             with torch.no_grad():
-                self.convs[-1].weight.mul_(0.1)
+                last.weight.mul_(0.1)
 
     def forward(self, noise: Tensor) -> Tensor:
         first, second, last = self.convs
@@ -92,7 +94,8 @@ class NENet(nn.Module):
 def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     conv = nn.Conv2d(inputs, outputs, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, a=LEAKY_SLOPE)
-    nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
     return conv
 
 
@@ -107,7 +110,7 @@ def _upsample(x: Tensor) -> Tensor:
 def _linear_layer_in_full_precision(conv: nn.Module, x: Tensor) -> Tensor:
     """The last layer decides the rounding of the result: keep it out of automatic mixed precision."""
     with torch.autocast(x.device.type, enabled=False):
-        return conv(x.to(conv.weight.dtype))
+        return conv(x.to(next(conv.parameters()).dtype))
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,0 +1,66 @@
+"""Which device and which precision a run uses."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from lightning_fabric import Fabric
+
+from ..runtime.errors import DeviceError, UserError
+from .config import TrainConfig
+
+_FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def open_device(config: TrainConfig) -> Fabric:
+    """Lightning's Fabric on the device and in the precision that the configuration asks for.
+
+    Raises:
+        DeviceError: the device is not there.
+        UserError: it is no device's or precision's name, or the two do not go together.
+    """
+    device = resolve_device(config.device)
+    precision = resolve_precision(config.precision, device)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
+    devices = [device.index or 0] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=_FABRIC_PRECISION[precision])  # type: ignore[arg-type]
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `name` means: "auto" is a GPU where there is one, else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device '{name}'; known: auto, cpu, cuda, cuda:N, mps") from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"unknown device '{name}'; known: auto, cpu, cuda, cuda:N, mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"no GPU '{name}' here ({torch.cuda.device_count()} found by torch); use --device cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("no Apple GPU here; use --device cpu")
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """The precision that `name` means; "auto" is bf16 where the hardware multiplies in it, else fp32."""
+    if name == "auto":
+        return "bf16" if _has_bf16(device) else "fp32"
+    if name not in _FABRIC_PRECISION:
+        raise UserError(f"unknown precision '{name}'; known: auto, {', '.join(_FABRIC_PRECISION)}")
+    if name == "fp16" and device.type != "cuda":
+        raise UserError(f"--precision fp16 trains on an NVIDIA GPU only; on {device.type} use bf16 or fp32")
+    return name
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        get = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "")
+        return get() == "AVX512" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return False
