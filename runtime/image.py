@@ -6,15 +6,42 @@ The dtype decides the depth, never the values: uint8 is 0..255, uint16 is 0..655
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from .artifact import atomic_path
+from .console import warn
 from .errors import ImageError
-from .opencv import load_opencv
+from .formats import FormatError, Header, exif, jpeg, png, read_header, tiff, webp
+from .opencv import load_opencv, quiet
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+
+_FORMATS = {
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WebP",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".bmp": "BMP",
+}
+_DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
+_HOLD_DEPTH = {
+    "uint8": ("PNG", "TIFF", "WebP", "JPEG", "BMP"),
+    "uint16": ("PNG", "TIFF"),
+    "float32": ("TIFF",),
+}
+_HOLD_ALPHA = ("PNG", "TIFF", "WebP")
+_HOLD_METADATA = ("PNG", "TIFF", "WebP", "JPEG")
+_LARGEST_SIDE_PX = {"WebP": webp.LARGEST_SIDE_PX, "JPEG": jpeg.LARGEST_SIDE_PX}
+
+_BAND_BYTES = 1 << 20  # what is converted at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +49,13 @@ class Image:
     """Pixels and what has to travel with them.
 
     Attributes:
-        pixels: (H, W, C), C = 1 (grey) or 3 (RGB), uint8, uint16 or float32 in [0, 1].
-        alpha: (H, W), of the same dtype, not premultiplied; None when opaque.
+        pixels: (H, W, C), H and W ≥ 1, C = 1 (grey) or 3 (RGB), uint8, uint16 or float32 in [0, 1].
+        alpha: (H, W), of the same dtype, the colours not multiplied by it; None when opaque.
         icc_profile: the colour profile's bytes.
         exif: an EXIF block (a TIFF structure); its orientation is 1, for the pixels are upright.
+
+    Raises:
+        ImageError: the arrays are not as described.
     """
 
     pixels: np.ndarray
@@ -33,68 +63,259 @@ class Image:
     icc_profile: bytes | None = None
     exif: bytes | None = None
 
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] not in (1, 3) or 0 in shape:
+            raise ImageError(
+                f"an image has the shape (H, W, 1) or (H, W, 3), H and W at least 1, not {shape}"
+            )
+        if dtype not in map(np.dtype, _DEPTHS):
+            raise ImageError(f"an image has the dtype uint8, uint16 or float32, not {dtype}")
+        if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
+            raise ImageError(
+                f"alpha has the shape and dtype of the pixels, {shape[:2]} {dtype}, "
+                f"not {self.alpha.shape} {self.alpha.dtype}"
+            )
+
     def with_pixels(self, pixels: np.ndarray) -> Image:
-        """The same image with other pixels, (H, W, C) of the same size and dtype."""
+        """The same image with other pixels, (H, W, C); with alpha, of the same size and dtype."""
         return dataclasses.replace(self, pixels=pixels)
 
 
 def read_image(path: str | Path) -> Image:
     """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright as its EXIF orientation says.
 
+    Palettes become RGB. Metadata that is damaged is left out, and of several pages or frames the first
+    is read; both with a warning. The peak of memory is the file and its pixels, or two times the pixels
+    of one that has to be turned or has alpha.
+
     Raises:
         ImageError: the file is missing, no image, damaged, or of a kind that is not supported.
     """
+    data = _read_bytes(path)
+    try:
+        header = read_header(data.data)
+        pixels = _decode(data, header)
+    except FormatError as error:
+        raise ImageError(f"{path} {error}") from error
+    del data
+    orientation = _orientation(header)
+    pixels, alpha = _to_rgb(pixels, header)
+    pixels = _turn_upright(pixels, orientation)
+    alpha = None if alpha is None else _turn_upright(alpha, orientation)
+    block = None if header.exif is None else exif.make_upright(header.exif)
+    image = Image(pixels, alpha, _profile_for(pixels, header.icc_profile), block)
+    if header.icc_profile and not image.icc_profile:
+        header.dropped.append("colour profile")
+    for part in header.dropped:
+        warn(f"{path}: its {part} is damaged or does not fit, and is left out")
+    if header.has_more_pictures:
+        warn(f"{path}: it holds several pictures; only the first is read")
+    return image
+
+
+def _read_bytes(path: str | Path) -> np.ndarray:
+    """The file as a writable array of uint8; np.fromfile makes it without a second copy."""
+    try:
+        if Path(path).is_dir():
+            raise ImageError(f"{path} is a folder, not an image")
+        data = np.fromfile(path, np.uint8)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"{path} cannot be read: {reason}") from error
+    if not data.size:
+        raise ImageError(f"{path} is empty")
+    return data
+
+
+def _decode(data: np.ndarray, header: Header) -> np.ndarray:
+    """The pixels as OpenCV gives them: (H, W) or (H, W, 3 or 4), BGR or BGRA."""
     cv2 = load_opencv()
     try:
-        data = np.fromfile(path, np.uint8)
-        pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except (OSError, cv2.error) as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
+        with quiet():
+            pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in str(error):
+            raise FormatError(
+                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); cut it into "
+                "parts or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
+            ) from error
+        if error.code == cv2.Error.StsNoMem:
+            raise FormatError("does not fit into memory; free some or cut the image into parts") from error
+        pixels = None
     if pixels is None:
-        raise ImageError(f"{path} is not an image that can be read")
-    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    alpha = np.ascontiguousarray(pixels[:, :, 3]) if pixels.shape[2] == 4 else None
-    if pixels.shape[2] > 1:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if alpha is None else cv2.COLOR_BGRA2RGB)
-    return Image(pixels, alpha)
+        raise FormatError(f"is damaged, or a {header.format} image of a kind that OpenCV cannot decode")
+    if pixels.dtype.name not in _DEPTHS:
+        raise FormatError(f"has {pixels.dtype} samples; convert it to 8 or 16 bit")
+    return pixels
+
+
+def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
+    """(H, W, C) and alpha (H, W) out of what OpenCV decoded, which is overwritten where that saves memory."""
+    cv2 = load_opencv()
+    if header.is_inverted:
+        np.subtract(_white(decoded.dtype), decoded, out=decoded)
+    if decoded.ndim == 2 or decoded.shape[2] == 1:
+        return decoded.reshape(*decoded.shape[:2], 1), None
+    if decoded.shape[2] == 3:
+        for band in _bands(decoded):
+            band[...] = cv2.cvtColor(band, cv2.COLOR_BGR2RGB)
+        return decoded, None
+    alpha = np.ascontiguousarray(decoded[:, :, 3])
+    if header.is_grey_with_alpha:
+        return np.ascontiguousarray(decoded[:, :, :1]), alpha
+    pixels = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGB)
+    if header.is_premultiplied:
+        for colours, opacity in zip(_bands(pixels), _bands(alpha), strict=True):
+            _divide_by_alpha(colours, opacity)
+    return pixels, alpha
+
+
+def _bands(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Views of some rows each, together all: an operation on them needs little memory beside."""
+    rows = max(1, _BAND_BYTES // pixels[0].nbytes)
+    for top in range(0, len(pixels), rows):
+        yield pixels[top : top + rows]
+
+
+def _divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
+    opacity = to_float(alpha)[:, :, None]
+    visible = np.broadcast_to(opacity > 0, pixels.shape)
+    straight = np.divide(to_float(pixels), opacity, out=np.zeros(pixels.shape, np.float32), where=visible)
+    pixels[...] = from_float(straight, pixels.dtype)
+
+
+def _white(dtype: np.dtype) -> Any:
+    return np.float32(1) if dtype == np.float32 else np.iinfo(dtype).max
+
+
+def _orientation(header: Header) -> int:
+    """The EXIF orientation; a block too damaged to say is dropped from the header."""
+    if header.exif is None:
+        return 1
+    try:
+        return exif.orientation(header.exif)
+    except FormatError:
+        header.dropped.append("EXIF block")
+        header.exif = None
+        return 1
+
+
+def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """(H, W, …) turned and mirrored so that EXIF orientation 1..8 becomes 1."""
+    if orientation in (3, 4, 7, 6):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    return np.ascontiguousarray(pixels)
+
+
+def _profile_for(pixels: np.ndarray, icc_profile: bytes | None) -> bytes | None:
+    """The colour profile if it is whole and speaks of such pixels, else None."""
+    if icc_profile is None or len(icc_profile) < 128 or icc_profile[36:40] != b"acsp":
+        return None
+    return icc_profile if icc_profile[16:20] == (b"GRAY" if pixels.shape[2] == 1 else b"RGB ") else None
 
 
 def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> None:
     """Write an image, whole or not at all, in the format that the suffix of `path` names.
 
+    PNG and TIFF need no memory beside the image; JPEG, WebP and BMP need one copy of the pixels.
+    TIFF stores grey with alpha as RGB with alpha, WebP all grey as RGB; WebP is written without loss, but
+    for colours under an alpha of 0. BMP holds neither EXIF block nor colour profile: a warning says so.
+
     Args:
-        path: ends in one of IMAGE_SUFFIXES.
+        path: ends in one of IMAGE_SUFFIXES, in either case.
         image: what to write; its EXIF block and colour profile go with it.
-        jpeg_quality: 1..100, for JPEG alone; every other format is written without loss.
+        jpeg_quality: 1..100, for JPEG alone.
 
     Raises:
-        ImageError: the format cannot hold this depth, transparency or size, or has no writer here.
+        ImageError: the format cannot hold this depth, transparency or size, or is not known.
         UserError: the folder cannot be written, or the disk is full.
     """
-    from .artifact import write_atomically
+    path = Path(path)
+    name = _format_for(path, image)
+    profile = _profile_for(image.pixels, image.icc_profile)
+    if image.icc_profile and not profile:
+        warn(f"{path}: the colour profile does not fit these pixels, and is left out")
+    if name not in _HOLD_METADATA and (profile or image.exif):
+        warn(f"{path}: {name} holds no EXIF block and no colour profile; they are left out")
+    metadata = {"exif": image.exif, "icc_profile": profile}
+    try:
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            if name == "PNG":
+                png.write(file, image.pixels, image.alpha, **metadata)
+            elif name == "TIFF":
+                tiff.write(file, image.pixels, image.alpha, **metadata)
+            else:
+                for piece in _encode(name, image, jpeg_quality, metadata):
+                    file.write(piece)
+    except FormatError as error:
+        raise ImageError(f"{path} {error}") from error
 
+
+def _format_for(path: Path, image: Image) -> str:
+    """The name of the format that the suffix stands for, once it is known to hold the image."""
+    name = _FORMATS.get(path.suffix.lower())
+    if name is None:
+        raise ImageError(f"{path}: no image format has this suffix; use {', '.join(IMAGE_SUFFIXES)}")
+    fitting = [
+        other for other in _HOLD_DEPTH[image.pixels.dtype.name] if image.alpha is None or other in _HOLD_ALPHA
+    ]
+    if name not in fitting:
+        depth = _DEPTHS[image.pixels.dtype.name] if name not in _HOLD_DEPTH[image.pixels.dtype.name] else ""
+        what = f"{depth} images" if depth else "transparency"
+        suffixes = [suffix for suffix in IMAGE_SUFFIXES if _FORMATS[suffix] in fitting]
+        raise ImageError(f"{path}: {name} cannot hold {what}; write {' or '.join(suffixes)}")
+    side = max(image.pixels.shape[:2])
+    if side > _LARGEST_SIDE_PX.get(name, side):
+        raise ImageError(
+            f"{path}: {name} holds at most {_LARGEST_SIDE_PX[name]} px a side, not {side}; write .png"
+        )
+    return name
+
+
+def _encode(
+    name: str, image: Image, jpeg_quality: int, metadata: dict[str, bytes | None]
+) -> list[bytes | memoryview]:
+    """The pieces of a JPEG, WebP or BMP file."""
     cv2 = load_opencv()
-    pixels = image.pixels
-    if pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    pixels = np.ascontiguousarray(image.pixels)
     if image.alpha is not None:
-        pixels = np.dstack([pixels, image.alpha])
-    ok, data = cv2.imencode(Path(path).suffix, pixels, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
-    if not ok:
-        raise ImageError(f"{path} cannot be written")
-    write_atomically(path, data.tobytes())
+        pixels = np.concatenate(
+            [np.broadcast_to(pixels[:, :, ::-1], (*pixels.shape[:2], 3)), image.alpha[:, :, None]], axis=2
+        )
+    elif pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    parameters = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if name == "JPEG" else []
+    try:
+        with quiet():
+            is_done, encoded = cv2.imencode(f".{name.lower()}", pixels, parameters)
+    except cv2.error as error:
+        raise FormatError(f"cannot be encoded as {name}: {error}") from error
+    if not is_done:
+        raise FormatError(f"cannot be encoded as {name}; write .png")
+    data = memoryview(encoded).cast("B")
+    if name == "JPEG":
+        return jpeg.embed(data, **metadata)
+    if name == "WebP":
+        return webp.embed(data, image.pixels.shape[:2], has_alpha=image.alpha is not None, **metadata)
+    return [data]
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
     """uint8, uint16 or float32 pixels as float32 in [0, 1]."""
     if pixels.dtype == np.float32:
         return pixels
-    return np.multiply(pixels, 1.0 / np.iinfo(pixels.dtype).max, dtype=np.float32)
+    return np.multiply(pixels, 1 / np.iinfo(pixels.dtype).max, dtype=np.float32)
 
 
-def from_float(pixels: np.ndarray, dtype: np.typing.DTypeLike) -> np.ndarray:
+def from_float(pixels: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
     """float32 pixels in [0, 1] as uint8, uint16 or float32; clipped and rounded to the nearest level."""
-    if np.dtype(dtype) == np.float32:
+    target = np.dtype(dtype)
+    if target == np.float32:
         return pixels
-    largest = np.iinfo(np.dtype(dtype)).max
-    return np.rint(np.clip(pixels, 0, 1) * largest).astype(dtype)
+    largest = np.iinfo(target.name).max
+    return np.rint(np.clip(pixels, 0, 1) * np.float32(largest)).astype(target)

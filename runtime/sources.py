@@ -20,7 +20,7 @@ class Frame:
         pixels: (H, W, C) as read, RGB, uint8.
         source: the camera or file it came from.
         index: 0 for the first frame of the source.
-        timestamp_ns: of a camera, the moment it was taken (monotonic clock); of a file, its time in the video.
+        timestamp_ns: when a camera gave it (monotonic clock); of a video file, its time in the film.
     """
 
     pixels: np.ndarray

@@ -1,0 +1,134 @@
+"""PNG: the chunks around the compressed pixels, and a writer (W3C PNG, third edition).
+
+Why a writer of its own: it goes over the pixels in bands as they are, RGB, where OpenCV's wants a copy
+in BGR; it keeps grey with alpha, the colour profile and the EXIF block, which OpenCV's does not. It is as
+fast, and its files of photographs are a few per cent smaller.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from .header import LARGEST_PROFILE_BYTES, FormatError, Header, cut, unpack
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+
+_GREY, _RGB, _ALPHA = 0, 2, 4  # colour types; alpha is added to either
+_AVERAGE = 3  # the filter that subtracts the mean of the left and the upper byte
+_BAND_BYTES = 1 << 20  # what is filtered and compressed at once
+
+
+def read_header(data: memoryview) -> Header:
+    """Walk the chunks up to the last one, which a file that was cut short lacks."""
+    header = Header("PNG")
+    colour = None
+    position = len(MAGIC)
+    while True:
+        length, kind = unpack(">I4s", data, position)
+        content = cut(data, position + 8, length)
+        (checksum,) = unpack(">I", data, position + 8 + length)
+        position += 12 + length
+        if kind == b"IEND":
+            break
+        if kind == b"IHDR":
+            (colour,) = unpack("B", content, 9)
+            header.is_grey_with_alpha = colour == _GREY + _ALPHA
+        elif kind == b"tRNS" and colour == _GREY:
+            header.dropped.append("transparent colour")  # OpenCV ignores it, though not in RGB or a palette
+        elif kind == b"acTL":
+            header.has_more_pictures = unpack(">I", content, 0)[0] > 1
+        elif kind in (b"iCCP", b"eXIf"):
+            name = "colour profile" if kind == b"iCCP" else "EXIF block"
+            if zlib.crc32(content, zlib.crc32(kind)) != checksum:
+                header.dropped.append(name)
+            elif kind == b"eXIf":
+                header.exif = bytes(content)
+            else:
+                header.icc_profile = _decompress_profile(bytes(content))
+                if header.icc_profile is None:
+                    header.dropped.append(name)
+    return header
+
+
+def _decompress_profile(content: bytes) -> bytes | None:
+    _, _, compressed = content.partition(b"\0")  # a name comes first; then the method, 0
+    decompressor = zlib.decompressobj()
+    try:
+        profile = decompressor.decompress(compressed[1:], LARGEST_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return profile if decompressor.eof else None
+
+
+def write(
+    file: BinaryIO,
+    pixels: np.ndarray,
+    alpha: np.ndarray | None,
+    *,
+    exif: bytes | None,
+    icc_profile: bytes | None,
+) -> None:
+    """Write a PNG file.
+
+    Args:
+        file: where to, from its current position on.
+        pixels: (H, W, 1 or 3), uint8 or uint16.
+        alpha: (H, W), same dtype, or None.
+        exif, icc_profile: what to put in.
+    """
+    height, width, channels = pixels.shape
+    colour = (_RGB if channels == 3 else _GREY) + (_ALPHA if alpha is not None else 0)
+    if max(height, width) >= 1 << 31:
+        raise FormatError("cannot be this large as PNG")
+    file.write(MAGIC)
+    _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0))
+    if icc_profile:
+        _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
+    if exif:
+        _write_chunk(file, b"eXIf", exif)
+    # After the filter a photograph is noise around zero: run lengths and Huffman codes say all there is.
+    compressor = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    for rows in _filtered_bands(pixels, alpha):
+        compressed = compressor.compress(rows.data)
+        if compressed:
+            _write_chunk(file, b"IDAT", compressed)
+    _write_chunk(file, b"IDAT", compressor.flush())
+    _write_chunk(file, b"IEND", b"")
+
+
+def _filtered_bands(pixels: np.ndarray, alpha: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Rows of bytes (band, 1 + row bytes), each headed by the number of its filter."""
+    height, width, channels = pixels.shape
+    pixel_bytes = (channels + (alpha is not None)) * pixels.itemsize
+    row_bytes = width * pixel_bytes
+    band = max(1, _BAND_BYTES // row_bytes)
+    above = np.zeros(row_bytes, np.uint8)
+    for top in range(0, height, band):
+        rows = _big_endian_bytes(pixels[top : top + band], None if alpha is None else alpha[top : top + band])
+        up = np.concatenate([above[None], rows[:-1]])
+        left = np.zeros_like(rows)
+        left[:, pixel_bytes:] = rows[:, :-pixel_bytes]
+        above = rows[-1]
+        filtered = np.empty((len(rows), 1 + row_bytes), np.uint8)
+        filtered[:, 0] = _AVERAGE
+        mean = (left & up) + ((left ^ up) >> 1)  # ⌊(left + up) / 2⌋ that does not overflow
+        np.subtract(rows, mean, out=filtered[:, 1:])
+        yield filtered
+
+
+def _big_endian_bytes(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """(rows, row bytes): samples as the file wants them, alpha after the colours."""
+    samples = pixels if alpha is None else np.concatenate([pixels, alpha[:, :, None]], axis=2)
+    big_endian = np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder(">"))
+    return big_endian.view(np.uint8).reshape(len(samples), -1)
+
+
+def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
+    file.write(struct.pack(">I4s", len(content), kind))
+    file.write(content)
+    file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))
