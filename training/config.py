@@ -64,9 +64,8 @@ class TrainConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        paths: dict[str, Any] = {name: tuple(values[name]) for name in ("noisy", "clean", "validation")}
+        return cls(**(values | paths))
 
     def save(self, run: Path) -> None:
         """Write `run`/config.json."""
@@ -84,5 +83,5 @@ def load_config(run: Path) -> TrainConfig:
         return TrainConfig.from_dict(json.loads(path.read_text()))
     except OSError as error:
         raise UserError(f"{run} holds no run to resume ({CONFIG_NAME}: {error.strerror})") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}); start a new run") from error

@@ -58,7 +58,8 @@ class DnNet(nn.Module):
         skips.pop()  # the deepest features are h itself
         for pair in self.up:
             h = torch.cat([_upsample(h), skips.pop()], dim=1)
-            h = _activate(pair[1](_activate(pair[0](h))))
+            for conv in pair.children():
+                h = _activate(conv(h))
         h = torch.cat([_upsample(h), skips.pop().to(h.dtype)], dim=1)
         for conv in self.top:
             h = _activate(conv(h))
