@@ -17,30 +17,12 @@ import numpy.typing as npt
 from .artifact import atomic_path
 from .console import warn
 from .errors import ImageError
-from .formats import FormatError, Header, exif, jpeg, png, read_header, tiff, webp
+from .formats import FORMATS, Format, FormatError, Header, exif, jpeg, png, read_header, tiff, webp
 from .opencv import load_opencv, quiet
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 
-_FORMATS = {
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WebP",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".bmp": "BMP",
-}
 _DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
-_HOLD_DEPTH = {
-    "uint8": ("PNG", "TIFF", "WebP", "JPEG", "BMP"),
-    "uint16": ("PNG", "TIFF"),
-    "float32": ("TIFF",),
-}
-_HOLD_ALPHA = ("PNG", "TIFF", "WebP")
-_HOLD_METADATA = ("PNG", "TIFF", "WebP", "JPEG")
-_LARGEST_SIDE_PX = {"WebP": webp.LARGEST_SIDE_PX, "JPEG": jpeg.LARGEST_SIDE_PX}
-
 _BAND_BYTES = 1 << 20  # what is converted at once
 
 
@@ -86,8 +68,8 @@ def read_image(path: str | Path) -> Image:
     """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright as its EXIF orientation says.
 
     Palettes become RGB. Metadata that is damaged is left out, and of several pages or frames the first
-    is read; both with a warning. The peak of memory is the file and its pixels, or two times the pixels
-    of one that has to be turned or has alpha.
+    is read; both with a warning. While it decodes, the file and two copies of the pixels are in memory
+    (OpenCV hands them over as a copy); afterwards the pixels alone.
 
     Raises:
         ImageError: the file is missing, no image, damaged, or of a kind that is not supported.
@@ -95,14 +77,12 @@ def read_image(path: str | Path) -> Image:
     data = _read_bytes(path)
     try:
         header = read_header(data.data)
-        pixels = _decode(data, header)
+        decoded = _decode(data, header)
     except FormatError as error:
         raise ImageError(f"{path} {error}") from error
     del data
-    orientation = _orientation(header)
-    pixels, alpha = _to_rgb(pixels, header)
-    pixels = _turn_upright(pixels, orientation)
-    alpha = None if alpha is None else _turn_upright(alpha, orientation)
+    decoded = _turn_upright(decoded, _orientation(header))
+    pixels, alpha = _to_rgb(decoded, header)
     block = None if header.exif is None else exif.make_upright(header.exif)
     image = Image(pixels, alpha, _profile_for(pixels, header.icc_profile), block)
     if header.icc_profile and not image.icc_profile:
@@ -201,15 +181,13 @@ def _orientation(header: Header) -> int:
         return 1
 
 
-def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """(H, W, …) turned and mirrored so that EXIF orientation 1..8 becomes 1."""
-    if orientation in (3, 4, 7, 6):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    return np.ascontiguousarray(pixels)
+def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
+    """Pixels turned and mirrored so that EXIF orientation 1..8 becomes 1."""
+    cv2 = load_opencv()
+    if orientation >= 5:
+        decoded = cv2.transpose(decoded)
+    around = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)  # the axis, as cv2.flip counts it
+    return decoded if around is None else cv2.flip(decoded, around)
 
 
 def _profile_for(pixels: np.ndarray, icc_profile: bytes | None) -> bytes | None:
@@ -236,45 +214,51 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
         UserError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
-    name = _format_for(path, image)
+    form = _format_for(path, image)
     profile = _profile_for(image.pixels, image.icc_profile)
     if image.icc_profile and not profile:
         warn(f"{path}: the colour profile does not fit these pixels, and is left out")
-    if name not in _HOLD_METADATA and (profile or image.exif):
-        warn(f"{path}: {name} holds no EXIF block and no colour profile; they are left out")
-    metadata = {"exif": image.exif, "icc_profile": profile}
+    if not form.holds_metadata and (profile or image.exif):
+        warn(f"{path}: {form.name} holds no EXIF block and no colour profile; they are left out")
     try:
+        metadata = {"exif": exif.make_upright(image.exif) if image.exif else None, "icc_profile": profile}
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
-            if name == "PNG":
+            if form.name == "PNG":
                 png.write(file, image.pixels, image.alpha, **metadata)
-            elif name == "TIFF":
+            elif form.name == "TIFF":
                 tiff.write(file, image.pixels, image.alpha, **metadata)
             else:
-                for piece in _encode(name, image, jpeg_quality, metadata):
+                for piece in _encode(form.name, image, jpeg_quality, metadata):
                     file.write(piece)
     except FormatError as error:
         raise ImageError(f"{path} {error}") from error
 
 
-def _format_for(path: Path, image: Image) -> str:
-    """The name of the format that the suffix stands for, once it is known to hold the image."""
-    name = _FORMATS.get(path.suffix.lower())
-    if name is None:
+def _format_for(path: Path, image: Image) -> Format:
+    """The format that the suffix stands for, once it is known to hold the image."""
+    suffix = path.suffix.lower()
+    form = next((form for form in FORMATS if suffix in form.suffixes), None)
+    if form is None:
         raise ImageError(f"{path}: no image format has this suffix; use {', '.join(IMAGE_SUFFIXES)}")
-    fitting = [
-        other for other in _HOLD_DEPTH[image.pixels.dtype.name] if image.alpha is None or other in _HOLD_ALPHA
-    ]
-    if name not in fitting:
-        depth = _DEPTHS[image.pixels.dtype.name] if name not in _HOLD_DEPTH[image.pixels.dtype.name] else ""
-        what = f"{depth} images" if depth else "transparency"
-        suffixes = [suffix for suffix in IMAGE_SUFFIXES if _FORMATS[suffix] in fitting]
-        raise ImageError(f"{path}: {name} cannot hold {what}; write {' or '.join(suffixes)}")
-    side = max(image.pixels.shape[:2])
-    if side > _LARGEST_SIDE_PX.get(name, side):
+    obstacles = _obstacles(form, image)
+    if obstacles:
+        fitting = [suffix for other in FORMATS for suffix in other.suffixes if not _obstacles(other, image)]
         raise ImageError(
-            f"{path}: {name} holds at most {_LARGEST_SIDE_PX[name]} px a side, not {side}; write .png"
+            f"{path}: {form.name} cannot hold {' or '.join(obstacles)}; write {', '.join(fitting)}"
         )
-    return name
+    return form
+
+
+def _obstacles(form: Format, image: Image) -> list[str]:
+    """What of the image the format cannot hold."""
+    obstacles = []
+    if image.pixels.dtype.name not in form.dtypes:
+        obstacles.append(f"{_DEPTHS[image.pixels.dtype.name]} samples")
+    if image.alpha is not None and not form.holds_alpha:
+        obstacles.append("transparency")
+    if max(image.pixels.shape[:2]) > form.largest_side_px:
+        obstacles.append(f"more than {form.largest_side_px} px a side")
+    return obstacles
 
 
 def _encode(

@@ -6,12 +6,35 @@ EXIF blocks and orientation. These modules read and write those, within the boun
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from . import jpeg, png, tiff, webp
 from .header import FormatError, Header
 
-__all__ = ["FormatError", "Header", "read_header"]
+__all__ = ["FORMATS", "Format", "FormatError", "Header", "read_header"]
 
 _BMP_MAGIC = b"BM"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file format can hold."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    holds_alpha: bool = True
+    holds_metadata: bool = True  # a colour profile and an EXIF block
+    largest_side_px: int = (1 << 31) - 1
+
+
+FORMATS = (
+    Format("PNG", (".png",), ("uint8", "uint16")),
+    Format("JPEG", (".jpg", ".jpeg"), ("uint8",), holds_alpha=False, largest_side_px=65500),  # libjpeg's
+    Format("TIFF", (".tif", ".tiff"), ("uint8", "uint16", "float32")),
+    Format("WebP", (".webp",), ("uint8",), largest_side_px=16383),
+    Format("BMP", (".bmp",), ("uint8",), holds_alpha=False, holds_metadata=False),
+)
 
 
 def read_header(data: memoryview) -> Header:

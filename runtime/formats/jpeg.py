@@ -8,7 +8,6 @@ import struct
 from .header import LARGEST_PROFILE_BYTES, FormatError, Header, cut, unpack
 
 MAGIC = b"\xff\xd8\xff"
-LARGEST_SIDE_PX = 65500  # what libjpeg writes
 
 _END, _START_OF_SCAN, _APP0, _APP1, _APP2 = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start of frame, of every coding

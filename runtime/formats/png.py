@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .header import LARGEST_PROFILE_BYTES, FormatError, Header, cut, unpack
+from .header import LARGEST_PROFILE_BYTES, Header, cut, unpack
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
@@ -83,8 +83,6 @@ def write(
     """
     height, width, channels = pixels.shape
     colour = (_RGB if channels == 3 else _GREY) + (_ALPHA if alpha is not None else 0)
-    if max(height, width) >= 1 << 31:
-        raise FormatError("cannot be this large as PNG")
     file.write(MAGIC)
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0))
     if icc_profile:
@@ -92,7 +90,7 @@ def write(
     if exif:
         _write_chunk(file, b"eXIf", exif)
     # After the filter a photograph is noise around zero: run lengths and Huffman codes say all there is.
-    compressor = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
     for rows in _filtered_bands(pixels, alpha):
         compressed = compressor.compress(rows.data)
         if compressed:

@@ -171,9 +171,10 @@ def write(
         _SAMPLES: (SHORT, [samples]),
         _ROWS_PER_STRIP: (LONG, [rows]),
         _PLANES: (SHORT, [1]),
-        _PREDICTOR: (SHORT, [1 if is_float else _DIFFERENCES]),
         _SAMPLE_FORMAT: (SHORT, [_FLOAT if is_float else _UNSIGNED] * samples),
     }
+    if not is_float:
+        numbers[_PREDICTOR] = (SHORT, [_DIFFERENCES])
     if alpha is not None:
         numbers[_EXTRA_SAMPLES] = (SHORT, [_STRAIGHT])
     directory = description | {tag: _entry(order, *entry) for tag, entry in numbers.items()}
@@ -204,5 +205,6 @@ def _strip(pixels: np.ndarray, alpha: np.ndarray | None, order: Order) -> bytes:
     differences = np.empty(pixels.shape, pixels.dtype.newbyteorder(order))
     differences[:, :1] = pixels[:, :1]
     np.subtract(pixels[:, 1:], pixels[:, :-1], out=differences[:, 1:])
-    compressor = zlib.compressobj(1)
+    # Differences of a photograph are noise around zero: run lengths and Huffman codes say all there is.
+    compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
     return compressor.compress(differences.data) + compressor.flush()

@@ -7,7 +7,6 @@ import struct
 from .header import FormatError, Header, cut, unpack
 
 MAGIC = b"RIFF"
-LARGEST_SIDE_PX = 16383
 
 _ANIMATION, _EXIF, _ALPHA, _ICC = 0x02, 0x08, 0x10, 0x20  # flags of a VP8X chunk
 
