@@ -97,8 +97,8 @@ def _natural_order(path: Path) -> list[list[str | int]]:
     """Sorts img2 before img10: words and numbers alternate, so like is compared with like."""
     return [
         [
-            int(piece) if number else piece
-            for number, piece in enumerate(re.split(r"([0-9]+)", part.casefold()))
+            int(piece) if index % 2 else piece
+            for index, piece in enumerate(re.split(r"([0-9]+)", part.casefold()))
         ]
         for part in path.parts
     ]
