@@ -158,7 +158,10 @@ def overwrite_integer(data: memoryview, structure: Structure, entry: Entry, valu
 
 
 def read_description(data: memoryview, structure: Structure, entries: dict[int, Entry]) -> Directory:
-    """What a first directory says of the picture, with EXIF's and GPS's directories inside it."""
+    """What a first directory says of the picture, with EXIF's and GPS's directories inside it.
+
+    What lies outside the data is left out.
+    """
     described: Directory = {tag: entry for tag, entry in entries.items() if tag in _DESCRIPTIVE}
     return described | _read_subdirectories(data, structure, entries, _SUBDIRECTORIES)
 
@@ -170,7 +173,10 @@ def _read_subdirectories(
     for tag, inner_tags in tags.items():
         pointers = entries[tag].integers(structure.order) if tag in entries else ()
         if len(pointers) == 1:
-            inner, _ = read_directory(data, structure, pointers[0])
+            try:
+                inner, _ = read_directory(data, structure, pointers[0])
+            except FormatError:
+                continue  # like a value that lies outside
             known = {t: e for t, e in inner.items() if e.kind in _VALUE_BYTES and t not in inner_tags}
             found[tag] = known | _read_subdirectories(data, structure, inner, inner_tags)
     return found
