@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,10 +82,6 @@ def train(
     With no images named it trains on the sample photographs of scikit-image and scikit-learn, with
     synthetic Gaussian noise, for a few minutes.
     """
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("torch", extra="train") from error
     from .config import TrainConfig
 
     given = {
@@ -118,6 +115,8 @@ def train(
 
 
 def _train(config: TrainConfig, run: Path, resume: bool) -> None:
+    if find_spec("torch") is None:
+        raise MissingPackageError("torch", extra="train")
     from .loop import train as train_loop
 
     print(f"run: {run}")

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..runtime.artifact import write_atomically
 from ..runtime.errors import UserError
+from .filters import parse_filter
+from .noise import parse_noise
 
 CONFIG_NAME = "config.json"
 INITIAL_STAGE = 0.05  # share of the training that Algorithm 1 spends in its initial stage
@@ -52,6 +54,12 @@ class TrainConfig:
                 raise UserError(
                     f"--{name.removesuffix('_px').replace('_', '-')} is {value}; it must be at least {least}"
                 )
+
+        parse_filter(self.filter)
+        if self.noise is not None:
+            parse_noise(self.noise)
+        if self.validation and self.noise is None:
+            raise UserError("--val measures synthetic noise; give --noise with it")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON and torch's weights-only loader know."""

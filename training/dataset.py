@@ -67,6 +67,4 @@ def _clean_photographs(config: TrainConfig) -> list[np.ndarray]:
 
 
 def _validation_photographs(config: TrainConfig) -> list[np.ndarray]:
-    if config.validation and not config.noise:
-        raise UserError("--val measures synthetic noise; give --noise with it")
     return read_photographs(find_images(config.validation), 1) if config.validation else []

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ..runtime.errors import EnvironmentFault
+from ..runtime.console import INTERRUPTED
+from ..runtime.errors import EnvironmentFault, N2BError
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
-from .config import TrainConfig
+from .config import INITIAL_STAGE, TrainConfig
 from .dataset import Dataset, load_dataset
 from .device import open_device
 from .monitor import Monitor
@@ -28,10 +30,15 @@ from .validation import Validation
 
 SHOW_EVERY = 20  # steps between looks at the losses: reading them makes a GPU wait
 VALIDATIONS = 20  # in a run
+BETAS = (
+    0.9,
+    0.99,
+)  # Noise2Noise's for this network; Adam's own 0.999 takes larger steps at a sudden gradient
+MOST_GRADIENT = 1.0  # norm, of each network
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
-    """Train until the end of the schedule, or until SIGINT or SIGTERM, and leave a checkpoint.
+    """Train to the end of the schedule and leave a checkpoint; SIGINT or SIGTERM ends it early, likewise.
 
     Every step draws its crops from (seed, step) alone and the checkpoint holds all other state, so that
     a resumed run of `config.steps` gives bit for bit what an uninterrupted one gives on one CPU.
@@ -46,6 +53,7 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
     Raises:
         UserError: the images, the noise or the filter named do not serve.
         EnvironmentFault: the loss is no longer finite.
+        Stopped: a signal came; the checkpoint holds the last step.
     """
     torch.manual_seed(config.seed)
     fabric = open_device(config)
@@ -56,61 +64,81 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
     optimizers: dict[str, torch.optim.Optimizer] = {}
     for name, network in networks.items():
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizers[name] = torch.optim.Adam(network.parameters(), config.learning_rate, fused=True)
+        optimizers[name] = torch.optim.Adam(
+            network.parameters(), config.learning_rate, betas=BETAS, fused=True
+        )
         networks[name], optimizers[name] = fabric.setup(network, optimizers[name])
     objective = Noise2Blur(networks["denoiser"], networks["extractor"])
 
     checkpoint = run / CHECKPOINT_NAME
-    step, elapsed_s = (
-        _restore(checkpoint, networks, optimizers) if resume and checkpoint.is_file() else (0, 0.0)
-    )
+    at = Position()
+    if resume and checkpoint.is_file():
+        at = _restore(checkpoint, networks, optimizers)
 
     def save() -> None:
-        trained = _facts(config, dataset, fabric, step, elapsed_s)
-        save_checkpoint(checkpoint, _state(config, trained, networks, optimizers, step, elapsed_s))
+        trained = _facts(config, dataset, fabric, at)
+        save_checkpoint(checkpoint, _state(config, trained, networks, optimizers, at))
 
-    started = time.monotonic() - elapsed_s
-    progress = _progress(config, step, elapsed_s)
-    with Monitor(run, step) as monitor, _stop_on_signal() as stopped:
-        while progress < 1 and not stopped():
-            rate = learning_rate(config, step, progress)
+    started = time.monotonic() - at.elapsed_s
+    with Monitor(run, at.step) as monitor, _stop_on_signal() as stopped:
+        while (progress := at.progress(config)) < 1 and not stopped():
+            if progress >= INITIAL_STAGE and at.stage_start == 0:
+                at.stage_start = at.step
+                for optimizer in optimizers.values():
+                    optimizer.state.clear()  # Adam's moments were those of another loss: the step explodes
+            rate = learning_rate(config, at.step - at.stage_start, progress)
             for optimizer in optimizers.values():
                 optimizer.param_groups[0]["lr"] = rate
-            losses = objective.losses(_draw(fabric, config, dataset, step), progress)
+            losses = objective.losses(_draw(fabric, config, dataset, at.step), progress)
             fabric.backward(torch.stack(list(losses.values())).sum())
-            for optimizer in optimizers.values():
+            for name, optimizer in optimizers.items():
+                fabric.clip_gradients(networks[name], optimizer, max_norm=MOST_GRADIENT)
                 optimizer.step()
                 optimizer.zero_grad()
 
-            step += 1
-            elapsed_s = time.monotonic() - started
-            before, progress = progress, _progress(config, step, elapsed_s)
-            if step % SHOW_EVERY == 0 or progress >= 1:
-                values = _finite(
-                    {name: float(loss.detach()) for name, loss in losses.items()}, step, checkpoint
-                )
-                monitor.show(step, progress, elapsed_s, values, rate)
-            if validation and int(progress * VALIDATIONS) > int(before * VALIDATIONS):
+            at.step += 1
+            at.elapsed_s = time.monotonic() - started
+            done = at.progress(config)
+            if at.step % SHOW_EVERY == 0 or done >= 1:
+                values = _finite(losses, at.step, checkpoint)
+                monitor.show(at.step, done, at.elapsed_s, values, rate)
+            if validation and int(done * VALIDATIONS) > int(progress * VALIDATIONS):
                 measured, picture = validation.measure(networks, fabric.device)
-                monitor.show_validation(step, measured, picture)
-            if step % config.checkpoint_every == 0:
+                monitor.show_validation(at.step, measured, picture)
+            if at.step % config.checkpoint_every == 0:
                 save()
     save()
+    if at.progress(config) < 1:
+        raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} goes on")
     return checkpoint
 
 
+@dataclass
+class Position:
+    """Where a run has got to."""
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    stage_start: int = 0  # the step at which the convergence stage began; 0: not yet
+
+    def progress(self, config: TrainConfig) -> float:
+        """How much of the schedule is done, from 0 to 1."""
+        if config.steps is not None:
+            return self.step / config.steps
+        assert config.minutes is not None
+        return min(self.elapsed_s / (60 * config.minutes), 1.0)
+
+
+class Stopped(N2BError):
+    """The run was stopped by a signal; its checkpoint can be gone on with."""
+
+    exit_status = INTERRUPTED
+
+
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
-    """Linear warm-up over `warmup_steps`, then half a cosine down to 0 at progress 1."""
+    """Linear warm-up over the first `warmup_steps` of a stage, and half a cosine down to 0 at progress 1."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def _progress(config: TrainConfig, step: int, elapsed_s: float) -> float:
-    """How much of the schedule is done, from 0 to 1."""
-    if config.steps is not None:
-        return step / config.steps
-    assert config.minutes is not None
-    return min(elapsed_s / (60 * config.minutes), 1.0)
 
 
 def _draw(fabric: Fabric, config: TrainConfig, dataset: Dataset, step: int) -> Batch:
@@ -124,19 +152,17 @@ def _draw(fabric: Fabric, config: TrainConfig, dataset: Dataset, step: int) -> B
     return Batch(noisy=to_device(noisy[..., :3]), label=to_device(noisy[..., 3:]), clean=to_device(clean))
 
 
-def _finite(losses: dict[str, float], step: int, checkpoint: Path) -> dict[str, float]:
-    if all(math.isfinite(value) for value in losses.values()):
-        return losses
+def _finite(losses: dict[str, torch.Tensor], step: int, checkpoint: Path) -> dict[str, float]:
+    values = {name: float(loss.detach()) for name, loss in losses.items()}
+    if all(math.isfinite(value) for value in values.values()):
+        return values
     raise EnvironmentFault(
-        f"the loss is no longer finite at step {step}; "
-        "start a new run with a smaller --lr or with --precision fp32"
+        f"the loss is no longer finite at step {step}; start a new run with a smaller --lr or in fp32"
         + (f" ({checkpoint} keeps the last good state)" if checkpoint.is_file() else "")
     )
 
 
-def _facts(
-    config: TrainConfig, dataset: Dataset, fabric: Fabric, step: int, elapsed_s: float
-) -> dict[str, Any]:
+def _facts(config: TrainConfig, dataset: Dataset, fabric: Fabric, at: Position) -> dict[str, Any]:
     """What a model's description says of its training."""
     gpu = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else None
     return {
@@ -145,8 +171,8 @@ def _facts(
         "filter": config.filter,
         "noisy_images": len(dataset.noisy.images),
         "clean_images": len(dataset.clean.images),
-        "steps": step,
-        "hours": round(elapsed_s / 3600, 3),
+        "steps": at.step,
+        "hours": round(at.elapsed_s / 3600, 3),
         "batch": config.batch,
         "patch_px": config.patch_px,
         "learning_rate": config.learning_rate,
@@ -160,14 +186,12 @@ def _state(
     trained: dict[str, Any],
     networks: dict[str, nn.Module],
     optimizers: dict[str, torch.optim.Optimizer],
-    step: int,
-    elapsed_s: float,
+    at: Position,
 ) -> dict[str, Any]:
     return {
         "config": config.to_dict(),
         "trained": trained,
-        "step": step,
-        "elapsed_s": elapsed_s,
+        "position": asdict(at),
         "networks": {name: network.state_dict() for name, network in networks.items()},
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
     }
@@ -175,12 +199,12 @@ def _state(
 
 def _restore(
     checkpoint: Path, networks: dict[str, nn.Module], optimizers: dict[str, torch.optim.Optimizer]
-) -> tuple[int, float]:
+) -> Position:
     state = load_checkpoint(checkpoint)
     for name, network in networks.items():
         network.load_state_dict(state["networks"][name])
         optimizers[name].load_state_dict(state["optimizers"][name])
-    return state["step"], state["elapsed_s"]
+    return Position(**state["position"])
 
 
 @contextmanager

@@ -46,31 +46,37 @@ class Noise2Blur:
         self.networks = {"denoiser": denoiser, "extractor": extractor}
 
     def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """`n2b` alone in the initial stage, then `n2b` and `n2c`."""
+        """`n2b` and `residual` in the initial stage, then `n2b` and `n2c`."""
         if progress < INITIAL_STAGE:
             return self.initial_stage(batch)
         return self.convergence_stage(batch)
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """Both networks as one: ñ = NENet(x − DnNet(x)), L1(ñ, n_b)."""
+        """Both networks as one: ñ = NENet(n̂), n̂ = x − DnNet(x), L1(ñ, n_b) + L1(n̂, n_b).
+
+        The second term is not in the paper: it keeps n̂ at the amplitude of the noise, where otherwise
+        any code of it that NENet can read would do.
+        """
+        target = batch.noisy - batch.label
         residual = batch.noisy - self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](residual)
-        return {"n2b": F.l1_loss(noise, batch.noisy - batch.label)}
+        return {"n2b": F.l1_loss(noise, target), "residual": F.l1_loss(residual, target)}
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
         """L_n2b trains NENet alone, L_n2c = L1(DnNet(c + ñ), c) trains DnNet alone.
 
-        The two `detach` are the gradient interruption: with them neither network can lower its loss
-        by spoiling the other's input.
+        The two stopped gradients are the interruption: with them neither network can lower its loss by
+        spoiling the other's input. What passes from one to the other is clipped to what an image and a
+        noise map can be, [0, 1] and [−1, 1]: each network feeds the other, and without a bound one bad
+        step grows from step to step. c + ñ itself is not clipped, that would bend its statistics.
         """
-        residual = batch.noisy - self._denoise_without_gradient(batch.noisy)
-        noise = self.networks["extractor"](residual.detach())
-        degraded = batch.clean + noise.detach()  # not clipped: a clip would bend the noise's statistics
+        noise = self.networks["extractor"](batch.noisy - self._denoised(batch.noisy))
+        degraded = batch.clean + noise.detach().clamp(-1, 1)
         return {
             "n2b": F.l1_loss(noise, batch.noisy - batch.label),
             "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
         }
 
-    def _denoise_without_gradient(self, noisy: Tensor) -> Tensor:
-        with torch.no_grad():  # nothing is to flow back through this pass: keep no activations
-            return self.networks["denoiser"](noisy)
+    @torch.no_grad()
+    def _denoised(self, noisy: Tensor) -> Tensor:
+        return self.networks["denoiser"](noisy).clamp(0, 1)

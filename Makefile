@@ -1,0 +1,40 @@
+# make demo    denoise a sample photograph with the bundled model (installs only what inference needs)
+# make test    install the rest and run the tests
+# make check   ruff, pyright, import-linter
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/demo
+	$(BIN)/python examples/demo.py
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+check: .venv/test .venv/links
+	scripts/check
+
+clean:
+	rm -rf .venv build *.egg-info
+
+.venv/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+.venv/links: .venv/python
+	mkdir -p $@/n2b
+	for package in runtime calibration export training; do ln -sfn ../../../$$package $@/n2b/$$package; done
+
+.venv/demo: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	touch $@
+
+# The constraints name the releases that the tests are known to pass with. TensorRT-RTX builds engines
+# without a GPU; where it has no wheels the tests that need it are skipped and say so.
+.venv/test: .venv/demo scripts/constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[demo,train,export,dev]'
+	$(BIN)/python -m pip install --quiet --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
+		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'
+	touch $@

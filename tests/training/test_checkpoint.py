@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from n2b.runtime.errors import ModelError
+from n2b.training.checkpoint import load_checkpoint, load_denoiser, save_checkpoint
+from n2b.training.networks import DnNet
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    state = {"step": 7, "weights": {"w": torch.rand(3)}, "names": ["a"]}
+    save_checkpoint(tmp_path / "checkpoint.pt", state)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded["step"] == 7
+    assert loaded["names"] == ["a"]
+    assert torch.equal(loaded["weights"]["w"], state["weights"]["w"])
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+class Payload:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("executed"),)  # type: ignore[return-value]
+
+
+def test_loading_executes_no_pickled_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": "n2b-checkpoint-1", "payload": Payload()}, tmp_path / "evil.pt")
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Payload()))
+    for name in ("evil.pt", "plain.pkl"):
+        with pytest.raises(ModelError, match="no checkpoint, or damaged"):
+            load_checkpoint(tmp_path / name)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "foreign", "missing"])
+def test_a_damaged_checkpoint_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1, "w": torch.rand(100)})
+    whole = path.read_bytes()
+    if damage == "foreign":
+        torch.save({"state_dict": {}}, path)
+    elif damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(
+            {"empty": b"", "truncated": whole[: len(whole) // 2], "text": b"hello\n" * 100}[damage]
+        )
+    with pytest.raises(ModelError) as caught:
+        load_checkpoint(tmp_path if damage != "missing" else path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_interrupted_save_leaves_the_former_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"step": 1})
+    with pytest.raises(TypeError):
+        save_checkpoint(path, {"step": 2, "bad": (x for x in ())})
+    assert load_checkpoint(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_denoiser_comes_with_its_description(tmp_path: Path) -> None:
+    network = DnNet()
+    save_checkpoint(
+        tmp_path / "checkpoint.pt",
+        {"networks": {"denoiser": network.state_dict()}, "trained": {"noise": "gaussian:25"}},
+    )
+    loaded, info = load_denoiser(tmp_path)
+    x = torch.rand(1, 3, 32, 32)
+    assert torch.equal(loaded(x), network(x))
+    assert (info.parameters, info.size_multiple_px, info.receptive_radius_px) == (991_203, 32, 158)
+    assert info.trained == {"noise": "gaussian:25"}
+    assert len(info.sources["checkpoint"]) == 64
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    weights = DnNet().state_dict()
+    del weights["last.bias"]
+    save_checkpoint(tmp_path / "checkpoint.pt", {"networks": {"denoiser": weights}, "trained": {}})
+    with pytest.raises(ModelError, match="weights of a DnNet"):
+        load_denoiser(tmp_path)

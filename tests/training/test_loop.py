@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from n2b.runtime.errors import DeviceError, UserError
+from n2b.training.checkpoint import load_checkpoint
+from n2b.training.cli import main
+from n2b.training.config import TrainConfig, load_config
+from n2b.training.device import resolve_device, resolve_precision
+from n2b.training.loop import learning_rate, train
+from n2b.training.networks import DnNet
+
+from .conftest import picture, save_pictures
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads wait for each other on a busy machine
+SMALL = ["--batch", "2", "--patch", "32", "--device", "cpu"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from n2b.training.cli import main; main()", *arguments]
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=ONE_THREAD, capture_output=True, text=True, check=False
+    )
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    networks = load_checkpoint(run)["networks"]
+    return {f"{n}.{k}": w for n, weights in networks.items() for k, w in weights.items()}
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    a, b = weights_of(first), weights_of(second)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
+    pictures: Path, tmp_path: Path
+) -> None:
+    options = ["--noisy", str(pictures), "--noise", "gaussian:25", "--steps", "40", *SMALL]
+    whole = run_command(tmp_path, *options, "--out", "whole")
+    assert whole.returncode == 0, whole.stderr
+
+    checkpoint = tmp_path / "killed" / "checkpoint.pt"
+    process = subprocess.Popen(
+        command(*options, "--out", "killed", "--checkpoint-every", "3"),
+        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < load_checkpoint(checkpoint)["position"]["step"] < 40
+
+    resumed = run_command(tmp_path, "--resume", "--out", "killed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert load_checkpoint(checkpoint)["position"]["step"] == 40
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert load_checkpoint(checkpoint)["position"]["stage_start"] == 2
+
+
+def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(pictures: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("--noisy", str(pictures), "--noise", "gaussian:25", "--minutes", "60",
+                "--checkpoint-every", "1", "--out", "run", *SMALL),
+        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert load_checkpoint(checkpoint)["position"]["step"] > 0
+
+
+def test_a_trained_network_removes_noise(tmp_path: Path) -> None:
+    folder = save_pictures(tmp_path / "pictures", 8)
+    config = TrainConfig(
+        noisy=(str(folder),), noise="gaussian:40", filter="gaussian:3", steps=150, batch=4, patch_px=32,
+        device="cpu", precision="fp32",
+    )  # fmt: skip
+    state = load_checkpoint(train(config, tmp_path / "run"))
+    network = DnNet()
+    network.load_state_dict(state["networks"]["denoiser"])
+    clean = picture(99, 64, 64)
+    noisy = clean + 40 * np.random.default_rng(0).standard_normal(clean.shape)
+    with torch.no_grad():
+        x = torch.from_numpy(noisy).float().permute(2, 0, 1)[None] / 255
+        denoised = network(x)[0].permute(1, 2, 0).numpy() * 255
+    assert np.mean((denoised - clean) ** 2) < 0.5 * np.mean((noisy - clean) ** 2)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    config = TrainConfig(noisy=("x",), steps=1000)
+    rates = [learning_rate(config, step, step / 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(1e-3 / 50)
+    assert max(rates) == pytest.approx(1e-3, rel=0.02)
+    assert np.argmax(rates) == 49
+    assert learning_rate(config, 1000, 1.0) == pytest.approx(0)
+
+
+def test_the_run_folder_holds_config_checkpoint_and_curves(pictures: Path, tmp_path: Path) -> None:
+    done = run_command(
+        tmp_path, "--noisy", f"{pictures}/*.png", "--noise", "gaussian:10-20", "--steps", "2", *SMALL
+    )
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "runs" / "latest"
+    assert run.is_symlink()
+    config = load_config(run)
+    assert (config.noise, config.steps, config.batch, config.patch_px) == ("gaussian:10-20", 2, 2, 32)
+    assert json.loads((run / "config.json").read_text())["noise"] == "gaussian:10-20"
+    assert list(run.glob("events.out.tfevents.*"))
+    trained = load_checkpoint(run)["trained"]
+    assert (trained["steps"], trained["noisy_images"], trained["clean_images"]) == (2, 3, 3)
+
+
+def test_resuming_with_other_options_names_the_fields_that_differ(pictures: Path, tmp_path: Path) -> None:
+    TrainConfig(noisy=(str(pictures),), steps=2).save(tmp_path / "run")
+    done = run_command(tmp_path, "--resume", "--out", "run", "--batch", "3", "--steps", "2")
+    assert done.returncode == 2
+    assert "batch was 16" in done.stderr
+    assert "steps" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--noisy", "nowhere", "--noise", "gaussian:25"], "nowhere"),
+        (["--noise", "rain:3"], "unknown noise 'rain:3'"),
+        (["--filter", "box"], "unknown filter 'box'"),
+        (["--steps", "3", "--minutes", "1"], "one of them"),
+        (["--steps", "0"], "--steps is 0"),
+        (["--noisy", "x", "--val", "y"], "give --noise"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--precision", "fp16", "--device", "cpu"], "NVIDIA GPU"),
+        (["--precision", "fp12"], "unknown precision"),
+        (["--resume", "--out", "nowhere"], "no run to resume"),
+        (["--frobnicate"], "--frobnicate"),
+    ],
+)  # fmt: skip
+def test_a_mistake_ends_in_one_line_and_status_2(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["n2b-train", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    message = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert words in message
+    assert message.count("\n") == 1
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
+    TrainConfig(noisy=("x",), steps=2).save(tmp_path / "run")
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    done = run_command(tmp_path, "--out", "run", "--steps", "1")
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+def test_a_damaged_config_is_refused(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"noisy": 3}', '{"noisy": ["x"], "steps": 1, "colour": 2}'):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(UserError):
+            load_config(tmp_path)
+
+
+def test_a_missing_gpu_is_a_device_error_and_precision_follows_the_device() -> None:
+    with pytest.raises(DeviceError, match="cpu"):
+        resolve_device("cuda:99")
+    assert resolve_precision("fp32", torch.device("cpu")) == "fp32"
+    assert resolve_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
