@@ -1,0 +1,159 @@
+"""n2b-export: a trained model in, ONNX files and an engine out."""
+
+from __future__ import annotations
+
+import importlib.util
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..runtime.console import run_command, warn
+from ..runtime.dated import link_latest, new_dated_folder
+from ..runtime.errors import MissingPackageError
+from .settings import DEFAULT_TILE_PX, ExportSettings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from .exporter import Artifact
+
+EXPORTS = Path("exports")
+
+
+class Io(str, Enum):
+    """dtype of the model's input and output."""
+
+    uint8 = "uint8"
+    float32 = "float32"
+
+
+class Target(str, Enum):
+    """What an engine is built for."""
+
+    tensorrt = "tensorrt"
+    tensorrt_rtx = "tensorrt-rtx"
+    none = "none"
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run_command(export, "n2b-export")
+
+
+def export(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A run's folder, checkpoint or FP32 .onnx file; default: runs/latest, else the bundled one.",
+        ),
+    ] = None,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Also write FP16, and build the engine from it.")
+    ] = False,
+    tile: Annotated[int, typer.Option(metavar="PX", help="Height and width of the input.")] = DEFAULT_TILE_PX,
+    batch: Annotated[int, typer.Option(metavar="N", help="Tiles in the input.")] = 1,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="Leave the input's sizes open; an engine takes up to --batch tiles of twice --tile.",
+        ),
+    ] = False,
+    io: Annotated[
+        Io, typer.Option(help="dtype of the input and output; float32 in [0, 1] is for 16-bit images.")
+    ] = Io.uint8,
+    opset: Annotated[
+        int | None, typer.Option(help="ONNX operator set, 17 to 20; default: 18, or that of the .onnx file.")
+    ] = None,
+    workspace: Annotated[
+        float | None, typer.Option(metavar="GIB", help="Most scratch memory of an engine's kernels.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files; default: exports/<date-time>.")
+    ] = None,
+    target: Annotated[
+        Target | None, typer.Option(help="Engine to build; default: whichever is installed.")
+    ] = None,
+    verify: Annotated[bool, typer.Option(help="Compare each ONNX file with its source.")] = True,
+    timing_cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where TensorRT keeps measured kernel times; default: in the user's cache folder.",
+        ),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show TensorRT's messages, and the traceback of an error.")
+    ] = False,
+) -> None:
+    """Export a trained model to ONNX and, where TensorRT is installed, to an engine.
+
+    Each ONNX file is compared with its source first; the files appear all together or not at all.
+    """
+    if importlib.util.find_spec("onnx") is None:
+        raise MissingPackageError("onnx", extra="export")
+    from .exporter import export_model
+    from .source import find_source, load_source
+
+    settings = ExportSettings(
+        fp16=fp16,
+        tile_px=tile,
+        batch=batch,
+        dynamic=dynamic,
+        io=io.value,
+        target=target.value if target else None,
+        workspace_gib=workspace,
+        timing_cache=timing_cache,
+        verify=verify,
+        verbose=debug,
+    )
+    path = find_source(model)
+    print(f"exporting {path}")
+    folder = out or new_dated_folder(EXPORTS)
+    earlier = _files_in(folder)
+    artifacts = export_model(load_source(path, opset=opset), folder, settings, print)
+    _report(artifacts, earlier, target)
+    if out is None:
+        link_latest(folder, EXPORTS)
+        print("next: n2b-infer --camera 0")
+
+
+def _files_in(folder: Path) -> set[Path]:
+    from .exporter import FILES
+
+    return {folder / name for name in FILES if (folder / name).exists()}
+
+
+def _report(artifacts: list[Artifact], earlier: set[Path], target: Target | None) -> None:
+    from rich.console import Console
+
+    Console().print(_table(artifacts))
+    pictures = {artifact.agreement.pictures for artifact in artifacts if artifact.agreement}
+    if pictures:
+        print(f"PSNR and largest difference to the source, on {', '.join(sorted(pictures))}")
+    if target is None and not any(artifact.path.suffix == ".engine" for artifact in artifacts):
+        print(
+            "no engine: TensorRT is not installed "
+            "(pip install 'n2b[tensorrt]', or 'n2b[rtx]' for TensorRT-RTX)"
+        )
+    for path in sorted(earlier - {artifact.path for artifact in artifacts}):
+        warn(f"{path} is of an earlier export, and was left as it is")
+    print(f"files: {artifacts[0].path.parent}")
+
+
+def _table(artifacts: list[Artifact]) -> Table:
+    from rich.table import Table
+
+    table = Table("file", "precision", "MB", "PSNR", "largest difference")
+    for artifact in artifacts:
+        agreement = artifact.agreement
+        if agreement is None:
+            measured = ("not run here", "") if artifact.path.suffix == ".engine" else ("not verified", "")
+        else:
+            psnr = "equal" if agreement.largest_difference == 0 else f"{agreement.psnr_db:.1f} dB"
+            measured = (psnr, f"{agreement.largest_difference * 255:.3g}/255")
+        table.add_row(artifact.path.name, artifact.precision, f"{artifact.size_bytes / 1e6:.1f}", *measured)
+    return table

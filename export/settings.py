@@ -1,0 +1,39 @@
+"""What n2b-export can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# With a halo of 64 px a tile of 512 px computes 1.8 px for each that it keeps, one of 256 px 4; beyond 512
+# less is gained, while memory grows with the square.
+DEFAULT_TILE_PX = 512
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to make of a model.
+
+    Attributes:
+        fp16: also write FP16, and build the engine from it.
+        tile_px: height and width of the input; with `dynamic`, of the input that an engine is tuned for.
+        batch: images in the input; with `dynamic`, the most that an engine takes.
+        dynamic: leave batch, height and width of the input open.
+        io: dtype of the input and output, "uint8", or "float32" in [0, 1].
+        target: "tensorrt", "tensorrt-rtx", "none", or None: whichever is installed.
+        workspace_gib: the most scratch memory of an engine's kernels; None: TensorRT's own limit.
+        timing_cache: where TensorRT keeps its kernel times; None: in the user's cache folder.
+        verify: compare each ONNX file with the source before it gets its name.
+        verbose: show TensorRT's messages.
+    """
+
+    fp16: bool = False
+    tile_px: int = DEFAULT_TILE_PX
+    batch: int = 1
+    dynamic: bool = False
+    io: str = "uint8"
+    target: str | None = None
+    workspace_gib: float | None = None
+    timing_cache: Path | None = None
+    verify: bool = True
+    verbose: bool = False

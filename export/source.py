@@ -1,0 +1,114 @@
+"""What is exported: a checkpoint, or an ONNX file of n2b, as a bare FP32 graph and a reference for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from ..runtime.artifact import ModelInfo, sha256_of_file
+from ..runtime.errors import MissingPackageError, ModelError, UserError
+from ..runtime.model_files import BUNDLED
+from .contract import strip_contract
+from .onnx_file import read_onnx
+from .opset import check_opset, set_opset
+from .reference import OnnxReference, Reference, TorchReference
+from .to_onnx import network_to_onnx
+
+LATEST_RUN = Path("runs/latest")  # below the current folder, as n2b-train leaves it
+CHECKPOINT, ONNX = "checkpoint.pt", "model.onnx"  # what is looked for in a folder
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A model to export.
+
+    Attributes:
+        path: the file that it was read from.
+        bare: its FP32 graph without input/output contract.
+        info: what is known of it.
+        reference: what its artifacts should compute.
+    """
+
+    path: Path
+    bare: onnx.ModelProto
+    info: ModelInfo
+    reference: Reference
+
+
+def find_source(model: Path | None) -> Path:
+    """The file that `model` means: itself, or what its folder holds.
+
+    Args:
+        model: None stands for the latest run, or where there is none for the bundled model.
+
+    Raises:
+        ModelError: there is no such model.
+        UserError: the file is neither a checkpoint nor ONNX.
+    """
+    if model is None:
+        if LATEST_RUN.exists():
+            return LATEST_RUN / CHECKPOINT
+        if not BUNDLED.is_file():
+            raise ModelError(
+                f"there is no {LATEST_RUN}, nor a bundled model; train one with n2b-train, or name one"
+            )
+        return BUNDLED
+    if model.is_dir():
+        for name in (CHECKPOINT, ONNX):
+            if (model / name).is_file():
+                return model / name
+        raise ModelError(
+            f"{model} holds neither {CHECKPOINT} nor {ONNX}; name the folder of a run or of an export"
+        )
+    if not model.exists():
+        raise ModelError(f"{model} does not exist; name the folder of a run, a checkpoint, or an .onnx file")
+    if model.suffix not in (*CHECKPOINT_SUFFIXES, ".onnx"):
+        raise UserError(
+            f"{model} is neither a checkpoint ({CHECKPOINT}) nor an .onnx file, so it cannot be exported"
+        )
+    return model
+
+
+def load_source(path: Path, *, opset: int | None = None) -> Source:
+    """Read a checkpoint (with torch) or an FP32 ONNX file of n2b (without).
+
+    Args:
+        path: as given by `find_source`.
+        opset: what to write the graph in; None: as it is, which is 18 for a checkpoint.
+
+    Raises:
+        ModelError: the file is missing, damaged, not of n2b, or not FP32.
+        UserError: the opset is not supported.
+        MissingPackageError: a checkpoint needs torch.
+        EnvironmentFault: this torch or onnx cannot convert the model.
+    """
+    if opset is not None:
+        check_opset(opset)
+    source = _from_onnx(path) if path.suffix == ".onnx" else _from_checkpoint(path)
+    return source if opset is None else dataclasses.replace(source, bare=set_opset(source.bare, opset))
+
+
+def _from_checkpoint(path: Path) -> Source:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingPackageError("torch", extra="train")
+    from ..training.checkpoint import load_denoiser
+
+    network, info = load_denoiser(path)
+    bare = network_to_onnx(network, size_multiple_px=info.size_multiple_px)
+    return Source(path, bare, info, TorchReference(network))
+
+
+def _from_onnx(path: Path) -> Source:
+    model, info = read_onnx(path)
+    if info.precision != "fp32":
+        raise ModelError(
+            f"{path} is {info.precision.upper()} already; name the FP32 file that it was made from"
+        )
+    bare = strip_contract(model, str(path))
+    info = dataclasses.replace(info, sources={**info.sources, path.name: sha256_of_file(path)})
+    return Source(path, bare, info, OnnxReference(bare, str(path)))

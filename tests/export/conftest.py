@@ -1,0 +1,71 @@
+"""A small network, and the files made of it. One export by torch serves all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from n2b.export.contract import add_contract
+from n2b.export.onnx_file import to_bytes
+from n2b.export.to_onnx import network_to_onnx
+from n2b.runtime.artifact import ModelInfo
+from n2b.training.networks import DnNet
+from onnx import numpy_helper
+
+WriteModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def network() -> DnNet:
+    """A narrow U-Net with random weights whose results are about [0, 1], as a trained one's are."""
+    torch.manual_seed(1)
+    network = DnNet(down=8, up=16).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.05)
+        network.last.weight.mul_(0.2)
+        network.last.bias.fill_(0.5)
+    return network
+
+
+@pytest.fixture(scope="session")
+def exported(network: DnNet) -> onnx.ModelProto:
+    """The bare graph of `network`; use `bare`, of which each test has its own."""
+    return network_to_onnx(network, size_multiple_px=32)
+
+
+@pytest.fixture
+def bare(exported: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(exported)
+    return copy
+
+
+@pytest.fixture
+def info() -> ModelInfo:
+    return ModelInfo("unet", size_multiple_px=32, receptive_radius_px=158, default_halo_px=16)
+
+
+@pytest.fixture
+def write_model(tmp_path: Path, info: ModelInfo) -> WriteModel:
+    """Write a bare graph with its contract, with small tiles unless told otherwise."""
+
+    def write(bare: onnx.ModelProto, name: str = "model.onnx", **settings: object) -> Path:
+        chosen = {"io": "uint8", "tile_px": 64, "batch": 1, "dynamic": False, **settings}
+        model, _ = add_contract(bare, info, **chosen)  # type: ignore[arg-type]
+        path = tmp_path / name
+        path.write_bytes(to_bytes(model))
+        return path
+
+    return write
+
+
+def change_weight(bare: onnx.ModelProto, name: str, factor: float) -> None:
+    """Multiply one initializer of a graph."""
+    tensor = next(tensor for tensor in bare.graph.initializer if tensor.name == name)
+    values = numpy_helper.to_array(tensor)
+    tensor.CopyFrom(numpy_helper.from_array((values * factor).astype(values.dtype), name))

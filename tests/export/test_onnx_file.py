@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from n2b.export.contract import strip_contract
+from n2b.export.onnx_file import read_onnx, to_bytes
+from n2b.export.precision import to_fp16
+from n2b.runtime.artifact import ModelInfo
+from n2b.runtime.errors import ModelError
+from onnx import external_data_helper
+
+from .conftest import WriteModel
+
+
+def test_a_file_is_read_as_it_was_written(
+    bare: onnx.ModelProto, info: ModelInfo, write_model: WriteModel
+) -> None:
+    model, told = read_onnx(write_model(bare))
+    assert told == info
+    assert to_bytes(strip_contract(model, "model")) == to_bytes(bare)
+
+
+def test_the_same_model_gives_the_same_bytes(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    assert write_model(bare, "a.onnx").read_bytes() == write_model(bare, "b.onnx").read_bytes()
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"none\.onnx does not exist"):
+        read_onnx(tmp_path / "none.onnx")
+    with pytest.raises(ModelError, match="is not a file"):
+        read_onnx(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no model, but text\n", b"\x89PNG\r\n\x1a\n" + bytes(64), b"\x08\x08"]
+)
+def test_what_is_no_onnx_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="is not an ONNX file, or is damaged"):
+        read_onnx(path)
+
+
+def test_a_truncated_file_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    path = write_model(bare)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="damaged"):
+        read_onnx(path)
+
+
+def test_a_model_of_someone_else_is_refused(bare: onnx.ModelProto, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(to_bytes(bare))
+    with pytest.raises(ModelError, match=r"foreign\.onnx is not a denoiser of n2b"):
+        read_onnx(path)
+
+
+def test_weights_in_another_file_are_refused(
+    bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
+) -> None:
+    model = onnx.load(str(write_model(bare)))
+    external_data_helper.convert_model_to_external_data(model, location="weights", size_threshold=0)
+    path = tmp_path / "split.onnx"
+    onnx.save(model, str(path))
+    with pytest.raises(ModelError, match=r"split\.onnx keeps its weights in another file"):
+        read_onnx(path)
+
+
+def test_an_operator_that_does_not_exist_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    path = write_model(bare)
+    model = onnx.load(str(path))
+    model.graph.node[5].op_type = "Convolve"
+    path.write_bytes(to_bytes(model))
+    with pytest.raises(ModelError, match="is not valid ONNX"):
+        read_onnx(path)
+
+
+def test_a_name_that_is_not_text_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    path = write_model(bare)
+    path.write_bytes(path.read_bytes().replace(b"down.0.max_pool", b"down.0.\xffax_pool"))
+    with pytest.raises(ModelError, match="a name in it is not text"):
+        read_onnx(path)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_ends_in_a_model_error_or_does_not_matter(
+    data: st.DataObject, bare: onnx.ModelProto, write_model: WriteModel
+) -> None:
+    path = write_model(bare)
+    damaged = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    structure = [i for i in range(len(damaged)) if i < 6000 or i > len(damaged) - 1500]
+    for position in data.draw(st.lists(st.sampled_from(structure), min_size=1, max_size=4)):
+        damaged[position] = data.draw(st.integers(0, 255))
+    length = data.draw(st.one_of(st.just(len(damaged)), st.integers(0, len(damaged))))
+    path.write_bytes(damaged[:length].tobytes())
+    try:
+        model, _ = read_onnx(path)
+        to_fp16(strip_contract(model, str(path)))
+    except ModelError as error:
+        assert str(error)
