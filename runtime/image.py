@@ -84,7 +84,7 @@ def read_image(path: str | Path) -> Image:
     decoded = _turn_upright(decoded, _orientation(header))
     pixels, alpha = _to_rgb(decoded, header)
     block = None if header.exif is None else exif.make_upright(header.exif)
-    image = Image(pixels, alpha, _profile_for(pixels, header.icc_profile), block)
+    image = Image(pixels, alpha, _profile_for(pixels.shape[2], header.icc_profile), block)
     if header.icc_profile and not image.icc_profile:
         header.dropped.append("colour profile")
     for part in header.dropped:
@@ -190,11 +190,11 @@ def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
     return decoded if around is None else cv2.flip(decoded, around)
 
 
-def _profile_for(pixels: np.ndarray, icc_profile: bytes | None) -> bytes | None:
+def _profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
     """The colour profile if it is whole and speaks of such pixels, else None."""
     if icc_profile is None or len(icc_profile) < 128 or icc_profile[36:40] != b"acsp":
         return None
-    return icc_profile if icc_profile[16:20] == (b"GRAY" if pixels.shape[2] == 1 else b"RGB ") else None
+    return icc_profile if icc_profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 
 def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> None:
@@ -215,7 +215,8 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
     """
     path = Path(path)
     form = _format_for(path, image)
-    profile = _profile_for(image.pixels, image.icc_profile)
+    keeps_grey = form.holds_grey if image.alpha is None else form.holds_grey_with_alpha
+    profile = _profile_for(image.pixels.shape[2] if keeps_grey else 3, image.icc_profile)
     if image.icc_profile and not profile:
         warn(f"{path}: the colour profile does not fit these pixels, and is left out")
     if not form.holds_metadata and (profile or image.exif):
@@ -278,7 +279,7 @@ def _encode(
         with quiet():
             is_done, encoded = cv2.imencode(f".{name.lower()}", pixels, parameters)
     except cv2.error as error:
-        raise FormatError(f"cannot be encoded as {name}: {error}") from error
+        raise FormatError(f"cannot be encoded as {name}: {' '.join(str(error).split())}") from error
     if not is_done:
         raise FormatError(f"cannot be encoded as {name}; write .png")
     data = memoryview(encoded).cast("B")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import EnvironmentFault
 from .image import Image, write_image
-from .opencv import load_opencv, quiet
+from .opencv import load_opencv
 
 
 class Sink(Protocol):
@@ -35,13 +35,13 @@ class WindowSink:
 
     def __init__(self, title: str = "before | after") -> None:
         self._title = title
-        # Without a display some builds of OpenCV end the whole process, so ask first.
+        # Without a display some builds of OpenCV end the whole process, so look first.
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise EnvironmentFault("there is no display to show frames on; write them with -o DIR")
         self._cv2 = load_opencv()
         try:
-            with quiet():
-                self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
+            # Not kept quiet: a display that does not answer makes Qt end the process with its own message.
+            self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
         except self._cv2.error as error:
             raise EnvironmentFault(
                 "the OpenCV that is installed opens no windows; write frames with -o DIR, "

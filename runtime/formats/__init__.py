@@ -25,14 +25,18 @@ class Format:
     dtypes: tuple[str, ...]
     holds_alpha: bool = True
     holds_metadata: bool = True  # a colour profile and an EXIF block
+    holds_grey: bool = True  # where not, grey is stored as RGB
+    holds_grey_with_alpha: bool = True
     largest_side_px: int = (1 << 31) - 1
 
 
 FORMATS = (
     Format("PNG", (".png",), ("uint8", "uint16")),
     Format("JPEG", (".jpg", ".jpeg"), ("uint8",), holds_alpha=False, largest_side_px=65500),  # libjpeg's
-    Format("TIFF", (".tif", ".tiff"), ("uint8", "uint16", "float32")),
-    Format("WebP", (".webp",), ("uint8",), largest_side_px=16383),
+    Format("TIFF", (".tif", ".tiff"), ("uint8", "uint16", "float32"), holds_grey_with_alpha=False),
+    Format(
+        "WebP", (".webp",), ("uint8",), holds_grey=False, holds_grey_with_alpha=False, largest_side_px=16383
+    ),
     Format("BMP", (".bmp",), ("uint8",), holds_alpha=False, holds_metadata=False),
 )
 

@@ -81,8 +81,6 @@ def test_what_is_written_is_read_back(case):
     image, suffix = case
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image" + suffix)
-        if suffix == ".webp" and image.pixels.shape[2] == 1:
-            image = Image(image.pixels, image.alpha, None, image.exif)  # a profile of grey is for grey
         write_image(path, image)
         back = read_image(path)
         assert [file.name for file in Path(folder).iterdir()] == [path.name]
@@ -459,6 +457,16 @@ def test_a_profile_that_is_not_for_the_pixels_is_left_out_and_told(tmp_path, cap
     write_image(tmp_path / "a.png", image.with_pixels(_pixels(5, 5, 3, "uint8")))
     assert "colour profile does not fit" in capsys.readouterr().err
     assert read_image(tmp_path / "a.png").icc_profile is None
+
+
+@pytest.mark.parametrize("suffix, has_alpha", [(".webp", False), (".webp", True), (".tif", True)])
+def test_a_profile_of_grey_is_not_put_into_a_file_that_becomes_rgb(tmp_path, suffix, has_alpha, capsys):
+    pixels = _pixels(5, 5, 1, "uint8")
+    image = Image(pixels, pixels[:, :, 0] if has_alpha else None, GREY_PROFILE)
+    write_image(tmp_path / f"a{suffix}", image)
+    assert "colour profile does not fit" in capsys.readouterr().err
+    with PIL.Image.open(tmp_path / f"a{suffix}") as theirs:
+        assert "icc_profile" not in theirs.info
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
