@@ -155,14 +155,14 @@ def extract(image: np.ndarray, tile: Tile) -> np.ndarray:
     return inside
 
 
-def stitch(result: np.ndarray, tile: Tile, image: np.ndarray) -> None:
-    """Put what is kept of a tile's result where it goes.
+def keep(result: np.ndarray, tile: Tile) -> np.ndarray:
+    """The part of a tile's result that counts: a view of (tile height, tile width, C)."""
+    return result[tile.keep.slices]
 
-    Args:
-        result: (tile height, tile width, C).
-        image: (H, W, C); its part `tile.target` is written.
-    """
-    image[tile.target.slices] = result[tile.keep.slices]
+
+def stitch(kept: np.ndarray, tile: Tile, image: np.ndarray) -> None:
+    """Put what was kept of a tile's result where it goes in the image, (H, W, C)."""
+    image[tile.target.slices] = kept
 
 
 @dataclass(frozen=True)

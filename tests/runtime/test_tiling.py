@@ -13,6 +13,7 @@ from n2b.runtime.tiling import (
     TilePlan,
     choose_tile_px,
     extract,
+    keep,
     plan_tiles,
     smallest_tile_px,
     stitch,
@@ -55,7 +56,7 @@ def run_tiled(image: np.ndarray, plan: TilePlan) -> np.ndarray:
     for tile in plan.tiles:
         source = extract(image, tile)
         assert source.shape[:2] == plan.tile_hw
-        stitch(network(source), tile, result)
+        stitch(keep(network(source), tile), tile, result)
     return result
 
 

@@ -1,0 +1,150 @@
+"""TensorRT (10.0 and later) and TensorRT-RTX: engines on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..artifact import ModelInfo
+from ..cuda import Buffer, Cuda
+from ..errors import DeviceError, MissingPackageError, ModelError
+from . import ASSUMED_BYTES_PER_PX, INPUT, OUTPUT, InputShape, check_graph, check_info
+
+_MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # by flavour
+_EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+
+
+class TensorRTBackend:
+    """An engine that n2b-export built, with its description `<engine>.json` beside it.
+
+    Of an engine that takes a range of tile sizes, the one that it was tuned for is used. Results lie in
+    memory that the next `run` overwrites.
+
+    Args:
+        model: the engine.
+        device_index: which GPU.
+
+    Raises:
+        ModelError: the engine or its description is missing or damaged, or was built for something else.
+        MissingPackageError: the engine's flavour of TensorRT, or cuda-bindings, is not installed.
+        DeviceError: there is no GPU, or it has failed.
+    """
+
+    def __init__(self, model: Path, *, device_index: int = 0) -> None:
+        self.model = model
+        self.info = _read_description(model)
+        self.name = self.info.engine["flavour"]
+        self.device = f"cuda:{device_index}"
+        trt = _load(self.name)
+        self._cuda = Cuda(device_index)
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))  # has to outlive the engine
+        self._engine = self._runtime.deserialize_cuda_engine(model.read_bytes())
+        if self._engine is None:
+            raise ModelError(_why_it_does_not_load(model, self.info, trt.__version__))
+        self.shape, io = _read_contract(trt, self._engine, model)
+        check_info(self.info, self.shape, io, model)
+        self._context: Any = self._engine.create_execution_context()
+        if self._context is None:
+            raise DeviceError(f"{self.name} cannot start {model}: the GPU lacks memory; free some")
+        self._buffers: dict[str, Buffer] = {}
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """See Backend.run."""
+        self._cuda.use_device()
+        source, result = (self._buffer(name, batch.nbytes) for name in (INPUT, OUTPUT))
+        np.copyto(source.host.view(batch.dtype).reshape(batch.shape), batch)
+        if not self._context.set_input_shape(INPUT, tuple(batch.shape)):
+            raise ModelError(f"{self.model} does not take a batch of shape {batch.shape}")
+        self._context.set_tensor_address(INPUT, source.device_address)
+        self._context.set_tensor_address(OUTPUT, result.device_address)
+        self._cuda.copy_to_device(source)
+        if not self._context.execute_async_v3(self._cuda.stream):
+            raise DeviceError(f"{self.name} failed to run {self.model} on {self.device}")
+        self._cuda.copy_to_host(result)
+        self._cuda.synchronise()
+        return result.host.view(batch.dtype).reshape(batch.shape)
+
+    def measure_bytes_per_px(self) -> float:
+        """See Backend.measure_bytes_per_px; assumed: the engine decides the tile's size, not the memory."""
+        return ASSUMED_BYTES_PER_PX
+
+    def close(self) -> None:
+        """See Backend.close."""
+        self._cuda.use_device()
+        for buffer in self._buffers.values():
+            self._cuda.free(buffer)
+        self._buffers.clear()
+        self._context = self._engine = self._runtime = None
+        self._cuda.close()
+
+    def _buffer(self, name: str, size: int) -> Buffer:
+        buffer = self._buffers.get(name)
+        if buffer is not None and buffer.host.nbytes == size:
+            return buffer
+        if buffer is not None:
+            self._cuda.free(self._buffers.pop(name))
+        self._buffers[name] = self._cuda.allocate(size)
+        return self._buffers[name]
+
+
+def _read_description(model: Path) -> ModelInfo:
+    beside = model.with_name(f"{model.name}.json")
+    try:
+        text = beside.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
+    info = ModelInfo.from_json(text, source=str(beside))
+    if info.engine.get("flavour") not in _MODULES:
+        raise ModelError(f"{beside} describes no engine of {' or '.join(_MODULES)}; build it with n2b-export")
+    return info
+
+
+def _load(flavour: str) -> Any:
+    try:
+        module = importlib.import_module(_MODULES[flavour])
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(flavour, extra=_EXTRAS[flavour]) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MissingPackageError(flavour, extra=_EXTRAS[flavour], reason=str(error)) from error
+    if not hasattr(module, "Runtime"):  # a folder of type stubs passes for a package
+        raise MissingPackageError(flavour, extra=_EXTRAS[flavour])
+    return module
+
+
+def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]:
+    """What the engine takes, when its input and output are those that n2b-export makes."""
+    names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+    inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
+    tensors = {name: (_dtype(trt, engine, name), list(engine.get_tensor_shape(name))) for name in names}
+    io = check_graph(
+        {name: tensors[name] for name in inputs},
+        {name: tensors[name] for name in names if name not in inputs},
+        model,
+    )
+    batch, height, width, _ = tensors[INPUT][1]
+    _, optimum, largest = (list(shape) for shape in engine.get_tensor_profile_shape(INPUT, 0))
+    return InputShape(
+        batch=batch if batch > 0 else None,
+        height=height if height > 0 else optimum[1],
+        width=width if width > 0 else optimum[2],
+        largest_batch=largest[0],
+    ), io
+
+
+def _dtype(trt: Any, engine: Any, name: str) -> str:
+    names = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
+    dtype = engine.get_tensor_dtype(name)
+    return names.get(dtype, str(dtype))
+
+
+def _why_it_does_not_load(model: Path, info: ModelInfo, version: str) -> str:
+    built = f"{info.engine['flavour']} {info.engine.get('version')}"
+    gpu = info.engine.get("gpu")
+    return (
+        f"{model} does not load here, with {info.engine['flavour']} {version}: it was built by {built}"
+        f"{f' on {gpu}' if gpu else ''}, and an engine runs only where the same GPU and version are; "
+        "build it here with n2b-export"
+    )

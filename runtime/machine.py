@@ -1,0 +1,90 @@
+"""What the machine lets this process use: memory and processor cores, within a container's limits."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
+_CPUS = Path("/sys/devices/system/cpu")
+_CGROUP = Path("/sys/fs/cgroup")  # a container sees its own limits here
+
+
+def available_bytes() -> int | None:
+    """Memory that can be taken without pushing others out; None where the system does not say."""
+    amounts = [_machine_available(), _container_available()]
+    return min((amount for amount in amounts if amount is not None), default=None)
+
+
+def resident_bytes() -> int | None:
+    """Memory of this process that is in RAM now; None where the system does not say (only Linux does)."""
+    try:
+        return int((_PROC / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def give_back_free_memory() -> None:
+    """Hand what malloc keeps for later back to the system, so that `resident_bytes` is what is in use."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):  # only glibc has it, and only glibc needs it
+        return
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, at least 1: of its affinity, and of its container's share of time.
+
+    Two threads of one core count once, where the system tells them apart (Linux does).
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = {_core_of(cpu) for cpu in os.sched_getaffinity(0)}
+    share = _container_cores()
+    return max(1, len(cores) if share is None else min(len(cores), round(share)))
+
+
+def _machine_available() -> int | None:
+    try:
+        lines = (_PROC / "meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    kibibytes = _value_of("MemAvailable:", lines)
+    return None if kibibytes is None else kibibytes * 1024
+
+
+def _container_available() -> int | None:
+    try:
+        limit = (_CGROUP / "memory.max").read_text().strip()
+        used = int((_CGROUP / "memory.current").read_text())
+        lines = (_CGROUP / "memory.stat").read_text().splitlines()
+    except OSError:
+        return None
+    if limit == "max":
+        return None
+    gives_way = _value_of("inactive_file", lines) or 0  # cached files
+    return max(0, int(limit) - used + gives_way)
+
+
+def _container_cores() -> float | None:
+    try:
+        quota, period = (_CGROUP / "cpu.max").read_text().split()
+    except OSError:
+        return None
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _core_of(cpu: int) -> str:
+    try:
+        return (_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(cpu)
+
+
+def _value_of(name: str, lines: list[str]) -> int | None:
+    for line in lines:
+        words = line.split()
+        if words[:1] == [name]:
+            return int(words[1])
+    return None

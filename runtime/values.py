@@ -1,0 +1,72 @@
+"""Pixel values of a tile between the image's form and the model's."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import ImageError
+from .image import from_float, to_float
+
+_LARGEST_FLOAT = 10  # noise reaches beyond 1; this far beyond, the image is on another scale
+
+
+def check_image(image: np.ndarray, io: str) -> None:
+    """Raise ImageError unless an array is an image that passes through a model without loss.
+
+    Args:
+        image: what is to be denoised.
+        io: the dtype of the model's input and output, "uint8" or "float32".
+    """
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"an image is a numpy array, not {type(image).__name__}")
+    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+        raise ImageError(f"an array of shape {image.shape} is no image: (H, W) or (H, W, 1 | 3 | 4) is one")
+    if image.size == 0:
+        raise ImageError(f"an image of shape {image.shape} has no pixels")
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ImageError(f"an image of {image.dtype} values; uint8, uint16 and float32 can be denoised")
+    if io == "uint8" and image.dtype != np.uint8:
+        raise ImageError(
+            f"this model takes 8-bit images and this one is {image.dtype}; "
+            "a model for it comes from n2b-export --io float32"
+        )
+    if image.dtype == np.float32:
+        _check_range(image)
+
+
+def _check_range(image: np.ndarray) -> None:
+    lowest, highest = image.min(), image.max()
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise ImageError("the image has values that are not finite; replace them first")
+    if highest > _LARGEST_FLOAT:
+        raise ImageError(f"a float32 image is in [0, 1] and this one reaches {highest:g}; scale it first")
+
+
+def to_model(pixels: np.ndarray, tile: np.ndarray) -> None:
+    """Fill a tile with pixels of an image; grey becomes three equal channels.
+
+    Args:
+        pixels: (H, W, C), C = 1 or 3, uint8, uint16, or float32 in [0, 1].
+        tile: (H, W, 3) of the model's dtype, written.
+    """
+    tile[...] = pixels if tile.dtype == pixels.dtype else to_float(pixels)
+
+
+def from_model(result: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A model's result as pixels of an image; grey is the mean of the three channels.
+
+    Args:
+        result: (H, W, 3), uint8, or float32 in [0, 1].
+        like: (H, W, C) pixels whose dtype and channels the answer takes.
+    """
+    if like.shape[2] == 1 and result.dtype == np.uint8:
+        result = ((result.sum(axis=2, keepdims=True, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+    elif like.shape[2] == 1:
+        result = result.mean(axis=2, keepdims=True)
+    return result if result.dtype == like.dtype else from_float(result, like.dtype)
+
+
+def blend(noisy: np.ndarray, denoised: np.ndarray, strength: float) -> np.ndarray:
+    """noisy + strength · (denoised − noisy), rounded to the nearest level of an integer dtype."""
+    mixed = noisy + np.float32(strength) * (denoised.astype(np.float32) - noisy)
+    return (np.rint(mixed) if noisy.dtype.kind == "u" else mixed).astype(noisy.dtype)
