@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..runtime.console import run_command, warn
+from ..runtime.console import run_command
+from ..runtime.dated import link_latest, new_dated_folder
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.samples import sample_photographs
 
@@ -105,12 +105,12 @@ def train(
     if resume:
         run, config = _resumed(out, {name: given[name] for name in named})
     else:
-        run = out or RUNS / datetime.now().strftime("%Y%m%d-%H%M%S")
+        run = out or new_dated_folder(RUNS)
         if (run / "config.json").exists():
             raise UserError(f"{run} holds a run already; go on with it by --resume, or name another --out")
         config = TrainConfig(**(given | _defaults(given, named)))
         config.save(run)
-        _link_latest(run)
+        link_latest(run, RUNS)
     _train(config, run, resume)
 
 
@@ -176,15 +176,3 @@ def _resumed(out: Path | None, named: dict[str, Any]) -> tuple[Path, TrainConfig
 
 def _absolute(paths: list[str] | None) -> tuple[str, ...]:
     return tuple(os.path.abspath(path) for path in paths or ())  # noqa: PTH100 — a glob is no path to resolve
-
-
-def _link_latest(run: Path) -> None:
-    """Point runs/latest to the run; where links cannot be made the run still stands."""
-    link = RUNS / "latest"
-    temporary = RUNS / f".latest-{os.getpid()}"
-    try:
-        RUNS.mkdir(exist_ok=True)
-        temporary.symlink_to(os.path.relpath(run, RUNS))
-        temporary.replace(link)
-    except OSError as error:
-        warn(f"{link} was not updated: {error.strerror or error}")

@@ -1,0 +1,31 @@
+"""What is in the tree is what an installation gets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info < (3, 11):
+    pytest.skip("tomllib came with Python 3.11", allow_module_level=True)
+import tomllib
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_folder_with_source_is_packaged() -> None:
+    folders = {
+        "n2b." + ".".join(init.parent.relative_to(ROOT).parts)
+        for top in ("runtime", "calibration", "export", "training")
+        for init in (ROOT / top).rglob("__init__.py")
+    }
+    assert folders == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_every_bundled_model_has_its_card() -> None:
+    models = ROOT / "runtime" / "models"
+    names = {path.stem for path in models.glob("*.onnx")}
+    assert names
+    assert names == {path.stem for path in models.glob("*.md")}
