@@ -32,30 +32,40 @@ class Validation:
     def measure(
         self, networks: dict[str, nn.Module], device: torch.device
     ) -> tuple[dict[str, float], np.ndarray]:
-        """Means over the crops, and one picture: noisy | denoised | clean.
+        """How good the result is.
 
         Returns:
-            `psnr_db`, `psnr_noisy_db`, and with an extractor `gain` = ⟨ñ,n⟩/⟨n,n⟩: about 0.93 when the
-            training works; under 0.8 late means a label that still holds noise, or collapse.
+            `psnr_db`, `psnr_noisy_db`: means over the crops; with an extractor `gain` = ⟨ñ,n⟩/⟨n,n⟩ over all
+            of them: about 0.93 when the training works; under 0.8 late means a label that still holds
+            noise, or collapse. And one picture: noisy | denoised | clean, uint8 (H, 3·W, 3).
         """
-        values: dict[str, list[float]] = {"psnr_db": [], "psnr_noisy_db": []}
-        picture = None
-        for clean, noisy in zip(self._clean, self._noisy, strict=True):
-            x = torch.from_numpy(noisy).to(device).permute(2, 0, 1)[None].float() / 255
-            result = networks["denoiser"](x)
-            denoised = _to_uint8(result)
-            values["psnr_db"].append(psnr(denoised, clean))
-            values["psnr_noisy_db"].append(psnr(noisy, clean))
-            if "extractor" in networks:
-                noise = noisy.astype(np.float64) - clean
-                extracted = _to_hwc(networks["extractor"](x - result)) * 255
-                values.setdefault("gain", []).append(
-                    float((extracted * noise).sum() / max((noise**2).sum(), 1e-9))
-                )
-            if picture is None:
-                picture = np.concatenate([noisy, denoised, clean], axis=1)
-        assert picture is not None
-        return {name: float(np.mean(v)) for name, v in values.items()}, picture
+        results = [self._denoise(networks["denoiser"], noisy, device) for noisy in self._noisy]
+        pictures = [_to_uint8(result) for _, result in results]
+        values = {
+            "psnr_db": _mean_psnr(pictures, self._clean),
+            "psnr_noisy_db": _mean_psnr(self._noisy, self._clean),
+        }
+        if "extractor" in networks:
+            extracted = [_to_hwc(networks["extractor"](x - result)) for x, result in results]
+            noise = [(n.astype(np.float64) - c) / 255 for n, c in zip(self._noisy, self._clean, strict=True)]
+            energy = sum(float((n**2).sum()) for n in noise)
+            values["gain"] = sum(float((e * n).sum()) for e, n in zip(extracted, noise, strict=True)) / max(
+                energy, 1e-9
+            )
+        return values, np.concatenate([self._noisy[0], pictures[0], self._clean[0]], axis=1)
+
+    @staticmethod
+    def _denoise(
+        denoiser: nn.Module, noisy: np.ndarray, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        x = torch.from_numpy(noisy).to(device).permute(2, 0, 1)[None].float() / 255
+        return x, denoiser(x).clamp(0, 1)
+
+
+def _mean_psnr(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:
+    return float(
+        np.mean([psnr(image, reference) for image, reference in zip(images, references, strict=True)])
+    )
 
 
 def _middle(image: np.ndarray) -> np.ndarray:
