@@ -53,8 +53,8 @@ def export_model(
         VerificationError: a file does not compute what the source computes.
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
     """
-    check_settings(source, settings)
     flavour = choose_flavour(settings.target)
+    check_settings(source, settings)
     with staged_folder(folder) as staging:
         artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
         if settings.fp16:

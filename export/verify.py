@@ -127,7 +127,7 @@ def _to_levels(values: np.ndarray) -> np.ndarray:
 
 def _to_network(images: np.ndarray) -> np.ndarray:
     """N×H×W×C images of either dtype as float32 N×C×H×W in [0, 1]."""
-    scaled = images if images.dtype == np.float32 else images.astype(np.float32) / np.float32(255)
+    scaled = images if images.dtype == np.float32 else images.astype(np.float32) * np.float32(1 / 255)
     return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 

@@ -28,6 +28,7 @@ def network() -> DnNet:
             if name.endswith("bias"):
                 parameter.normal_(0, 0.05)
         network.last.weight.mul_(0.2)
+        assert network.last.bias is not None
         network.last.bias.fill_(0.5)
     return network
 
@@ -40,9 +41,7 @@ def exported(network: DnNet) -> onnx.ModelProto:
 
 @pytest.fixture
 def bare(exported: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(exported)
-    return copy
+    return clone(exported)
 
 
 @pytest.fixture
@@ -62,6 +61,12 @@ def write_model(tmp_path: Path, info: ModelInfo) -> WriteModel:
         return path
 
     return write
+
+
+def clone(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def change_weight(bare: onnx.ModelProto, name: str, factor: float) -> None:

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from n2b.export import exporter
+from n2b.export.build_engine import BuildSettings, is_installed
+from n2b.export.exporter import choose_flavour, engine_profile, export_model
+from n2b.export.onnx_file import read_onnx
+from n2b.export.settings import ExportSettings
+from n2b.export.source import Source, load_source
+from n2b.runtime.artifact import ModelInfo
+from n2b.runtime.errors import EnvironmentFault, MissingPackageError, UserError, VerificationError
+
+from .conftest import WriteModel, change_weight
+
+needs_rtx = pytest.mark.skipif(
+    not is_installed("tensorrt-rtx"), reason="needs the package tensorrt-rtx, which builds without a GPU"
+)
+
+
+@pytest.fixture
+def source(bare: onnx.ModelProto, write_model: WriteModel) -> Source:
+    return load_source(write_model(bare, "source.onnx"))
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_fp32_alone_is_the_default(source: Source, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    artifacts = export_model(source, out, ExportSettings(tile_px=64, target="none"))
+    assert names_in(out) == ["model.onnx"]
+    (artifact,) = artifacts
+    assert artifact.path == out / "model.onnx"
+    assert artifact.size_bytes == artifact.path.stat().st_size
+    assert artifact.agreement is not None
+    assert artifact.agreement.largest_difference <= 1.001 / 255
+
+
+@needs_rtx
+def test_the_engine_is_built_from_fp16_when_there_is_fp16(source: Source, tmp_path: Path) -> None:
+    for fp16, precision in ((False, "fp32"), (True, "fp16")):
+        out = tmp_path / precision
+        settings = ExportSettings(fp16=fp16, tile_px=64, target="tensorrt-rtx", verify=False)
+        artifacts = export_model(source, out, settings)
+        assert artifacts[-1].path == out / f"model.{precision}.engine"
+        assert (out / f"model.{precision}.engine.json").is_file()
+        assert artifacts[-1].precision == precision
+    read, info = read_onnx(tmp_path / "fp16" / "model.fp16.onnx")
+    assert info.precision == "fp16"
+    assert len(read.SerializeToString()) < 0.7 * (tmp_path / "fp16" / "model.onnx").stat().st_size
+
+
+def test_settings_reach_every_file(source: Source, tmp_path: Path) -> None:
+    settings = ExportSettings(fp16=True, tile_px=96, batch=3, io="float32", target="none", verify=False)
+    export_model(source, tmp_path / "out", settings)
+    for name in ("model.onnx", "model.fp16.onnx"):
+        model, info = read_onnx(tmp_path / "out" / name)
+        dims = model.graph.input[0].type.tensor_type.shape.dim
+        assert [dim.dim_value for dim in dims] == [3, 96, 96, 3]
+        assert info.io == "float32"
+
+
+def test_exporting_again_gives_the_same_bytes(source: Source, tmp_path: Path) -> None:
+    settings = ExportSettings(fp16=True, tile_px=64, target="none", verify=False)
+    for name in ("a", "b"):
+        export_model(source, tmp_path / name, settings)
+    for name in ("model.onnx", "model.fp16.onnx"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_failed_verification_leaves_nothing(source: Source, bare: onnx.ModelProto, tmp_path: Path) -> None:
+    change_weight(bare, "down.3.weight", 1.5)
+    damaged = Source(source.path, bare, source.info, source.reference)
+    with pytest.raises(VerificationError, match=r"'down\.3'"):
+        export_model(damaged, tmp_path / "out", ExportSettings(tile_px=64, target="none"))
+    assert names_in(tmp_path) == ["source.onnx"]
+
+
+def test_without_verification_nothing_is_run(source: Source, tmp_path: Path) -> None:
+    settings = ExportSettings(tile_px=64, target="none", verify=False)
+    (artifact,) = export_model(source, tmp_path / "out", settings)
+    assert artifact.agreement is None
+
+
+def test_an_engine_that_cannot_be_built_leaves_nothing(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> ModelInfo:
+        raise EnvironmentFault("out of memory")
+
+    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt")
+    monkeypatch.setattr(exporter, "version_of", lambda _flavour: "10.3.0")
+    monkeypatch.setattr(exporter, "build_engine", fail)
+    with pytest.raises(EnvironmentFault, match="out of memory"):
+        export_model(source, tmp_path / "out", ExportSettings(tile_px=64, verify=False))
+    assert names_in(tmp_path) == ["source.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ExportSettings(tile_px=100), "tiles of 100 px"),
+        (ExportSettings(batch=0), "batch of 0"),
+        (ExportSettings(workspace_gib=0), "workspace of 0 GiB"),
+        (ExportSettings(workspace_gib=-1), "workspace of -1 GiB"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    source: Source, tmp_path: Path, settings: ExportSettings, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        export_model(source, tmp_path / "out", settings)
+    assert names_in(tmp_path) == ["source.onnx"]
+
+
+def test_tiles_that_the_halo_fills_are_warned_of(
+    source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ExportSettings(tile_px=32, target="none", verify=False)
+    export_model(source, tmp_path / "out", settings)  # the halo is 16 px
+    assert "tiles of 32 px leave nothing inside the halo of 16 px" in capsys.readouterr().err
+
+
+def test_the_flavour_is_the_one_named_or_the_first_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: set[str] = set()
+    monkeypatch.setattr(exporter, "is_installed", installed.__contains__)
+    assert choose_flavour("none") is None
+    assert choose_flavour(None) is None
+    installed.add("tensorrt-rtx")
+    assert choose_flavour(None) == "tensorrt-rtx"
+    installed.add("tensorrt")
+    assert choose_flavour(None) == "tensorrt"
+    assert choose_flavour("none") is None
+
+
+@pytest.mark.skipif(is_installed("tensorrt"), reason="TensorRT is installed here")
+def test_a_flavour_that_is_named_and_missing_is_an_error() -> None:
+    with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[tensorrt\]'"):
+        choose_flavour("tensorrt")
+
+
+def test_a_dynamic_engine_takes_up_to_twice_the_tile(source: Source) -> None:
+    static = engine_profile(source, ExportSettings(tile_px=64, batch=2))
+    assert static.smallest == static.best == static.largest == (2, 64, 64, 3)
+    dynamic = engine_profile(source, ExportSettings(tile_px=64, batch=2, dynamic=True))
+    assert dynamic.smallest == (1, 32, 32, 3)
+    assert dynamic.best == (2, 64, 64, 3)
+    assert dynamic.largest == (2, 128, 128, 3)
+
+
+def built_with(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, settings: ExportSettings
+) -> BuildSettings:
+    asked: list[BuildSettings] = []
+
+    def build(_onnx: Path, engine: Path, build_settings: BuildSettings) -> None:
+        asked.append(build_settings)
+        engine.write_bytes(b"plan")
+
+    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: flavour)
+    monkeypatch.setattr(exporter, "version_of", lambda _flavour: "10.3.0")
+    monkeypatch.setattr(exporter, "build_engine", build)
+    export_model(source, tmp_path / "out", settings)
+    return asked[0]
+
+
+def test_kernel_times_lie_in_the_user_s_cache_unless_told_otherwise(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = ExportSettings(tile_px=64, verify=False, workspace_gib=2.5)
+    build = built_with(source, tmp_path, monkeypatch, "tensorrt", settings)
+    assert build.workspace_gib == 2.5
+    assert build.timing_cache is not None
+    assert build.timing_cache.parent == tmp_path / "cache" / "n2b"
+    assert "10.3.0" in build.timing_cache.name
+    named = ExportSettings(tile_px=64, verify=False, timing_cache=Path("mine"))
+    assert built_with(source, tmp_path, monkeypatch, "tensorrt", named).timing_cache == Path("mine")
+
+
+def test_tensorrt_rtx_says_that_it_keeps_no_kernel_times(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ExportSettings(tile_px=64, verify=False, timing_cache=Path("mine"))
+    assert built_with(source, tmp_path, monkeypatch, "tensorrt-rtx", settings).timing_cache is None
+    assert "keeps no timing cache: mine is not used" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from n2b.export.staging import staged_folder
+from n2b.runtime.errors import UserError
+
+
+def test_files_appear_together_when_the_block_ends(tmp_path: Path) -> None:
+    final = tmp_path / "below" / "export"
+    with staged_folder(final) as staging:
+        (staging / "a").write_text("1")
+        (staging / "b").write_text("2")
+        assert not final.exists()
+    assert sorted(path.name for path in final.iterdir()) == ["a", "b"]
+    assert [path.name for path in final.parent.iterdir()] == ["export"]
+
+
+def test_a_new_folder_has_the_usual_rights(tmp_path: Path) -> None:
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    with staged_folder(tmp_path / "export"):
+        pass
+    assert (tmp_path / "export").stat().st_mode == usual.stat().st_mode
+
+
+def test_an_error_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), staged_folder(tmp_path / "export") as staging:
+        (staging / "a").write_text("1")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_leaves_an_earlier_export_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), staged_folder(tmp_path / "export") as staging:
+        (staging / "a").write_text("new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "export" / "a").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_files_of_the_same_name_are_replaced_and_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "notes").write_text("mine")
+    with staged_folder(tmp_path) as staging:
+        (staging / "a").write_text("new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert (tmp_path / "notes").read_text() == "mine"
+
+
+def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file; name a folder"), staged_folder(tmp_path / "file"):
+        pass
+    with pytest.raises(UserError, match="choose another folder"), staged_folder(tmp_path / "file" / "x"):
+        pass
