@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ def _camera_name(root: Path, device: str) -> str:
         return "unnamed"
 
 
-def camera_frames(camera: str | int) -> Iterator[Frame]:
+def camera_frames(camera: str | int) -> Generator[Frame, None, None]:
     """The frames of a camera until it is closed, or of a video file until it ends.
 
     The camera is opened here, and released when the iterator is closed or used up.
@@ -151,7 +151,7 @@ def camera_frames(camera: str | int) -> Iterator[Frame]:
     return _frames(capture, source, is_file)
 
 
-def _frames(capture: Any, source: str, is_file: bool) -> Iterator[Frame]:
+def _frames(capture: Any, source: str, is_file: bool) -> Generator[Frame, None, None]:
     """The frames of a capture that has grabbed its first."""
     cv2 = load_opencv()
     index = 0

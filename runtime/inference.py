@@ -1,0 +1,104 @@
+"""Denoise many images, or a camera's frames, and report what was done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from .denoiser import Denoiser
+from .image import Image, read_image, write_image
+from .jobs import Job
+from .metrics import psnr, ssim
+from .pipeline import INFER, READ, WRITE, Outcome, run_overlapped
+from .report import ImageReport, Quality
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .sinks import Sink
+    from .sources import Frame
+
+Progress = Callable[[float], object]  # hears how much of an image is done, up to 1
+
+
+def denoise_files(
+    jobs: list[Job], denoiser: Denoiser, *, strength: float, on_progress: Progress
+) -> Iterator[ImageReport]:
+    """Read, denoise and write images, these three side by side.
+
+    Yields:
+        One report a job, in order. An image that fails is reported and the rest is done.
+
+    Raises:
+        EnvironmentFault: the machine failed; the images before are written.
+    """
+
+    def infer(job: Job, image: Image) -> _Denoised:
+        pixels = denoiser(image.pixels, strength, on_progress=on_progress)
+        noisy = image.pixels if job.reference is not None else None
+        return _Denoised(image.with_pixels(pixels), noisy)
+
+    for outcome in run_overlapped(jobs, read=lambda job: read_image(job.source), infer=infer, write=_write):
+        yield _report(outcome)
+
+
+def denoise_camera(
+    frames: Iterator[Frame], denoiser: Denoiser, sink: Sink, *, strength: float, limit: int | None
+) -> Iterator[ImageReport]:
+    """Denoise frames one by one as they come, until the source or the sink ends, or the limit is reached.
+
+    Yields:
+        One report a frame.
+    """
+    clock = time.perf_counter()
+    for frame in islice(frames, limit):
+        captured = time.perf_counter()
+        pixels = denoiser(frame.pixels, strength)
+        denoised = time.perf_counter()
+        goes_on = sink.write(frame.pixels, pixels)
+        written = time.perf_counter()
+        ms = {READ: captured - clock, INFER: denoised - captured, WRITE: written - denoised}
+        height, width = pixels.shape[:2]
+        yield ImageReport(
+            source=f"{frame.source} frame {frame.index}",
+            height=height,
+            width=width,
+            ms={stage: seconds * 1e3 for stage, seconds in ms.items()},
+        )
+        if not goes_on:
+            break
+        clock = time.perf_counter()
+
+
+class _Denoised:
+    """A result on its way to be written."""
+
+    def __init__(self, image: Image, noisy: np.ndarray | None) -> None:
+        self.image = image
+        self.noisy = noisy  # pixels, kept only where they are measured
+
+
+def _write(job: Job, denoised: _Denoised) -> ImageReport:
+    image = denoised.image
+    write_image(job.destination, image)
+    height, width = image.pixels.shape[:2]
+    report = ImageReport(str(job.source), str(job.destination), height, width)
+    if job.reference is not None and denoised.noisy is not None:
+        reference = read_image(job.reference).pixels
+        report.noisy = _quality(denoised.noisy, reference)
+        report.denoised = _quality(image.pixels, reference)
+    return report
+
+
+def _quality(pixels: np.ndarray, reference: np.ndarray) -> Quality:
+    return Quality(psnr(pixels, reference), ssim(pixels, reference))
+
+
+def _report(outcome: Outcome[Job]) -> ImageReport:
+    if outcome.error is not None:
+        return ImageReport(str(outcome.item.source), error=outcome.error)
+    report: ImageReport = outcome.value
+    report.ms = outcome.ms
+    return report

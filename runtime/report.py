@@ -1,0 +1,202 @@
+"""What a run of n2b-infer did: lines for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .denoiser import Denoiser
+from .errors import UserError
+from .pipeline import STAGES
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near an image is to its reference."""
+
+    psnr_db: float
+    ssim: float
+
+
+@dataclass
+class ImageReport:
+    """What became of one image or frame."""
+
+    source: str
+    destination: str | None = None  # None: shown in a window
+    height: int = 0
+    width: int = 0
+    ms: dict[str, float] = field(default_factory=dict)  # by stage
+    noisy: Quality | None = None
+    denoised: Quality | None = None
+    error: UserError | None = None  # why it was given up
+
+
+class RunReport:
+    """What became of all of them.
+
+    Args:
+        keep: of how many images to keep the details, the latest; None: of all.
+    """
+
+    def __init__(self, keep: int | None = None) -> None:
+        self.images: deque[ImageReport] = deque(maxlen=keep)
+        self.denoised = 0
+        self.failed = 0
+        self.skipped = 0
+        self.megapixels = 0.0  # of those that were denoised
+        self._started = self._ended = time.perf_counter()
+
+    def add(self, image: ImageReport) -> None:
+        """Take in what became of one more image."""
+        self.images.append(image)
+        self.failed += image.error is not None
+        self.denoised += image.error is None
+        self.megapixels += image.height * image.width / 1e6
+        self._ended = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """From the making of the report to the last image."""
+        return self._ended - self._started
+
+    @property
+    def megapixels_per_second(self) -> float:
+        """Over everything: reading, denoising and writing."""
+        return self.megapixels / self.seconds if self.seconds else 0.0
+
+    def summary(self) -> str:
+        """One line: images, megapixels per second, failures."""
+        line = f"{self.denoised} image{'' if self.denoised == 1 else 's'} denoised"
+        for count, what in ((self.skipped, "skipped"), (self.failed, "failed")):
+            line += f", {count} {what}" if count else ""
+        if self.denoised:
+            line += (
+                f": {self.megapixels:.2f} MP in {self.seconds:.1f} s, {self.megapixels_per_second:.2f} MP/s"
+            )
+        return line
+
+    def stages_ms(self) -> dict[str, dict[str, float]]:
+        """Median and 95th percentile of the time of each stage, in ms an image."""
+        stages: dict[str, dict[str, float]] = {}
+        for stage in STAGES:
+            times = [image.ms[stage] for image in self.images if stage in image.ms and image.error is None]
+            if times:
+                p50, p95 = np.percentile(times, [50, 95])
+                stages[stage] = {"p50": float(p50), "p95": float(p95)}
+        return stages
+
+    def mean_quality(self) -> tuple[Quality, Quality] | None:
+        """Mean over the images that have a reference, noisy and denoised; None: there is none."""
+        measured = [(i.noisy, i.denoised) for i in self.images if i.noisy and i.denoised]
+        if not measured:
+            return None
+        noisy, denoised = zip(*measured, strict=True)
+        return _mean(noisy), _mean(denoised)
+
+
+def model_line(denoiser: Denoiser) -> str:
+    """Which model is used, by what, how."""
+    info = denoiser.info
+    height, width = denoiser.tile_hw
+    tiles = f"tiles of {height}×{width} px, overlap {denoiser.halo_px} px" if height else "whole images"
+    return (
+        f"model {denoiser.model} ({info.architecture}, {info.precision}, {info.io}), "
+        f"{denoiser.backend} on {denoiser.device}, {tiles}"
+    )
+
+
+def quality_lines(report: RunReport) -> Iterable[str]:
+    """PSNR and SSIM of each image and their mean, as a table; nothing where there is no reference."""
+    mean = report.mean_quality()
+    if mean is None:
+        return
+    rows = [(image.source, image.noisy, image.denoised) for image in report.images]
+    width = max(len(source) for source, _, _ in rows)
+    yield f"{'':{width}}  PSNR/dB: noisy  denoised  SSIM:  noisy  denoised"
+    for source, noisy, denoised in [*rows, ("mean", *mean)]:
+        if noisy and denoised:
+            yield (
+                f"{source:{width}}  {noisy.psnr_db:14.2f}  {denoised.psnr_db:8.2f}  "
+                f"{noisy.ssim:12.4f}  {denoised.ssim:8.4f}"
+            )
+
+
+def stage_lines(report: RunReport) -> Iterable[str]:
+    """How long the stages take, as a table."""
+    yield f"{'ms an image':11}  {'p50':>9}  {'p95':>9}"
+    for stage, times in report.stages_ms().items():
+        yield f"{stage:11}  {times['p50']:9.2f}  {times['p95']:9.2f}"
+
+
+def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any]) -> str:
+    """The whole report as one JSON object; a PSNR that is infinite, of equal images, is null.
+
+    Args:
+        report: what was done.
+        denoiser: what was used; None: nothing was left to do.
+        asked: the arguments of the denoiser.
+    """
+    mean = report.mean_quality()
+    content = {
+        "asked": asked,
+        "used": None if denoiser is None else _used(denoiser),
+        "images": [_image(image) for image in report.images],
+        "denoised": report.denoised,
+        "skipped": report.skipped,
+        "failed": report.failed,
+        "megapixels": report.megapixels,
+        "seconds": report.seconds,
+        "megapixels_per_second": report.megapixels_per_second,
+        "stages_ms": report.stages_ms(),
+        "mean": None if mean is None else {"noisy": _quality(mean[0]), "denoised": _quality(mean[1])},
+    }
+    return json.dumps(content, allow_nan=False)
+
+
+def _used(denoiser: Denoiser) -> dict[str, Any]:
+    info = denoiser.info
+    return {
+        "model": str(denoiser.model),
+        "architecture": info.architecture,
+        "precision": info.precision,
+        "io": info.io,
+        "backend": denoiser.backend,
+        "device": denoiser.device,
+        "tile_hw": denoiser.tile_hw if any(denoiser.tile_hw) else None,  # None: whole images
+        "halo_px": denoiser.halo_px,
+        "batch": denoiser.batch,
+    }
+
+
+def _image(image: ImageReport) -> dict[str, Any]:
+    return {
+        "source": image.source,
+        "destination": image.destination,
+        "height": image.height,
+        "width": image.width,
+        "ms": image.ms,
+        "noisy": _quality(image.noisy),
+        "denoised": _quality(image.denoised),
+        "error": None if image.error is None else str(image.error),
+    }
+
+
+def _quality(quality: Quality | None) -> dict[str, float | None] | None:
+    if quality is None:
+        return None
+    return {"psnr_db": quality.psnr_db if math.isfinite(quality.psnr_db) else None, "ssim": quality.ssim}
+
+
+def _mean(qualities: Sequence[Quality]) -> Quality:
+    return Quality(
+        psnr_db=float(np.mean([quality.psnr_db for quality in qualities])),
+        ssim=float(np.mean([quality.ssim for quality in qualities])),
+    )
