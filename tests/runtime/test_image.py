@@ -91,6 +91,7 @@ def test_what_is_written_is_read_back(case):
     assert (back.pixels.dtype, back.pixels.shape) == (expected.dtype, expected.shape)
     assert (back.alpha is None) == (image.alpha is None)
     if image.alpha is not None:
+        assert back.alpha is not None
         assert np.array_equal(back.alpha, image.alpha)
     compared = image.alpha > 0 if suffix == ".webp" and image.alpha is not None else ...
     assert np.array_equal(back.pixels[compared], expected[compared])
@@ -232,6 +233,7 @@ def test_a_palette_with_transparent_colours_has_alpha(tmp_path):
     with PIL.Image.open(tmp_path / "a.png") as theirs:
         expected = np.asarray(theirs.convert("RGBA"))
     image = read_image(tmp_path / "a.png")
+    assert image.alpha is not None
     assert np.array_equal(np.dstack([image.pixels, image.alpha]), expected)
 
 
@@ -248,6 +250,7 @@ def test_colours_of_a_tiff_are_not_multiplied_by_its_alpha(tmp_path, dtype, kind
     stored = _pixels(20, 30, 4, dtype)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=[kind])
     image = read_image(tmp_path / "a.tif")
+    assert image.alpha is not None
     assert np.array_equal(np.dstack([image.pixels, image.alpha]), stored)
 
 
@@ -259,6 +262,7 @@ def test_colours_that_were_multiplied_by_alpha_are_divided_by_it(tmp_path, dtype
     stored = np.concatenate([multiplied, alpha], axis=2)
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
     image = read_image(tmp_path / "a.tif")
+    assert image.alpha is not None
     assert np.array_equal(image.alpha, alpha[:, :, 0])
     assert not image.pixels[0].any()
     opaque = to_float(alpha[:, :, 0]) > 0.5

@@ -23,10 +23,13 @@ SUFFIXES = (".png", ".jpg", ".tif", ".webp")
 ORIENTATION = 274
 
 
-def _block(order="<", orientation=1, thumbnail=False):
+def _block(order: exif.Order = "<", orientation=1, thumbnail=False):
     """An EXIF block with a maker's name, an orientation, exposure, GPS, and perhaps a second directory."""
     maker = b"a camera of some make\0"
-    exposure = {33434: exif.Entry(5, 1, struct.pack(order + "II", 1, 8)), 37500: exif.Entry(7, 6, b"secret")}
+    exposure: exif.Directory = {
+        33434: exif.Entry(5, 1, struct.pack(order + "II", 1, 8)),
+        37500: exif.Entry(7, 6, b"secret"),
+    }
     directory: exif.Directory = {
         271: exif.Entry(2, len(maker), maker),
         ORIENTATION: exif.Entry(3, 1, struct.pack(order + "H", orientation)),
