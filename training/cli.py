@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .config import TrainConfig
 
 RUNS = Path("runs")
-SAMPLE_NOISE = "gaussian:0-50"
+SAMPLE_NOISE = "gaussian:25"
 SAMPLE_MINUTES = 3.0
 SAMPLE_BATCH, SAMPLE_PATCH_PX = 8, 64  # many small steps: the most for a few minutes on a CPU
 DEFAULT_STEPS = 296_000  # the paper's schedule

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from ..runtime.errors import MissingPackageError
@@ -23,12 +23,12 @@ class Monitor:
     """
 
     def __init__(self, run: Path, first_step: int) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:5.1f} %  step {task.fields[step]}  {task.fields[rate]:.2f} steps/s"),
+        self._bar = Progress(  # fits into 80 columns
+            BarColumn(bar_width=8),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("step {task.fields[step]}"),
+            TextColumn("{task.fields[rate]:.1f} steps/s"),
             TextColumn("{task.fields[losses]}"),
-            TimeElapsedColumn(),
             _TimeLeft(),
             console=Console(stderr=True),
         )
@@ -55,7 +55,7 @@ class Monitor:
         now = time.monotonic()
         rate = (step - self._first_step) / max(now - self._started, 1e-9)
         left_s = elapsed_s * (1 - progress) / progress
-        text = "  ".join(f"L_{name} {value:.4f}" for name, value in losses.items())
+        text = " ".join(f"L_{name} {value:.3f}" for name, value in losses.items())
         self._bar.update(self._task, completed=progress, step=step, rate=rate, left_s=left_s, losses=text)
         for name, value in losses.items():
             self._writer.add_scalar(f"loss/{name}", value, step)

@@ -12,7 +12,7 @@ from ..runtime.metrics import psnr
 from .noise import Noise
 
 MOST_IMAGES = 8
-CROP_PX = 256
+CROP_PX = 128
 
 
 class Validation:
