@@ -50,7 +50,7 @@ def train(
         typer.Option(
             metavar="SPEC", help="Blur that makes the labels: bilateral, gaussian:3, mean:31, median:31."
         ),
-    ] = "auto",
+    ] = "bilateral",
     steps: Annotated[int | None, typer.Option(help=f"Length in steps [default: {DEFAULT_STEPS}].")] = None,
     minutes: Annotated[float | None, typer.Option(help="Length in minutes, in place of --steps.")] = None,
     batch: Annotated[int, typer.Option(help="Crops a step.")] = 16,

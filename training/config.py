@@ -24,7 +24,7 @@ class TrainConfig:
     noisy: tuple[str, ...]  # noisy images, or clean ones that `noise` is added to
     clean: tuple[str, ...] = ()  # unrelated clean photographs; empty: `noisy` is split in two halves
     noise: str | None = None  # synthetic noise added to `noisy`, e.g. "gaussian:0-50"
-    filter: str = "auto"  # blur that makes the labels, e.g. "mean:31"
+    filter: str = "bilateral"  # blur that makes the labels, e.g. "mean:31"
     steps: int | None = None  # length of the training in optimiser steps …
     minutes: float | None = None  # … or in minutes of wall-clock time
     batch: int = 16

@@ -16,7 +16,6 @@ from ..runtime.errors import UserError
 from ..runtime.opencv import load_opencv
 
 Filter = Callable[[np.ndarray], np.ndarray]
-DEFAULT_FILTER = "bilateral"
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ def parse_filter(spec: str) -> Filter:
     Raises:
         UserError: the text names no filter, or its parameters do not fit.
     """
-    name, _, rest = ("bilateral" if spec == "auto" else spec).partition(":")
+    name, _, rest = spec.partition(":")
     kind = _KINDS.get(name)
     if kind is None:
         raise UserError(f"unknown filter '{spec}'; known: {', '.join(k.usage for k in _KINDS.values())}")

@@ -41,7 +41,6 @@ def test_a_noise_that_does_not_exist_is_refused(spec: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "kept"),
     [
-        ("auto", 0.12),
         ("bilateral", 0.12),
         ("gaussian:3", 0.12),
         ("mean:31", 0.05),
