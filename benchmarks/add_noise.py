@@ -1,0 +1,32 @@
+"""Noisy copies of clean photographs, the same at every call: what n2b-infer --reference is measured on.
+
+python benchmarks/add_noise.py CLEAN_DIR NOISY_DIR --noise gaussian:25
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from n2b.runtime.image import Image, read_image, write_image
+from n2b.runtime.sources import find_images
+from n2b.training.noise import parse_noise
+
+
+def main() -> None:
+    """Write NOISY_DIR/<name>.png for each image of CLEAN_DIR."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clean", type=Path)
+    parser.add_argument("noisy", type=Path)
+    parser.add_argument("--noise", default="gaussian:25")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    noise = parse_noise(arguments.noise)
+    for index, path in enumerate(find_images([arguments.clean])):
+        noisy = noise(read_image(path).pixels, np.random.default_rng([arguments.seed, index]))
+        write_image(arguments.noisy / f"{path.stem}.png", Image(noisy))
+
+
+if __name__ == "__main__":
+    main()
