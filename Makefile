@@ -20,7 +20,7 @@ clean:
 
 .venv/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --upgrade pip
 	touch $@
 
 .venv/links: .venv/python
@@ -28,15 +28,15 @@ clean:
 	for package in runtime calibration export training; do ln -sfn ../../../$$package $@/n2b/$$package; done
 
 .venv/demo: .venv/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	$(BIN)/python -m pip install -qq --editable '.[demo]'
 	touch $@
 
 # The constraints name the releases that the tests are known to pass with. TensorRT's stubs, for the type
 # checker, come without what they ask for, which is TensorRT itself. TensorRT-RTX builds engines without a
 # GPU; where it has no wheels the tests that need it are skipped and say so.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[demo,train,export,dev]'
-	$(BIN)/python -m pip install --quiet --constraint scripts/constraints.txt --no-deps tensorrt-stubs
-	$(BIN)/python -m pip install --quiet --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,train,export,dev]'
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --no-deps tensorrt-stubs
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'
 	touch $@
