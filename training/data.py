@@ -12,7 +12,7 @@ import numpy as np
 from ..runtime.artifact import atomic_path
 from ..runtime.console import warn
 from ..runtime.errors import ImageError, UserError
-from ..runtime.image import read_image
+from ..runtime.image import from_float, read_image, to_float
 from .noise import Noise
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -84,10 +84,8 @@ def read_photographs(paths: Sequence[Path], patch_px: int) -> list[np.ndarray]:
 
 
 def _to_rgb8(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    elif pixels.dtype == np.float32:
-        pixels = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        pixels = from_float(to_float(pixels), np.uint8)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
