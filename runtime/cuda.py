@@ -36,7 +36,7 @@ class Cuda:
         try:
             self._api = importlib.import_module("cuda.bindings.runtime")
         except ImportError as error:
-            raise MissingPackageError("cuda-bindings", extra="tensorrt") from error
+            raise MissingPackageError("cuda-bindings") from error
         self._device_index = device_index
         count = self._call("cudaGetDeviceCount")
         if device_index >= count:

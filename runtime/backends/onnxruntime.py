@@ -94,8 +94,8 @@ def _open_session(model: Path, device: str, strict: bool) -> tuple[Any, str]:
         return _create(ort, model, [_CPU]), "cpu"
     reason = "this ONNX Runtime was built without CUDA: pip install 'n2b[gpu]'"
     if _CUDA in ort.get_available_providers():
-        # A search over all algorithms would be repeated for each new tile size.
-        cuda = (_CUDA, {"device_id": index, "cudnn_conv_algo_search": "HEURISTIC"})
+        # A search over all algorithms would be repeated for each new tile size; FP32 is not to become TF32.
+        cuda = (_CUDA, {"device_id": index, "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": 0})
         session = _create(ort, model, [cuda, _CPU])
         if _CUDA in session.get_providers():
             return session, f"cuda:{index}"
