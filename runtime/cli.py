@@ -181,7 +181,8 @@ def _run_files(
             if image.error is not None:
                 if len(jobs) == 1:
                     raise image.error
-                warn(f"{image.source} was left out: {image.error}")
+                reason = str(image.error)
+                warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
     return denoiser, report
 
 
