@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from n2b.runtime.errors import DeviceError, UserError
+from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import load_checkpoint
 from n2b.training.cli import main
 from n2b.training.config import TrainConfig, load_config
@@ -191,3 +192,14 @@ def test_a_missing_gpu_is_a_device_error_and_precision_follows_the_device() -> N
         resolve_device("cuda:99")
     assert resolve_precision("fp32", torch.device("cpu")) == "fp32"
     assert resolve_precision("auto", torch.device("cpu")) in ("fp32", "bf16")
+
+
+@pytest.mark.parametrize("names_clean", [True, False])
+def test_real_noise_needs_no_noise_model(pictures: Path, tmp_path: Path, names_clean: bool) -> None:
+    clean = (str(save_pictures(tmp_path / "clean", 2, first_seed=50)),) if names_clean else ()
+    config = TrainConfig(
+        noisy=(str(pictures),), clean=clean, steps=2, batch=2, patch_px=32, device="cpu", precision="fp32"
+    )
+    trained = load_checkpoint(train(config, tmp_path / "run"))["trained"]
+    assert (trained["noise"], trained["noisy_images"]) == ("real", 6)
+    assert trained["clean_images"] == (2 if names_clean else len(sample_photographs()))
