@@ -12,6 +12,7 @@ from .machine import available_bytes
 from .tiling import WHOLE_IMAGE, choose_tile_px, smallest_tile_px
 
 AUTO = "auto"
+HEADROOM = 1.1  # a tile of another size than the trial's may take a little more a pixel
 DEFAULT_MEMORY_MB = 2000  # at most; larger tiles save little more of what the overlaps cost
 
 
@@ -114,7 +115,7 @@ def _check_tile(side: int, halo_px: int, multiple: int) -> None:
 
 def _bytes_per_px(backend: Backend) -> float:
     """Of a tile: the model's working set, and the tile and its result."""
-    return backend.measure_bytes_per_px() + 2 * 3 * np.dtype(backend.info.io).itemsize
+    return HEADROOM * backend.measure_bytes_per_px() + 2 * 3 * np.dtype(backend.info.io).itemsize
 
 
 def _default_memory_mb() -> float:
