@@ -51,7 +51,9 @@ def train(
             metavar="SPEC", help="Blur that makes the labels: bilateral, gaussian:3, mean:31, median:31."
         ),
     ] = "bilateral",
-    steps: Annotated[int | None, typer.Option(help=f"Length in steps [default: {DEFAULT_STEPS}].")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help=f"Length in steps; default: {DEFAULT_STEPS}, as the paper.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Length in minutes, in place of --steps.")] = None,
     batch: Annotated[int, typer.Option(help="Crops a step.")] = 16,
     patch: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
@@ -70,7 +72,7 @@ def train(
         typer.Option(metavar="PATH", help="Clean photographs to measure PSNR on; repeatable."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: runs/<date-time>].")
+        Path | None, typer.Option(metavar="DIR", help="Folder of the run; default: runs/<date-time>.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, or the latest.")
