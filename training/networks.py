@@ -27,7 +27,7 @@ class DnNet(nn.Module):
         + (sum(2 * 2**k for k in range(1, POOLINGS)) + 3)
         + (STRIDE - 1)
     )
-    default_halo_px = 32  # 99.99 % of the pixels then differ by a quarter of a grey level: docs/inference.md
+    default_halo_px = 32  # 99.99 % of the values then differ by less than a grey level: docs/inference.md
 
     def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
         super().__init__()
