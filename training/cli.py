@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,12 +22,27 @@ RUNS = Path("runs")
 SAMPLE_NOISE = "gaussian:25"
 SAMPLE_MINUTES = 3.0
 SAMPLE_BATCH, SAMPLE_PATCH_PX = 8, 64  # many small steps: the most for a few minutes on a CPU
+PATH_OPTIONS = ("--noisy", "--clean", "--val")
 DEFAULT_STEPS = 296_000  # the paper's schedule
 
 
 def main() -> None:
     """Entry point of the console script."""
+    sys.argv[1:] = one_path_an_option(sys.argv[1:])
     run_command(train, "n2b-train")
+
+
+def one_path_an_option(arguments: list[str]) -> list[str]:
+    """`--noisy a b` as `--noisy a --noisy b`: what a shell makes of `--noisy *.png` is meant that way."""
+    repeated: list[str] = []
+    option = None  # of paths, when the last argument was one of its
+    for argument in arguments:
+        if argument.startswith("-"):
+            option = argument if argument in PATH_OPTIONS else None
+        elif option and repeated[-1] != option:
+            repeated.append(option)
+        repeated.append(argument)
+    return repeated
 
 
 def train(

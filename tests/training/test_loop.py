@@ -14,7 +14,7 @@ import torch
 from n2b.runtime.errors import DeviceError, UserError
 from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import load_checkpoint
-from n2b.training.cli import main
+from n2b.training.cli import main, one_path_an_option
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.device import resolve_device, resolve_precision
 from n2b.training.loop import learning_rate, train
@@ -203,3 +203,26 @@ def test_real_noise_needs_no_noise_model(pictures: Path, tmp_path: Path, names_c
     trained = load_checkpoint(train(config, tmp_path / "run"))["trained"]
     assert (trained["noise"], trained["noisy_images"]) == ("real", 6)
     assert trained["clean_images"] == (2 if names_clean else len(sample_photographs()))
+
+
+def test_several_paths_may_follow_one_option() -> None:
+    given = ["--noisy", "a", "b", "c", "--steps", "3", "--clean", "d", "--val", "e", "f", "--resume"]
+    expected = [
+        "--noisy",
+        "a",
+        "--noisy",
+        "b",
+        "--noisy",
+        "c",
+        "--steps",
+        "3",
+        "--clean",
+        "d",
+        "--val",
+        "e",
+        "--val",
+        "f",
+        "--resume",
+    ]
+    assert one_path_an_option(given) == expected
+    assert one_path_an_option(expected) == expected
