@@ -15,8 +15,6 @@ from ..runtime.errors import ImageError, UserError
 from ..runtime.image import from_float, read_image, to_float
 from .noise import Noise
 
-Progress = Callable[[int, int], None]  # images done, images in all
-
 
 class ImagePool:
     """Images of any size, and random crops of them.
@@ -108,7 +106,6 @@ def make_labels(
     blur: Callable[[np.ndarray], np.ndarray],
     spec: str,
     cache: Path,
-    progress: Progress | None = None,
 ) -> list[np.ndarray]:
     """Blurred copies y_b = blur(x) of whole images, made once and kept in `cache`.
 
@@ -128,10 +125,5 @@ def make_labels(
             np.save(temporary, label, allow_pickle=False)
         return label
 
-    labels = []
     with ThreadPoolExecutor() as workers:  # OpenCV releases the interpreter while it filters
-        for label in workers.map(make, images):
-            labels.append(label)
-            if progress:
-                progress(len(labels), len(images))
-    return labels
+        return list(workers.map(make, images))

@@ -11,7 +11,7 @@ from ..runtime.errors import UserError
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_images
 from .config import TrainConfig
-from .data import ImagePool, Progress, add_noise, make_labels, read_photographs, split_in_halves
+from .data import ImagePool, add_noise, make_labels, read_photographs, split_in_halves
 from .filters import parse_filter
 from .noise import Noise, parse_noise
 
@@ -26,12 +26,11 @@ class Dataset:
     validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3)
 
 
-def load_dataset(config: TrainConfig, labels: Path, progress: Progress | None = None) -> Dataset:
+def load_dataset(config: TrainConfig, labels: Path) -> Dataset:
     """Read the images, add the synthetic noise, make or fetch the labels.
 
     Args:
         labels: folder that caches the labels.
-        progress: called with (labels made, labels in all).
 
     Raises:
         UserError: no images, or a noise or filter that does not exist.
@@ -44,7 +43,7 @@ def load_dataset(config: TrainConfig, labels: Path, progress: Progress | None = 
         if not clean:
             noisy, clean = split_in_halves(noisy, config.seed)
         noisy = add_noise(noisy, noise, config.seed)
-    made = make_labels(noisy, blur, config.filter, labels, progress)
+    made = make_labels(noisy, blur, config.filter, labels)
     pairs = [np.concatenate([x, label], axis=2) for x, label in zip(noisy, made, strict=True)]
     return Dataset(
         noisy=ImagePool(pairs, config.patch_px),
