@@ -1,6 +1,8 @@
 """Noisy copies of clean photographs, the same at every call: what n2b-infer --reference is measured on.
 
 python benchmarks/add_noise.py CLEAN_DIR NOISY_DIR --noise gaussian:25
+
+Any noise that n2b-train takes will do. The copies are 8-bit RGB, whatever the photographs are.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from n2b.runtime.image import Image, read_image, write_image
+from n2b.runtime.image import Image, from_float, read_image, to_float, write_image
 from n2b.runtime.sources import find_images
 from n2b.training.noise import parse_noise
 
@@ -24,7 +26,9 @@ def main() -> None:
     arguments = parser.parse_args()
     noise = parse_noise(arguments.noise)
     for index, path in enumerate(find_images([arguments.clean])):
-        noisy = noise(read_image(path).pixels, np.random.default_rng([arguments.seed, index]))
+        clean = from_float(to_float(read_image(path).pixels), np.uint8)
+        colour = np.repeat(clean, 3, axis=2) if clean.shape[2] == 1 else clean
+        noisy = noise(colour, np.random.default_rng([arguments.seed, index]))
         write_image(arguments.noisy / f"{path.stem}.png", Image(noisy))
 
 

@@ -1,0 +1,86 @@
+"""Synthetic noise, named by a short text such as `gaussian:0-50` or `gaussian:10-30+jpeg:80`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import UserError
+from .chain import ChainNoise
+from .gaussian import GaussianNoise
+from .jpeg import JpegNoise
+from .level import Level, parse_level
+from .poisson import PoissonNoise
+from .salt_pepper import SaltPepperNoise
+from .speckle import SpeckleNoise
+from .text import TextNoise
+
+# A noisy copy of an image, uint8 (H, W, 3) → the same, rounded and clipped to 0..255 as a camera would;
+# the same state of the generator gives the same noise.
+Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+# What there is to know of a kind stands in its class: how it is written, how many levels it takes (least,
+# most), between which limits, and the filter whose labels suit it.
+_KINDS: dict[str, Any] = {
+    "gaussian": GaussianNoise,
+    "speckle": SpeckleNoise,
+    "saltpepper": SaltPepperNoise,
+    "text": TextNoise,
+    "poisson": PoissonNoise,
+    "jpeg": JpegNoise,
+}
+DEFAULT_FILTER = "bilateral"
+
+
+def parse_noise(spec: str) -> Noise:
+    """The noise that a text names: `KIND:LEVEL`, or several of them joined by `+`, applied in turn.
+
+    A level is a number, or a range `LO-HI` from which it is drawn uniformly for each image.
+
+    Raises:
+        UserError: the text names no noise, or its levels do not fit.
+    """
+    stages = [_parse_stage(stage, spec) for stage in spec.split("+")]
+    return stages[0] if len(stages) == 1 else ChainNoise(tuple(stages))
+
+
+def noise_domain(spec: str | None) -> str:
+    """The values that suit a network against this noise: "log" where it multiplies, else "linear"."""
+    return "log" if spec and "speckle" in _names(spec) else "linear"
+
+
+def default_filter(spec: str | None) -> str:
+    """The filter whose labels suit a noise; for a chain, its first stage's. None is a camera's noise."""
+    kind = _KINDS.get(_names(spec)[0]) if spec else None
+    return kind.label_filter if kind else DEFAULT_FILTER
+
+
+def _names(spec: str) -> list[str]:
+    return [stage.partition(":")[0] for stage in spec.split("+")]
+
+
+def _parse_stage(stage: str, spec: str) -> Noise:
+    name, _, values = stage.partition(":")
+    kind = _KINDS.get(name)
+    if kind is None:
+        known = ", ".join(kind.usage for kind in _KINDS.values())
+        raise UserError(
+            f"unknown noise '{spec}'; known: {known}; a level may be a range LO-HI, and A+B is A, then B"
+        )
+    texts, (least, most) = values.split(","), kind.value_count
+    try:
+        if not least <= len(texts) <= most:
+            raise ValueError
+        levels: list[Level] = [parse_level(text) for text in texts]
+    except ValueError as error:
+        raise UserError(
+            f"noise '{spec}' is not of the form {kind.usage}, each a number or a range LO-HI"
+        ) from error
+    for level, (lowest, highest) in zip(levels, kind.limits, strict=False):
+        if not lowest <= level.low <= level.high <= highest:
+            raise UserError(
+                f"noise '{spec}' is out of range: {kind.usage}, {lowest:g} ≤ LO ≤ HI ≤ {highest:g}"
+            )
+    return kind(*levels)

@@ -1,0 +1,38 @@
+"""What JPEG compression leaves: blocks, ringing, and noise turned into patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...runtime.opencv import load_opencv
+from .level import Level
+
+
+@dataclass(frozen=True)
+class JpegNoise:
+    """The image after JPEG compression by OpenCV, its colours at half the resolution (4:2:0).
+
+    By itself it is no noise, for it is the same at each call; it makes another noise, put before it in a
+    chain, that of a camera.
+
+    Args:
+        quality: 1 (worst) to 100, rounded to a whole number.
+    """
+
+    usage: ClassVar = "jpeg:QUALITY"
+    value_count: ClassVar = (1, 1)
+    limits: ClassVar = ((1, 100),)
+    label_filter: ClassVar = "bilateral"
+    quality: Level
+
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Compressed copy of `clean`, uint8 (H, W, 3)."""
+        cv2 = load_opencv()
+        quality = round(self.quality.draw(rng))
+        _, file = cv2.imencode(
+            ".jpg", cv2.cvtColor(clean, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )
+        return cv2.cvtColor(cv2.imdecode(file, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

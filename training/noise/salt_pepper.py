@@ -1,0 +1,36 @@
+"""Salt and pepper: pixels that are lost, and read as white or black."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .level import Level
+
+
+@dataclass(frozen=True)
+class SaltPepperNoise:
+    """Each pixel is replaced with probability p, by black or white with equal chances.
+
+    All channels of a pixel are replaced together, so that the specks are black and white, not coloured.
+
+    Args:
+        fraction: p, of the pixels.
+    """
+
+    usage: ClassVar = "saltpepper:FRACTION"
+    value_count: ClassVar = (1, 1)
+    limits: ClassVar = ((0, 1),)
+    label_filter: ClassVar = "median:31"
+    fraction: Level
+
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        fraction = self.fraction.draw(rng)
+        chance = rng.random(clean.shape[:2], dtype=np.float32)
+        noisy = clean.copy()
+        noisy[chance < fraction] = 255
+        noisy[chance < fraction / 2] = 0
+        return noisy

@@ -1,0 +1,31 @@
+"""Speckle, the noise of coherent imaging (ultrasound, radar, lasers): x = y + n·y."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .level import Level, to_uint8
+
+
+@dataclass(frozen=True)
+class SpeckleNoise:
+    """x = y + n·y, n uniform in [−√(3v), √(3v)], so of mean 0 and variance v, for each value of each pixel.
+
+    Args:
+        variance: v; does not depend on the scale of the values.
+    """
+
+    usage: ClassVar = "speckle:VARIANCE"
+    value_count: ClassVar = (1, 1)
+    limits: ClassVar = ((0, 1),)
+    label_filter: ClassVar = "mean:35"
+    variance: Level
+
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        largest = math.sqrt(3 * self.variance.draw(rng))
+        return to_uint8(clean * (1 + largest * (2 * rng.random(clean.shape, dtype=np.float32) - 1)))
