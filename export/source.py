@@ -11,7 +11,7 @@ import onnx
 
 from ..runtime.artifact import ModelInfo, sha256_of_file
 from ..runtime.errors import MissingPackageError, ModelError, UserError
-from ..runtime.model_files import BUNDLED
+from ..runtime.model_files import DEFAULT_BUNDLED, bundled_models
 from .contract import strip_contract
 from .onnx_file import read_onnx
 from .opset import check_opset, set_opset
@@ -44,7 +44,8 @@ def find_source(model: Path | None) -> Path:
     """The file that `model` means: itself, or what its folder holds.
 
     Args:
-        model: None stands for the latest run, or where there is none for the bundled model.
+        model: None stands for the latest run, or where there is none for the bundled model; the name of a
+            bundled model for that.
 
     Raises:
         ModelError: there is no such model.
@@ -53,11 +54,13 @@ def find_source(model: Path | None) -> Path:
     if model is None:
         if LATEST_RUN.exists():
             return LATEST_RUN / CHECKPOINT
-        if not BUNDLED.is_file():
+        if DEFAULT_BUNDLED not in bundled_models():
             raise ModelError(
                 f"there is no {LATEST_RUN}, nor a bundled model; train one with n2b-train, or name one"
             )
-        return BUNDLED
+        return bundled_models()[DEFAULT_BUNDLED]
+    if not model.exists() and (named := bundled_models().get(str(model))):
+        return named
     if model.is_dir():
         for name in (CHECKPOINT, ONNX):
             if (model / name).is_file():

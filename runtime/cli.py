@@ -57,7 +57,8 @@ def infer(
             "--model",
             "-m",
             metavar="PATH",
-            help="An .onnx or .engine file or an export's folder; default: exports/latest, else the bundled.",
+            help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
+            "default: exports/latest, else gaussian, for cameras camera.",
         ),
     ] = None,
     tile: Annotated[
@@ -190,10 +191,12 @@ def _run_camera(
     camera: str, out: Path | None, limit: int | None, strength: float, options: dict[str, Any]
 ) -> tuple[Denoiser, RunReport]:
     from .inference import denoise_camera
+    from .model_files import default_for_camera
     from .report import RunReport
     from .sinks import FolderSink, WindowSink
     from .sources import camera_frames
 
+    options["model"] = options["model"] or default_for_camera()
     frames = camera_frames(camera)
     with (
         closing(frames),

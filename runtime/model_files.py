@@ -1,4 +1,4 @@
-"""Which file a model's name means: a file, an export's folder, the latest export, or the bundled model."""
+"""Which file a model's name means: a file, an export's folder, the latest export, or a bundled model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 from .errors import ModelError
 
 LATEST_EXPORT = Path("exports/latest")  # below the current folder, as n2b-export leaves it
-BUNDLED = Path(__file__).parent / "models" / "gaussian.onnx"
+BUNDLED = Path(__file__).parent / "models"
+DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for images, and for a camera's own noise
 
 # in an export's folder; of several engines the first here
 _ONNX, _ENGINES = "model.onnx", ("model.engine", "model.fp16.engine", "model.fp32.engine")
@@ -26,8 +27,8 @@ def find_model(model: str | Path | None = None) -> ModelFiles:
     """The files of a model.
 
     Args:
-        model: an .onnx or .engine file, or a folder that n2b-export made; None: the latest export
-            below the current folder, else the bundled model.
+        model: an .onnx or .engine file, a folder that n2b-export made, or the name of a bundled model;
+            None: the latest export below the current folder, else the bundled model for Gaussian noise.
 
     Raises:
         ModelError: there is no such model.
@@ -36,23 +37,41 @@ def find_model(model: str | Path | None = None) -> ModelFiles:
         latest = _in_folder(LATEST_EXPORT)
         if latest is not None:
             return latest
-        if not BUNDLED.is_file():
+        bundled = bundled_models()
+        if DEFAULT_BUNDLED not in bundled:
             raise ModelError("this installation has no bundled model; name a model with -m")
-        return ModelFiles(onnx=BUNDLED)
+        return ModelFiles(onnx=bundled[DEFAULT_BUNDLED])
     path = Path(model)
+    if not path.exists() and (named := bundled_models().get(str(model))):
+        return ModelFiles(onnx=named)
     if path.is_dir():
         found = _in_folder(path)
         if found is None:
             raise ModelError(f"{path} has neither {_ONNX} nor an engine; name a folder that n2b-export made")
         return found
     if not path.exists():
-        raise ModelError(f"there is no model {path}; name an .onnx or .engine file, or an export's folder")
+        names = ", ".join(bundled_models())
+        raise ModelError(
+            f"there is no model {path}; name an .onnx or .engine file, an export's folder, or one of: {names}"
+        )
     if path.suffix == ".onnx":
         return ModelFiles(onnx=path)
     if path.suffix == ".engine":
         return ModelFiles(engine=path)
     hint = "n2b-export makes one of a checkpoint" if path.suffix in (".pt", ".pth", ".safetensors") else ""
     raise ModelError(f"{path} is neither an .onnx nor an .engine file{'; ' if hint else ''}{hint}")
+
+
+def default_for_camera() -> str | None:
+    """The name to give `find_model` for a camera's frames when none is named: a bundled model, made for
+    cameras, unless there is an export."""
+    has_export = _in_folder(LATEST_EXPORT) is not None
+    return CAMERA_BUNDLED if CAMERA_BUNDLED in bundled_models() and not has_export else None
+
+
+def bundled_models() -> dict[str, Path]:
+    """The models that this installation brings, by name; each has its card, a .md file, beside it."""
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
 
 
 def _in_folder(folder: Path) -> ModelFiles | None:

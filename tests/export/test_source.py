@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from n2b.export import source as module
 from n2b.export.onnx_file import to_bytes
 from n2b.export.opset import opset_of, set_opset
 from n2b.export.precision import to_fp16
@@ -20,7 +19,7 @@ from .conftest import WriteModel
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "BUNDLED", tmp_path / "bundled.onnx")
+    monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", tmp_path / "bundled")
     return tmp_path
 
 
@@ -33,8 +32,10 @@ def touch(path: Path) -> Path:
 def test_with_no_model_named_the_latest_run_comes_before_the_bundled_model(here: Path) -> None:
     with pytest.raises(ModelError, match="train one with n2b-train"):
         find_source(None)
-    touch(here / "bundled.onnx")
-    assert find_source(None) == here / "bundled.onnx"
+    touch(here / "bundled" / "gaussian.onnx")
+    touch(here / "bundled" / "camera.onnx")
+    assert find_source(None) == here / "bundled" / "gaussian.onnx"
+    assert find_source(Path("camera")) == here / "bundled" / "camera.onnx"
     touch(here / "runs" / "latest" / "checkpoint.pt")
     assert find_source(None) == Path("runs/latest/checkpoint.pt")
 

@@ -23,7 +23,7 @@ from n2b.runtime.errors import (
     UserError,
 )
 from n2b.runtime.machine import resident_bytes
-from n2b.runtime.model_files import ModelFiles, find_model
+from n2b.runtime.model_files import ModelFiles, default_for_camera, find_model
 
 needs_proc = pytest.mark.skipif(resident_bytes() is None, reason="only Linux tells a process's memory")
 cpu_only = pytest.mark.skipif(
@@ -271,15 +271,31 @@ class TestFindModel:
         self, make_model, tmp_path, monkeypatch
     ):
         bundled = make_model(name="bundled/gaussian.onnx")
-        monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", bundled)
+        monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", bundled.parent)
         monkeypatch.chdir(tmp_path)
-        assert find_model() == ModelFiles(onnx=bundled)
+        assert find_model() == find_model(default_for_camera()) == ModelFiles(onnx=bundled)
         make_model(name="exports/20250131-235959/model.onnx")
         Path("exports/latest").symlink_to("20250131-235959", target_is_directory=True)
         assert find_model() == ModelFiles(onnx=Path("exports/latest/model.onnx"))
+        assert default_for_camera() is None
+
+    def test_a_camera_takes_the_bundled_model_for_cameras_and_names_are_known(
+        self, make_model, tmp_path, monkeypatch
+    ):
+        for name in ("gaussian", "camera"):
+            make_model(name=f"bundled/{name}.onnx")
+        monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", tmp_path / "bundled")
+        monkeypatch.chdir(tmp_path)
+        assert default_for_camera() == "camera"
+        assert find_model("camera") == ModelFiles(onnx=tmp_path / "bundled/camera.onnx")
+        with pytest.raises(ModelError, match="one of: camera, gaussian"):
+            find_model("cinema")
+        Path("camera").mkdir()  # a path of that name goes first
+        with pytest.raises(ModelError, match=r"neither model\.onnx nor an engine"):
+            find_model("camera")
 
     def test_without_any_model_it_says_how_to_name_one(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", tmp_path / "none.onnx")
+        monkeypatch.setattr("n2b.runtime.model_files.BUNDLED", tmp_path / "none")
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ModelError, match="no bundled model; name a model with -m"):
             find_model()
