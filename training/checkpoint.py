@@ -12,10 +12,12 @@ from torch import nn
 
 from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
 from ..runtime.errors import ModelError
-from .networks import DnNet, count_flops_per_pixel, count_parameters
+from .architectures import DENOISERS, build_denoiser
+from .networks import count_flops_per_pixel, count_parameters
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = "n2b-checkpoint-1"
+VALUE_TRANSFORMS = {"linear": "identity", "log": "log"}  # a run's domain → ModelInfo's word for it
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -67,30 +69,52 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
         path: a checkpoint, or the folder of a run.
 
     Returns:
-        The network (float32 N×3×H×W in [0, 1] → the same, unclamped), and its ModelInfo, whose io and
-        precision are for the exporter to fill in.
+        The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both
+        are logarithms, see value_transform.py), and its ModelInfo, whose io and precision are for the
+        exporter to fill in. Where the checkpoint holds averaged weights, the network has those.
 
     Raises:
-        ModelError: there is none, it is damaged, or its weights do not fit the network.
+        ModelError: there is none, it is damaged, or its architecture or weights are not known here.
     """
     file = checkpoint_path(Path(path))
     state = load_checkpoint(file)
-    network = DnNet()
     try:
-        network.load_state_dict(state["networks"]["denoiser"])
+        config = dict(state.get("config", {}))
+        arch, domain = str(config.get("arch", "unet")), str(config.get("domain", "linear"))
+        weights = dict(state["averaged"] if "averaged" in state else state["networks"]["denoiser"])
         trained = dict(state["trained"])
-    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{file} does not hold the weights of a DnNet; train again or name another"
+            f"{file} lacks what a run's checkpoint holds; train again or name another"
         ) from error
+    if domain not in VALUE_TRANSFORMS:
+        raise ModelError(f"{file} was trained in the domain '{domain}', unknown here; upgrade n2b")
+    network = _network(arch, weights, file)
     info = ModelInfo(
-        architecture="unet",
-        size_multiple_px=DnNet.size_multiple_px,
-        receptive_radius_px=DnNet.receptive_radius_px,
-        default_halo_px=DnNet.default_halo_px,
+        architecture=arch,
+        value_transform=VALUE_TRANSFORMS[domain],
+        size_multiple_px=DENOISERS[arch].size_multiple_px,
+        receptive_radius_px=DENOISERS[arch].receptive_radius_px,
+        default_halo_px=DENOISERS[arch].default_halo_px,
         parameters=count_parameters(network),
         flops_per_pixel=count_flops_per_pixel(network),
         trained=trained,
         sources={"checkpoint": sha256_of_file(file)},
     )
     return network.eval(), info
+
+
+def _network(arch: str, weights: dict[str, Any], file: Path) -> nn.Module:
+    if arch not in DENOISERS:
+        known = ", ".join(DENOISERS)
+        raise ModelError(
+            f"{file} is of the architecture '{arch}', unknown here (known: {known}); upgrade n2b"
+        )
+    network = build_denoiser(arch)
+    try:
+        network.load_state_dict(weights)
+    except (TypeError, AttributeError, RuntimeError, ValueError) as error:  # of several lines
+        raise ModelError(
+            f"{file} does not hold the weights of the architecture '{arch}'; train again or name another"
+        ) from error
+    return network

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LEAKY_SLOPE = 0.1
+from .layers import activate, at_multiple, convolution, linear_layer_in_full_precision, upsample
+
 POOLINGS = 5
 STRIDE = 2**POOLINGS  # px: sizes are padded to a multiple of this, and a shift by it shifts the output
 
@@ -31,39 +32,35 @@ class DnNet(nn.Module):
 
     def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
         super().__init__()
-        self.first = _conv(channels, down)
-        self.down = nn.ModuleList(_conv(down, down) for _ in range(POOLINGS + 1))
+        self.first = convolution(channels, down)
+        self.down = nn.ModuleList(convolution(down, down) for _ in range(POOLINGS + 1))
         self.up = nn.ModuleList()
         below = down
         for _ in range(POOLINGS - 1):
-            self.up.append(nn.Sequential(_conv(below + down, up), _conv(up, up)))
+            self.up.append(nn.Sequential(convolution(below + down, up), convolution(up, up)))
             below = up
-        self.top = nn.ModuleList([_conv(below + channels, 64), _conv(64, 32)])
-        self.last = _conv(32, channels)
+        self.top = nn.ModuleList([convolution(below + channels, 64), convolution(64, 32)])
+        self.last = convolution(32, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        bottom, right = -height % STRIDE, -width % STRIDE
-        if isinstance(height, int) and (bottom or right):  # a traced size is a multiple already
-            return self._forward(F.pad(x, (0, right, 0, bottom), mode="replicate"))[..., :height, :width]
-        return self._forward(x)
+        return at_multiple(self._forward, x, STRIDE)
 
     def _forward(self, x: Tensor) -> Tensor:
         skips = [x]
-        h = _activate(self.first(x))
+        h = activate(self.first(x))
         for conv in self.down[:-1]:
-            h = F.max_pool2d(_activate(conv(h)), 2)
+            h = F.max_pool2d(activate(conv(h)), 2)
             skips.append(h)
-        h = _activate(self.down[-1](h))
+        h = activate(self.down[-1](h))
         skips.pop()  # the deepest features are h itself
         for pair in self.up:
-            h = torch.cat([_upsample(h), skips.pop()], dim=1)
+            h = torch.cat([upsample(h), skips.pop()], dim=1)
             for conv in pair.children():
-                h = _activate(conv(h))
-        h = torch.cat([_upsample(h), skips.pop().to(h.dtype)], dim=1)
+                h = activate(conv(h))
+        h = torch.cat([upsample(h), skips.pop().to(h.dtype)], dim=1)
         for conv in self.top:
-            h = _activate(conv(h))
-        return _linear_layer_in_full_precision(self.last, h)
+            h = activate(conv(h))
+        return linear_layer_in_full_precision(self.last, h)
 
 
 class NENet(nn.Module):
@@ -78,8 +75,8 @@ class NENet(nn.Module):
 
     def __init__(self, channels: int = 3, maps: int = 32, *, skip: bool = True) -> None:
         super().__init__()
-        last = _conv(maps, channels)
-        self.convs = nn.ModuleList([_conv(channels, maps), _conv(maps, maps), last])
+        last = convolution(maps, channels)
+        self.convs = nn.ModuleList([convolution(channels, maps), convolution(maps, maps), last])
         self.skip = skip
         if skip:
             with torch.no_grad():
@@ -87,36 +84,14 @@ class NENet(nn.Module):
 
     def forward(self, noise: Tensor) -> Tensor:
         first, second, last = self.convs
-        h = _activate(second(_activate(first(noise))))
-        extracted = _linear_layer_in_full_precision(last, h)
+        h = activate(second(activate(first(noise))))
+        extracted = linear_layer_in_full_precision(last, h)
         return noise + extracted if self.skip else extracted
-
-
-def _conv(inputs: int, outputs: int) -> nn.Conv2d:
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
-    nn.init.kaiming_normal_(conv.weight, a=LEAKY_SLOPE)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-def _activate(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-def _linear_layer_in_full_precision(conv: nn.Module, x: Tensor) -> Tensor:
-    """The last layer decides the rounding of the result: keep it out of automatic mixed precision."""
-    with torch.autocast(x.device.type, enabled=False):
-        return conv(x.to(next(conv.parameters()).dtype))
 
 
 def count_parameters(network: nn.Module) -> int:
     """How many numbers the network has learned."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def count_flops_per_pixel(network: nn.Module, *, size_px: int = STRIDE) -> int:

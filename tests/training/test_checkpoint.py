@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from n2b.runtime.errors import ModelError
+from n2b.training.architectures import DENOISERS, build_denoiser
 from n2b.training.checkpoint import load_checkpoint, load_denoiser, save_checkpoint
+from n2b.training.edge import EdgeNet
 from n2b.training.networks import DnNet
+
+Weights = dict[str, torch.Tensor]
 
 
 def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -77,9 +82,74 @@ def test_the_denoiser_comes_with_its_description(tmp_path: Path) -> None:
     assert len(info.sources["checkpoint"]) == 64
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    weights = DnNet().state_dict()
-    del weights["last.bias"]
-    save_checkpoint(tmp_path / "checkpoint.pt", {"networks": {"denoiser": weights}, "trained": {}})
-    with pytest.raises(ModelError, match="weights of a DnNet"):
+@pytest.mark.parametrize("arch", DENOISERS)
+def test_the_architecture_is_the_one_that_was_trained(tmp_path: Path, arch: str) -> None:
+    weights = build_denoiser(arch).state_dict()
+    save(tmp_path, weights, config={"arch": arch})
+    loaded, info = load_denoiser(tmp_path)
+    assert type(loaded) is DENOISERS[arch]
+    assert torch.equal(loaded.state_dict()["last.weight"], weights["last.weight"])
+    assert info.architecture == arch
+    assert info.size_multiple_px == DENOISERS[arch].size_multiple_px
+    assert info.receptive_radius_px == DENOISERS[arch].receptive_radius_px
+    assert info.default_halo_px == DENOISERS[arch].default_halo_px
+
+
+def test_averaged_weights_come_first(tmp_path: Path) -> None:
+    last, averaged = EdgeNet().state_dict(), EdgeNet().state_dict()
+    save(tmp_path, last, config={"arch": "edge"}, averaged=averaged)
+    loaded, _ = load_denoiser(tmp_path)
+    assert all(torch.equal(value, averaged[name]) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("config", "transform"),
+    [({}, "identity"), ({"domain": "linear"}, "identity"), ({"domain": "log"}, "log")],
+)
+def test_the_domain_becomes_the_value_transform(tmp_path: Path, domain: str | None, transform: str) -> None:
+    save(tmp_path, EdgeNet().state_dict(), config={"arch": "edge"} | ({"domain": domain} if domain else {}))
+    assert load_denoiser(tmp_path)[1].value_transform == transform
+
+
+def missing(weights: Weights) -> Weights:
+    return {name: value for name, value in weights.items() if name != "last.bias"}
+
+
+def extra(weights: Weights) -> Weights:
+    return {**weights, "last.scale": torch.ones(1)}
+
+
+def misshapen(weights: Weights) -> Weights:
+    return {**weights, "last.bias": torch.ones(5)}
+
+
+@pytest.mark.parametrize("change", [missing, extra, misshapen])
+def test_weights_of_another_network_are_refused_in_one_line(
+    tmp_path: Path, change: Callable[[Weights], Weights]
+) -> None:
+    save(tmp_path, change(EdgeNet().state_dict()), config={"arch": "edge"})
+    with pytest.raises(ModelError, match="weights of the architecture 'edge'") as caught:
         load_denoiser(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [({"arch": "resnet"}, "architecture 'resnet'"), ({"arch": "edge", "domain": "sqrt"}, "domain 'sqrt'")],
+)
+def test_a_checkpoint_of_a_newer_version_is_refused(
+    tmp_path: Path, config: dict[str, str], message: str
+) -> None:
+    save(tmp_path, EdgeNet().state_dict(), config=config)
+    with pytest.raises(ModelError, match=f"{message}.*upgrade n2b"):
+        load_denoiser(tmp_path)
+
+
+def test_a_checkpoint_without_networks_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "checkpoint.pt", {"trained": {}})
+    with pytest.raises(ModelError, match="is no whole checkpoint"):
+        load_denoiser(tmp_path)
+
+
+def save(run: Path, weights: Weights, **state: object) -> None:
+    save_checkpoint(run / "checkpoint.pt", {"networks": {"denoiser": weights}, "trained": {}, **state})
