@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..runtime.console import run_command
-from ..runtime.dated import link_latest, new_dated_folder
-from ..runtime.errors import MissingPackageError, UserError
-from ..runtime.samples import sample_photographs
+from ..runtime.errors import MissingPackageError
+from .config import PARAMETER_OF
+from .start import DEFAULT_STEPS, absolute_inputs, is_first_process, new_run, resumed_run
 
-if TYPE_CHECKING:
-    from .config import TrainConfig
-
-RUNS = Path("runs")
-SAMPLE_NOISE = "gaussian:25"
-SAMPLE_MINUTES = 3.0
-SAMPLE_BATCH, SAMPLE_PATCH_PX = 8, 64  # many small steps: the most for a few minutes on a CPU
 PATH_OPTIONS = ("--noisy", "--clean", "--val")
-DEFAULT_STEPS = 296_000  # the paper's schedule
+_IMAGES, _METHOD, _SCHEDULE, _MACHINE = "Images", "Method", "Schedule", "Machine and run"
 
 
 def main() -> None:
@@ -48,50 +40,165 @@ def one_path_an_option(arguments: list[str]) -> list[str]:
 def train(
     ctx: typer.Context,
     noisy: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="Noisy images: file, folder or glob; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            rich_help_panel=_IMAGES,
+            help="Noisy images: file, folder, glob or video, camera:0, dnd:FOLDER; repeatable.",
+        ),
     ] = None,
     clean: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH",
+            rich_help_panel=_IMAGES,
             help="Clean photographs of anything else; repeatable. Default with --noise: half of --noisy.",
         ),
     ] = None,
     noise: Annotated[
         str | None,
-        typer.Option(metavar="SPEC", help="Synthetic noise to add to --noisy, e.g. gaussian:0-50."),
+        typer.Option(
+            metavar="SPEC",
+            rich_help_panel=_IMAGES,
+            help="Synthetic noise to add to --noisy: gaussian:0-50, speckle:0.1, saltpepper:0.5, text:0.2, "
+            "poisson:2,3, jpeg:80, or several as gaussian:25+jpeg:80.",
+        ),
     ] = None,
+    record: Annotated[
+        float, typer.Option(metavar="SECONDS", rich_help_panel=_IMAGES, help="How long to record a camera.")
+    ] = 10.0,
+    val: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            rich_help_panel=_IMAGES,
+            help="Clean photographs to measure PSNR on, with --noise; repeatable.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=_METHOD,
+            help="Defaults for the rest: default, real (a camera's own noise; taken with no --noise), "
+            "paper (Noise2Blur as published).",
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(rich_help_panel=_METHOD, help="n2b, n2b-v, supervised, n2n or n2v.")
+    ] = "n2b",
+    arch: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_METHOD, help="unet (the paper's), edge (for real-time cameras) or dncnn."
+        ),
+    ] = "unet",
     filter: Annotated[
         str,
         typer.Option(
-            metavar="SPEC", help="Blur that makes the labels: bilateral, gaussian:3, mean:31, median:31."
+            metavar="SPEC",
+            rich_help_panel=_METHOD,
+            help="Blur that makes the labels: bilateral, gaussian:3, mean:31, median:31, bm3d; "
+            "auto: by the noise.",
         ),
-    ] = "bilateral",
-    steps: Annotated[
-        int | None, typer.Option(help=f"Length in steps; default: {DEFAULT_STEPS}, as the paper.")
-    ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Length in minutes, in place of --steps.")] = None,
-    batch: Annotated[int, typer.Option(help="Crops a step.")] = 16,
-    patch: Annotated[int, typer.Option(help="Side of a crop in pixels.")] = 128,
-    lr: Annotated[float, typer.Option(help="Adam's learning rate at its highest.")] = 1e-3,
+    ] = "auto",
+    domain: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=_METHOD, help="linear; log for multiplicative noise; auto: by the noise."
+        ),
+    ] = "auto",
     plain_nenet: Annotated[
-        bool, typer.Option("--plain-nenet", help="NENet without its skip, as the paper has it.")
+        bool,
+        typer.Option("--plain-nenet/--skip-nenet", rich_help_panel=_METHOD, help="NENet without its skip."),
     ] = False,
-    seed: Annotated[
-        int, typer.Option(help="Decides the split, the noise, the crops and the first weights.")
-    ] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
-    checkpoint_every: Annotated[int, typer.Option(metavar="STEPS", help="Steps between checkpoints.")] = 500,
-    val: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="Clean photographs to measure PSNR on; repeatable."),
+    unbounded: Annotated[
+        bool,
+        typer.Option(
+            "--unbounded/--bounded",
+            rich_help_panel=_METHOD,
+            help="No bounds on what the networks feed each other and on gradients.",
+        ),
+    ] = False,
+    turn_noise: Annotated[
+        bool,
+        typer.Option(
+            "--turn-noise/--no-turn-noise",
+            rich_help_panel=_METHOD,
+            help="Flip, turn and roll the extracted noise before it is added to a clean crop.",
+        ),
+    ] = False,
+    shuffle_channels: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle-channels/--no-shuffle-channels",
+            rich_help_panel=_METHOD,
+            help="Permute the colour channels of the extracted noise.",
+        ),
+    ] = False,
+    average: Annotated[
+        float,
+        typer.Option(
+            metavar="DECAY",
+            rich_help_panel=_METHOD,
+            help="Keep the moving average of the weights, e.g. 0.999; 0: the last weights.",
+        ),
+    ] = 0.0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=_SCHEDULE, help=f"Length in steps; default: {DEFAULT_STEPS}, as the paper."
+        ),
     ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(rich_help_panel=_SCHEDULE, help="Length in minutes, in place of --steps.")
+    ] = None,
+    batch: Annotated[
+        int, typer.Option(rich_help_panel=_SCHEDULE, help="Crops a step, over all processes.")
+    ] = 16,
+    patch: Annotated[int, typer.Option(rich_help_panel=_SCHEDULE, help="Side of a crop in pixels.")] = 128,
+    lr: Annotated[
+        float, typer.Option(rich_help_panel=_SCHEDULE, help="Adam's learning rate at its highest.")
+    ] = 1e-3,
+    schedule: Annotated[
+        str, typer.Option(rich_help_panel=_SCHEDULE, help="Of the learning rate: cosine or constant.")
+    ] = "cosine",
+    warmup_steps: Annotated[
+        int, typer.Option(rich_help_panel=_SCHEDULE, help="Steps in which the learning rate rises.")
+    ] = 50,
+    seed: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel=_SCHEDULE, help="Decides the split, the noise, the crops and the first weights."
+        ),
+    ] = 0,
+    init: Annotated[
+        Path | None,
+        typer.Option(metavar="CHECKPOINT", rich_help_panel=_SCHEDULE, help="Start from its weights."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(rich_help_panel=_MACHINE, help="auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(rich_help_panel=_MACHINE, help="auto, fp32, bf16 or fp16.")
+    ] = "auto",
+    compile: Annotated[
+        str,
+        typer.Option(rich_help_panel=_MACHINE, help="torch.compile: on, off; auto: on a GPU."),
+    ] = "auto",
+    checkpoint_every: Annotated[
+        int, typer.Option(metavar="STEPS", rich_help_panel=_MACHINE, help="Steps between checkpoints.")
+    ] = 500,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run; default: runs/<date-time>.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=_MACHINE, help="Folder of the run; default: runs/<date-time>."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, or the latest.")
+        bool,
+        typer.Option(
+            "--resume", rich_help_panel=_MACHINE, help="Go on with the run in --out, or the latest."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -100,97 +207,50 @@ def train(
     With no images named it trains on the sample photographs of scikit-image and scikit-learn, with
     synthetic Gaussian noise, for a few minutes.
     """
-    from .config import TrainConfig
-
-    given = {
-        "noisy": _absolute(noisy),
-        "clean": _absolute(clean),
+    given: dict[str, Any] = {
+        "noisy": absolute_inputs(noisy),
+        "clean": absolute_inputs(clean),
         "noise": noise,
+        "method": method,
+        "arch": arch,
         "filter": filter,
+        "domain": domain,
         "steps": steps,
         "minutes": minutes,
         "batch": batch,
         "patch_px": patch,
         "learning_rate": lr,
+        "schedule": schedule,
+        "warmup_steps": warmup_steps,
+        "average": average,
         "nenet_skip": not plain_nenet,
+        "bounded": not unbounded,
+        "turn_noise": turn_noise,
+        "shuffle_channels": shuffle_channels,
         "seed": seed,
         "device": device,
         "precision": precision,
+        "compile": compile,
         "checkpoint_every": checkpoint_every,
-        "validation": _absolute(val),
+        "record_s": record,
+        "validation": absolute_inputs(val),
+        "initial": str(init.absolute()) if init else None,
     }
-    named = {name for name in given if _is_named(ctx, name)}
-    if resume:
-        run, config = _resumed(out, {name: given[name] for name in named})
-    else:
-        run = out or new_dated_folder(RUNS)
-        if (run / "config.json").exists():
-            raise UserError(f"{run} holds a run already; go on with it by --resume, or name another --out")
-        config = TrainConfig(**(given | _defaults(given, named)))
-        config.save(run)
-        link_latest(run, RUNS)
-    _train(config, run, resume)
-
-
-def _train(config: TrainConfig, run: Path, resume: bool) -> None:
+    named = {name: value for name, value in given.items() if _is_named(ctx, name)}
+    if recipe is not None:
+        named["recipe"] = recipe
+    run, config = resumed_run(out, named) if resume else new_run(out, named)
     if find_spec("torch") is None:
         raise MissingPackageError("torch", extra="train")
     from .loop import train as train_loop
 
-    print(f"run: {run}")
+    if is_first_process():
+        print(f"run: {run}")
     checkpoint = train_loop(config, run, resume=resume)
-    print(f"checkpoint: {checkpoint}\nnext: n2b-export --fp16")
-
-
-_PARAMETER_OF = {"patch_px": "patch", "learning_rate": "lr", "nenet_skip": "plain_nenet", "validation": "val"}
+    if is_first_process():
+        print(f"checkpoint: {checkpoint}\nreport: {run / 'report' / 'index.html'}\nnext: n2b-export --fp16")
 
 
 def _is_named(ctx: typer.Context, field: str) -> bool:
-    source = ctx.get_parameter_source(_PARAMETER_OF.get(field, field))
+    source = ctx.get_parameter_source(PARAMETER_OF.get(field, field))
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _defaults(given: dict[str, Any], named: set[str]) -> dict[str, Any]:
-    """What is filled in for what was not named."""
-    if not given["noisy"]:
-        return _sample_defaults(given, named)
-    if given["steps"] is None and given["minutes"] is None:
-        return {"steps": DEFAULT_STEPS}
-    return {}
-
-
-def _sample_defaults(given: dict[str, Any], named: set[str]) -> dict[str, Any]:
-    samples = sample_photographs()
-    if not samples:
-        raise MissingPackageError("scikit-image", extra="train")
-    defaults = {
-        "noisy": tuple(map(str, samples)),
-        "noise": SAMPLE_NOISE,
-        "batch": SAMPLE_BATCH,
-        "patch_px": SAMPLE_PATCH_PX,
-    }
-    if given["steps"] is None and given["minutes"] is None:
-        defaults["minutes"] = SAMPLE_MINUTES
-    defaults = {name: value for name, value in defaults.items() if name not in named}
-    print(
-        f"no images named (--noisy): training on {len(samples)} sample photographs "
-        f"with synthetic noise {given['noise'] or SAMPLE_NOISE}"
-    )
-    return defaults
-
-
-def _resumed(out: Path | None, named: dict[str, Any]) -> tuple[Path, TrainConfig]:
-    from .config import load_config
-
-    run = out or RUNS / "latest"
-    config = load_config(run)
-    saved = {name: getattr(config, name) for name in named}
-    if different := [f"{name} was {saved[name]}" for name in named if saved[name] != named[name]]:
-        raise UserError(
-            f"the run in {run} differs from what is asked: {'; '.join(different)}; leave these out"
-        )
-    return run.resolve(), config
-
-
-def _absolute(paths: list[str] | None) -> tuple[str, ...]:
-    return tuple(os.path.abspath(path) for path in paths or ())  # noqa: PTH100 — a glob is no path to resolve

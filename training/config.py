@@ -11,55 +11,93 @@ from typing import Any
 from ..runtime.artifact import write_atomically
 from ..runtime.errors import UserError
 from .filters import parse_filter
-from .noise import parse_noise
+from .noise import default_filter, noise_domain, parse_noise
 
 CONFIG_NAME = "config.json"
 INITIAL_STAGE = 0.05  # share of the training that Algorithm 1 spends in its initial stage
+METHODS = ("n2b", "n2b-v", "supervised", "n2n", "n2v")
+SCHEDULES = ("cosine", "constant")
+DOMAINS = ("linear", "log")
+AUTO = "auto"
+
+# what a value must at least be, by the name of its field
+_LEAST = {
+    "steps": 1, "minutes": 1e-9, "batch": 1, "patch_px": 8, "checkpoint_every": 1,
+    "learning_rate": 1e-12, "warmup_steps": 0, "average": 0, "record_s": 1e-9,
+}  # fmt: skip
+_CHOICES = {"method": METHODS, "schedule": SCHEDULES, "domain": DOMAINS}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides what a run computes. Paths are absolute; sizes in pixels."""
+    """Everything that decides what a run computes. Paths are absolute; sizes in pixels.
+
+    `filter` and `domain` may be given as "auto"; they then take the value that suits the noise.
+    """
 
     noisy: tuple[str, ...]  # noisy images, or clean ones that `noise` is added to
     clean: tuple[str, ...] = ()  # unrelated clean photographs; empty: `noisy` is split in two halves
     noise: str | None = None  # synthetic noise added to `noisy`, e.g. "gaussian:0-50"
-    filter: str = "bilateral"  # blur that makes the labels, e.g. "mean:31"
+    method: str = "n2b"  # or "n2b-v", "supervised", "n2n", "n2v"
+    arch: str = "unet"  # of the denoiser: "unet", "edge", "dncnn"
+    recipe: str = "default"  # the set of defaults that the fields below were filled from
+    filter: str = AUTO  # blur that makes the labels, e.g. "mean:31"
+    domain: str = AUTO  # "linear", or "log" for multiplicative noise
     steps: int | None = None  # length of the training in optimiser steps …
     minutes: float | None = None  # … or in minutes of wall-clock time
-    batch: int = 16
+    batch: int = 16  # over all processes
     patch_px: int = 128
     learning_rate: float = 1e-3
+    schedule: str = "cosine"  # of the learning rate, after its warm-up; or "constant"
     warmup_steps: int = 50
+    average: float = 0.0  # decay of the exponential moving average of the weights; 0: none
     nenet_skip: bool = True
+    bounded: bool = True  # bounds on what the networks feed each other, and on gradients
+    turn_noise: bool = False  # flip, turn and roll ñ before it is added to c
+    shuffle_channels: bool = False  # permute the colour channels of ñ before it is added to c
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    compile: str = AUTO  # "on", "off"; auto: on a GPU
     checkpoint_every: int = 500  # steps
+    record_s: float = 10.0  # how long a camera is recorded
     validation: tuple[str, ...] = ()  # clean photographs to measure PSNR on
+    initial: str | None = None  # checkpoint whose weights to start from
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
             raise UserError("give the length of the training as --steps or as --minutes, one of them")
-        for name, least in (
-            ("steps", 1),
-            ("minutes", 1e-9),
-            ("batch", 1),
-            ("patch_px", 8),
-            ("checkpoint_every", 1),
-            ("learning_rate", 1e-12),
-        ):
-            value = getattr(self, name)
-            if value is not None and not value >= least:
-                raise UserError(
-                    f"--{name.removesuffix('_px').replace('_', '-')} is {value}; it must be at least {least}"
-                )
-
-        parse_filter(self.filter)
         if self.noise is not None:
             parse_noise(self.noise)
-        if self.validation and self.noise is None:
-            raise UserError("--val measures synthetic noise; give --noise with it")
+        if self.filter == AUTO:
+            object.__setattr__(self, "filter", default_filter(self.noise))
+        if self.domain == AUTO:
+            object.__setattr__(self, "domain", noise_domain(self.noise))
+        parse_filter(self.filter, self.domain)
+        self._check_values()
+        if self.noise is None:
+            if self.validation:
+                raise UserError("--val measures synthetic noise; give --noise with it")
+            if self.method in ("supervised", "n2n"):
+                raise UserError(f"--method {self.method} needs pairs; give clean images and --noise")
+
+    def _check_values(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f"{option_of(name)} is '{getattr(self, name)}'; it must be one of {', '.join(choices)}"
+                )
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise UserError(f"{option_of(name)} is {value}; it must be at least {least}")
+        if self.average >= 1:
+            raise UserError(f"--average is {self.average}; a decay is less than 1, such as 0.999")
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the method learns from blurred labels."""
+        return self.method in ("n2b", "n2b-v")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON and torch's weights-only loader know."""
@@ -78,6 +116,18 @@ class TrainConfig:
     def save(self, run: Path) -> None:
         """Write `run`/config.json."""
         write_atomically(run / CONFIG_NAME, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
+
+
+# fields whose option has another name
+PARAMETER_OF = {
+    "patch_px": "patch", "learning_rate": "lr", "nenet_skip": "plain_nenet", "validation": "val",
+    "bounded": "unbounded", "record_s": "record", "initial": "init",
+}  # fmt: skip
+
+
+def option_of(field: str) -> str:
+    """The command-line option that sets a field."""
+    return "--" + PARAMETER_OF.get(field, field).replace("_", "-")
 
 
 def load_config(run: Path) -> TrainConfig:

@@ -1,8 +1,9 @@
-"""Which device and which precision a run uses."""
+"""Which device and which precision a run uses, and how many processes share it."""
 
 from __future__ import annotations
 
 import logging
+import os
 
 import torch
 from lightning_fabric import Fabric
@@ -16,15 +17,35 @@ _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"
 def open_device(config: TrainConfig) -> Fabric:
     """Lightning's Fabric on the device and in the precision that the configuration asks for.
 
+    Under `torchrun` each process takes its own GPU (or all share the CPU), and gradients are averaged
+    over the processes (DDP).
+
     Raises:
         DeviceError: the device is not there.
-        UserError: it is no device's or precision's name, or the two do not go together.
+        UserError: it is no device's or precision's name, the two do not go together, or the batch cannot
+            be shared evenly.
     """
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
-    devices = [device.index or 0] if device.type == "cuda" else 1
-    return Fabric(accelerator=device.type, devices=devices, precision=_FABRIC_PRECISION[precision])  # type: ignore[arg-type]
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes == 1:
+        devices = [device.index or 0] if device.type == "cuda" else 1
+        return Fabric(accelerator=device.type, devices=devices, precision=_FABRIC_PRECISION[precision])  # type: ignore[arg-type]
+    if config.batch % processes:
+        raise UserError(f"--batch {config.batch} cannot be shared by {processes} processes; take a multiple")
+    if device.index is not None:
+        raise UserError(f"--device {config.device} names one GPU for {processes} processes; use cuda")
+    of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=of_this_machine,
+        num_nodes=processes // of_this_machine,
+        strategy="ddp",
+        precision=_FABRIC_PRECISION[precision],  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
 
 
 def resolve_device(name: str) -> torch.device:

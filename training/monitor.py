@@ -72,6 +72,26 @@ class Monitor:
         self._writer.flush()
 
 
+class Silence:
+    """A monitor that shows nothing, for all processes but the first."""
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def show(
+        self, step: int, progress: float, elapsed_s: float, losses: dict[str, float], learning_rate: float
+    ) -> None:
+        """Nothing."""
+
+    def show_validation(self, step: int, measured: dict[str, float], picture: np.ndarray) -> None:
+        """Nothing."""
+
+
 class _TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         left = task.fields["left_s"]

@@ -1,0 +1,126 @@
+"""The networks of a run with what makes them learn: an optimiser each, and the average of the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..runtime.errors import ModelError
+from .checkpoint import load_checkpoint
+from .config import AUTO, TrainConfig
+from .objectives import build_networks
+
+# Noise2Noise's for this network; Adam's own 0.999 takes larger steps at a sudden gradient
+BOUNDED_BETAS, ADAM_BETAS = (0.9, 0.99), (0.9, 0.999)
+MOST_GRADIENT = 1.0  # norm, of each network
+
+
+class Learner:
+    """Networks, one Adam each, and with `config.average` the moving average of the denoiser's weights.
+
+    Args:
+        fabric: the device, the precision and the processes; it shares the gradients.
+        config: decides the networks and how they learn.
+
+    Raises:
+        ModelError: `config.initial` is no checkpoint, or one of another network.
+    """
+
+    def __init__(self, fabric: Fabric, config: TrainConfig) -> None:
+        self._fabric = fabric
+        self._config = config
+        self.networks = build_networks(config)
+        if config.initial:
+            _load_weights(self.networks, Path(config.initial))
+        self.modules = dict(self.networks)  # the same without what fabric puts round them
+        self._optimizers: dict[str, torch.optim.Optimizer] = {}
+        betas = BOUNDED_BETAS if config.bounded else ADAM_BETAS
+        for name, network in self.modules.items():
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if config.compile == "on" or (config.compile == AUTO and fabric.device.type == "cuda"):
+                network.compile(mode="reduce-overhead")  # fused, and replayed as a CUDA graph
+            optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, betas=betas, fused=True)
+            self.networks[name], self._optimizers[name] = fabric.setup(network, optimizer)
+        self._averaged: AveragedModel | None = None
+        if config.average:
+            rule = get_ema_multi_avg_fn(config.average)
+            self._averaged = AveragedModel(self.modules["denoiser"], multi_avg_fn=rule)
+
+    def restart(self) -> None:
+        """Forget the optimisers' moments and the average: from here another loss is minimised."""
+        for optimizer in self._optimizers.values():
+            optimizer.state.clear()
+        if self._averaged:
+            self._averaged.n_averaged.zero_()  # the next average begins with the weights as they then are
+
+    def step(self, losses: dict[str, Tensor], rate: float) -> Tensor:
+        """Go down the sum of the losses by one step of every optimiser.
+
+        Args:
+            losses: scalars, as an objective gives them.
+            rate: learning rate.
+
+        Returns:
+            The sum, detached, still on the device.
+        """
+        total = torch.stack(list(losses.values())).sum()
+        self._fabric.backward(total)
+        for name, optimizer in self._optimizers.items():
+            optimizer.param_groups[0]["lr"] = rate
+            if self._config.bounded:
+                self._fabric.clip_gradients(self.networks[name], optimizer, max_norm=MOST_GRADIENT)
+            optimizer.step()
+            optimizer.zero_grad()
+        if self._averaged:
+            self._averaged.update_parameters(self.modules["denoiser"])
+        return total.detach()
+
+    @property
+    def kept(self) -> dict[str, nn.Module]:
+        """The networks in float32 for measuring; the denoiser is the one that will be exported."""
+        averaged = {"denoiser": self._averaged.module} if self._averaged else {}
+        return self.modules | averaged
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a number; makes a GPU wait."""
+        weights = [p.detach() for module in self.modules.values() for p in module.parameters()]
+        return bool(torch.stack([w.isfinite().all() for w in weights]).all())
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for a checkpoint."""
+        state: dict[str, Any] = {
+            "networks": {name: module.state_dict() for name, module in self.modules.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
+        }
+        if self._averaged:
+            state["averaged"] = self._averaged.module.state_dict()
+            state["averages"] = int(self._averaged.n_averaged)
+        return state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name, module in self.modules.items():
+            module.load_state_dict(state["networks"][name])
+            self._optimizers[name].load_state_dict(state["optimizers"][name])
+        if self._averaged:
+            self._averaged.module.load_state_dict(state["averaged"])
+            self._averaged.n_averaged.fill_(state["averages"])
+
+
+def _load_weights(networks: dict[str, nn.Module], path: Path) -> None:
+    """The weights of a checkpoint, of those networks that it has; the denoiser it must have."""
+    state = load_checkpoint(path)
+    weights = dict(state.get("networks", {}))
+    if "averaged" in state:
+        weights["denoiser"] = state["averaged"]
+    try:
+        networks["denoiser"].load_state_dict(weights["denoiser"])
+        if "extractor" in networks and "extractor" in weights:
+            networks["extractor"].load_state_dict(weights["extractor"])
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(f"{path} holds another network; name the --arch that it was trained with") from error

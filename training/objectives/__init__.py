@@ -1,0 +1,46 @@
+"""What a training step minimises. One interface for every method, so that one loop serves all."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..config import TrainConfig
+from ..networks import NENet
+from .base import Batch, Objective
+from .noise2blur import Noise2Blur, Noise2BlurUninterrupted
+from .noise2void import Noise2Void
+from .pairs import Noise2Noise, Supervised
+
+__all__ = ["Batch", "Objective", "build_networks", "build_objective"]
+
+# noises that move the mean of a pixel and, where they hit less than half of the pixels, not the median
+_MEDIAN_KEEPING = ("text", "saltpepper")
+
+
+def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
+    """The networks that the method trains: "denoiser", and "extractor" for Noise2Blur."""
+    from ..architectures import build_denoiser
+
+    networks = {"denoiser": build_denoiser(config.arch)}
+    if config.has_labels:
+        networks["extractor"] = NENet(skip=config.nenet_skip)
+    return networks
+
+
+def build_objective(config: TrainConfig, networks: dict[str, nn.Module]) -> Objective:
+    """The method that the configuration names, over networks as `build_networks` made them."""
+    denoiser = networks["denoiser"]
+    if config.method == "supervised":
+        return Supervised(denoiser)
+    if config.method == "n2n":
+        return Noise2Noise(denoiser, seeks_median=(config.noise or "").startswith(_MEDIAN_KEEPING))
+    if config.method == "n2v":
+        return Noise2Void(denoiser)
+    kind = Noise2Blur if config.method == "n2b" else Noise2BlurUninterrupted
+    return kind(
+        denoiser,
+        networks["extractor"],
+        bounded=config.bounded,
+        turn_noise=config.turn_noise,
+        shuffle_channels=config.shuffle_channels,
+    )

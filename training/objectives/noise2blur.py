@@ -1,0 +1,121 @@
+"""Noise2Blur, its form without gradient interruption, and what may be done to ñ on its way to c."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..config import INITIAL_STAGE
+from ..symmetry import SYMMETRIES, turn_and_roll
+from .base import Batch
+
+
+class Noise2Blur:
+    """Algorithm 1 of Noise2Blur (Lin et al., arXiv 1912.01158).
+
+    n_b = x − y_b is the noise plus the detail that the blur took; the noise alone repeats over images
+    in a way that detail does not, so that a small network can be taught to give the noise only.
+
+    Args:
+        denoiser: DnNet, image → image.
+        extractor: NENet, noise map → noise map.
+        bounded: bound what the networks feed each other, as `convergence_stage` and `initial_stage`
+            describe; the paper does not.
+        turn_noise: add ñ to c in one of its eight symmetries and rolled round by a random shift: where
+            a trace of x's detail is left in ñ, it then says nothing of c.
+        shuffle_channels: permute the colour channels of ñ; for noise that is alike in all three.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        extractor: nn.Module,
+        *,
+        bounded: bool = True,
+        turn_noise: bool = False,
+        shuffle_channels: bool = False,
+    ) -> None:
+        self.networks = {"denoiser": denoiser, "extractor": extractor}
+        self._bounded = bounded
+        self._turn_noise = turn_noise
+        self._shuffle_channels = shuffle_channels
+
+    def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
+        """`turn` (N, 3): symmetry, shift down and shift right; `channels` (N, 3): a permutation."""
+        drawn: dict[str, np.ndarray] = {}
+        if self._turn_noise:
+            drawn["turn"] = rng.integers(0, [SYMMETRIES, patch_px, patch_px], (count, 3))
+        if self._shuffle_channels:
+            drawn["channels"] = rng.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
+        return drawn
+
+    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """`n2b` (and `residual` if bounded) in the initial stage, then `n2b` and `n2c`."""
+        if progress < INITIAL_STAGE:
+            return self.initial_stage(batch)
+        return self.convergence_stage(batch)
+
+    def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
+        """Both networks as one: ñ = NENet(n̂), n̂ = x − DnNet(x), L1(ñ, n_b), and if bounded + L1(n̂, n_b).
+
+        The second term is not in the paper: it keeps n̂ at the amplitude of the noise, where otherwise
+        any code of it that NENet can read would do.
+        """
+        detail_and_noise = noise_and_detail(batch)
+        residual = batch.noisy - self.networks["denoiser"](batch.noisy)
+        noise = self.networks["extractor"](residual)
+        losses = {"n2b": F.l1_loss(noise, detail_and_noise)}
+        if self._bounded:
+            losses["residual"] = F.l1_loss(residual, detail_and_noise)
+        return losses
+
+    def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
+        """L_n2b trains NENet alone, L_n2c = L1(DnNet(c + ñ), c) trains DnNet alone.
+
+        The two stopped gradients are the interruption: with them neither network can lower its loss by
+        spoiling the other's input. If bounded, what passes from one to the other is clipped to what an
+        image and a noise map can be, [0, 1] and [−1, 1]: each network feeds the other, and without a
+        bound one bad step grows from step to step. c + ñ itself is not clipped, that would bend its
+        statistics.
+        """
+        with torch.no_grad():
+            denoised = self.networks["denoiser"](batch.noisy)
+        noise = self.networks["extractor"](batch.noisy - self._bound(denoised, 0, 1))
+        degraded = batch.clean + self._place(self._bound(noise.detach(), -1, 1), batch)
+        return {
+            "n2b": F.l1_loss(noise, noise_and_detail(batch)),
+            "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
+        }
+
+    def _bound(self, values: Tensor, low: float, high: float) -> Tensor:
+        return values.clamp(low, high) if self._bounded else values
+
+    def _place(self, noise: Tensor, batch: Batch) -> Tensor:
+        if "turn" in batch.random:
+            noise = turn_and_roll(noise, batch.random["turn"])
+        if "channels" in batch.random:
+            order = batch.random["channels"][:, :, None, None].expand_as(noise)
+            noise = noise.gather(1, order)
+        return noise
+
+
+class Noise2BlurUninterrupted(Noise2Blur):
+    """N2B_v, the paper's ablation: both losses reach both networks, no gradient is stopped."""
+
+    def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
+        """The two losses of Noise2Blur, of which each now trains both networks."""
+        residual = batch.noisy - self.networks["denoiser"](batch.noisy)
+        noise = self.networks["extractor"](residual)
+        degraded = batch.clean + self._place(noise, batch)
+        return {
+            "n2b": F.l1_loss(noise, noise_and_detail(batch)),
+            "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
+        }
+
+
+def noise_and_detail(batch: Batch) -> Tensor:
+    """n_b = x − y_b."""
+    assert batch.target is not None
+    return batch.noisy - batch.target

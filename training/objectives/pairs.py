@@ -1,0 +1,49 @@
+"""Methods that learn from pairs: supervised training and Noise2Noise."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .base import Batch
+
+
+class Supervised:
+    """L1(DnNet(x), y): the clean original is known. The ceiling for all methods that lack it."""
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        self.networks = {"denoiser": denoiser}
+
+    def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
+        """Nothing is random but the crops."""
+        return {}
+
+    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """`supervised`."""
+        assert batch.target is not None
+        return {"supervised": F.l1_loss(self.networks["denoiser"](batch.noisy), batch.target)}
+
+
+class Noise2Noise:
+    """Noise2Noise (Lehtinen et al., 2018): the target is a second noisy copy x' of the same scene.
+
+    Args:
+        denoiser: image → image.
+        seeks_median: minimise L1, whose minimum is the median of x', where the noise keeps the median of
+            a pixel but not its mean (text, salt & pepper below one half); else the squared error, whose
+            minimum is the mean, which zero-mean noise keeps.
+    """
+
+    def __init__(self, denoiser: nn.Module, *, seeks_median: bool = False) -> None:
+        self.networks = {"denoiser": denoiser}
+        self._loss = F.l1_loss if seeks_median else F.mse_loss
+
+    def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
+        """Nothing is random but the crops."""
+        return {}
+
+    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """`n2n`."""
+        assert batch.target is not None
+        return {"n2n": self._loss(self.networks["denoiser"](batch.noisy), batch.target)}
