@@ -134,8 +134,8 @@ def test_resuming_with_other_options_names_the_fields_that_differ(pictures: Path
     TrainConfig(noisy=(str(pictures),), steps=2).save(tmp_path / "run")
     done = run_command(tmp_path, "--resume", "--out", "run", "--batch", "3", "--steps", "2")
     assert done.returncode == 2
-    assert "batch was 16" in done.stderr
-    assert "steps" not in done.stderr
+    assert "--batch was 16" in done.stderr
+    assert "--steps" not in done.stderr
 
 
 @pytest.mark.parametrize(

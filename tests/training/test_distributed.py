@@ -1,0 +1,57 @@
+"""Two processes on one machine (gloo) train as one does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from n2b.training.checkpoint import load_checkpoint
+
+TRAIN = "from n2b.training.cli import main; main()"
+
+
+def train(folder: Path, out: str, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    (folder / "train.py").write_text(TRAIN)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [sys.executable, *(launcher if processes > 1 else []), "train.py", "--out", out, *options],
+        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def losses(run: Path, name: str) -> list[float]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run))
+    events.Reload()
+    return [point.value for point in events.Scalars(f"loss/{name}")]
+
+
+@pytest.mark.parametrize("method", ["n2b", "n2b-v"])
+def test_two_processes_have_the_losses_of_one(pictures: Path, tmp_path: Path, method: str) -> None:
+    options = [
+        "--noisy", str(pictures), "--noise", "gaussian:25", "--method", method, "--arch", "edge",
+        "--steps", "40", "--batch", "4", "--patch", "32", "--device", "cpu", "--precision", "fp32",
+        "--turn-noise", "--lr", "1e-4",
+    ]  # fmt: skip
+    alone = train(tmp_path, "alone", *options)
+    assert alone.returncode == 0, alone.stderr
+    shared = train(tmp_path, "shared", *options, processes=2)
+    assert shared.returncode == 0, shared.stderr
+    assert shared.stdout.count("checkpoint:") == 1
+    for name in ("n2b", "n2c"):
+        assert losses(tmp_path / "shared", name) == pytest.approx(losses(tmp_path / "alone", name), rel=1e-3)
+    first, second = (load_checkpoint(tmp_path / run)["networks"]["denoiser"] for run in ("alone", "shared"))
+    for name, weight in first.items():
+        torch.testing.assert_close(second[name], weight, rtol=1e-2, atol=1e-4)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(pictures: Path, tmp_path: Path) -> None:
+    options = ["--noisy", str(pictures), "--noise", "gaussian:25", "--steps", "1", "--device", "cpu"]
+    done = train(tmp_path, "run", *options, "--batch", "3", "--patch", "32", processes=2)
+    assert done.returncode != 0
+    assert "cannot be shared by 2 processes" in done.stderr
