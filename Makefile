@@ -35,7 +35,7 @@ clean:
 # checker, come without what they ask for, which is TensorRT itself. TensorRT-RTX builds engines without a
 # GPU; where it has no wheels the tests that need it are skipped and say so.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,train,export,dev]'
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,train,export,dev,bm3d,dnd]'
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --no-deps tensorrt-stubs
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'
