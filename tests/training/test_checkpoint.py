@@ -103,11 +103,11 @@ def test_averaged_weights_come_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "transform"),
-    [({}, "identity"), ({"domain": "linear"}, "identity"), ({"domain": "log"}, "log")],
+    ("domain", "transform"), [(None, "identity"), ("linear", "identity"), ("log", "log")]
 )
 def test_the_domain_becomes_the_value_transform(tmp_path: Path, domain: str | None, transform: str) -> None:
-    save(tmp_path, EdgeNet().state_dict(), config={"arch": "edge"} | ({"domain": domain} if domain else {}))
+    config = {"arch": "edge"} | ({"domain": domain} if domain else {})
+    save(tmp_path, EdgeNet().state_dict(), config=config)
     assert load_denoiser(tmp_path)[1].value_transform == transform
 
 
@@ -147,7 +147,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused(
 
 def test_a_checkpoint_without_networks_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint.pt", {"trained": {}})
-    with pytest.raises(ModelError, match="is no whole checkpoint"):
+    with pytest.raises(ModelError, match="lacks what a run's checkpoint holds"):
         load_denoiser(tmp_path)
 
 
