@@ -1,0 +1,1 @@
+"""Denoisers without training, to measure trained ones against."""
