@@ -73,7 +73,12 @@ class Learner:
         for name, optimizer in self._optimizers.items():
             optimizer.param_groups[0]["lr"] = rate
             if self._config.bounded:
-                self._fabric.clip_gradients(self.networks[name], optimizer, max_norm=MOST_GRADIENT)
+                self._fabric.clip_gradients(
+                    self.networks[name],
+                    optimizer,
+                    max_norm=MOST_GRADIENT,
+                    error_if_nonfinite=False,  # to ask would make a GPU wait; the loop looks at the losses
+                )
             optimizer.step()
             optimizer.zero_grad()
         if self._averaged:

@@ -92,15 +92,17 @@ def _loop(run: _Run) -> None:
             at.elapsed_s = _elapsed_s(fabric, config, started)
             first_bad = first_bad.minimum(torch.where(total.isfinite(), math.inf, at.step))
             done = at.progress(config)
-            if at.step % SHOW_EVERY == 0 or done >= 1:
+            is_validated = int(done * VALIDATIONS) > int(progress * VALIDATIONS)
+            is_saved = at.step % config.checkpoint_every == 0
+            if is_validated or is_saved or at.step % SHOW_EVERY == 0 or done >= 1:
                 if math.isfinite(bad := float(first_bad)):
                     raise _not_finite(round(bad), run.checkpoint)
                 monitor.show(at.step, done, at.elapsed_s, _shared(fabric, losses), rate)
-            if fabric.is_global_zero and int(done * VALIDATIONS) > int(progress * VALIDATIONS):
+            if is_validated and fabric.is_global_zero:
                 measured, shown = run.validation.measure(learner.kept, fabric.device)
                 monitor.show_validation(at.step, measured, side_by_side(shown))
                 save_snapshot(run.folder, at.step, shown)
-            if at.step % config.checkpoint_every == 0:
+            if is_saved:
                 run.save()
     run.save()
 
