@@ -176,19 +176,16 @@ def _match(plane: torch.Tensor, keys: torch.Tensor, size: int, patch_px: int) ->
     """Positions of the `size` patches most like each key's, in its search window: (keys, size)."""
     height, width = (side - patch_px + 1 for side in plane.shape)
     rows, columns = keys // width, keys % width
-    reach = range(-_SEARCH_RADIUS_PX, _SEARCH_RADIUS_PX + 1)
+    reach = torch.arange(-_SEARCH_RADIUS_PX, _SEARCH_RADIUS_PX + 1)
     best = torch.empty(len(keys), 0)
     places = torch.empty(len(keys), 0, dtype=torch.long)
     padded = F.pad(plane, (_SEARCH_RADIUS_PX,) * 4, value=torch.inf)
-    for down in (d for d in reach if abs(d) < height):
-        found = []
-        for right in reach:
-            top, left = _SEARCH_RADIUS_PX + down, _SEARCH_RADIUS_PX + right
-            moved = padded[top : top + plane.shape[0], left : left + plane.shape[1]]
-            distance = F.avg_pool2d(((plane - moved) ** 2)[None], patch_px, stride=1)
-            found.append(distance.flatten()[keys])
-        there = (rows + down)[:, None] * width + columns[:, None] + torch.tensor(list(reach))
-        best, places = torch.cat([best, torch.stack(found, 1)], 1), torch.cat([places, there], 1)
+    for down in (d for d in reach.tolist() if abs(d) < height):
+        strip = padded[_SEARCH_RADIUS_PX + down :][: plane.shape[0]]
+        moved = strip.unfold(1, plane.shape[1], 1).movedim(1, 0)  # by −30 … 30 px to the right
+        distance = F.avg_pool2d((plane - moved) ** 2, patch_px, stride=1).flatten(1)[:, keys].T
+        there = (rows + down)[:, None] * width + columns[:, None] + reach
+        best, places = torch.cat([best, distance], 1), torch.cat([places, there], 1)
         if best.shape[1] > size:
             best, chosen = best.topk(size, dim=1, largest=False, sorted=False)
             places = places.gather(1, chosen)

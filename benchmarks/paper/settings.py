@@ -1,0 +1,26 @@
+"""How large everything is; the defaults are for two hours of one processor core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for all tables alike."""
+
+    data: tuple[Path, ...]  # clean photographs to train on
+    test: Path  # clean photographs to measure on
+    real: tuple[Path, ...] = ()  # folders of a camera's images, noisy/ and clean/ in each
+    steps: int = 1200  # of every training
+    batch: int = 4
+    patch_px: int = 48
+    arch: str = "unet"
+    noisy_images: int = 40
+    clean_images: int = 100
+    images: int = 20  # test images
+    crop_px: int = 128  # side of the middle that is measured; 0: all of it
+    wnnm_images: int = 3
+    seed: int = 0
+    device: str = "auto"
