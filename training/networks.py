@@ -4,63 +4,30 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .layers import activate, at_multiple, convolution, linear_layer_in_full_precision, upsample
+from .layers import activate, at_multiple, convolution, linear_layer_in_full_precision
+from .unet import UNet, receptive_radius_px
 
 POOLINGS = 5
 STRIDE = 2**POOLINGS  # px: sizes are padded to a multiple of this, and a shift by it shifts the output
 
 
-class DnNet(nn.Module):
-    """The paper's denoiser: Noise2Noise's U-Net (Lehtinen et al., 2018, appendix A.1).
+class DnNet(UNet):
+    """The paper's denoiser: Noise2Noise's U-Net.
 
     Takes and gives float32 N×3×H×W, about [0, 1], any H, W ≥ 1; it predicts the clean image, not the
-    noise. 48 maps going down, 96 going up, then 64 and 32; max pooling, nearest upsampling, the pooled
-    features and the input concatenated on the way up, LeakyReLU 0.1, linear last layer.
+    noise. 48 maps going down, 96 going up, then 64 and 32.
     """
 
     size_multiple_px = STRIDE
-    # One 3×3 convolution at level k reaches 2^k px. Down: 2 at level 0, then one a level; up: 2 a level,
-    # 3 at level 0. Pooling and upsampling can add STRIDE − 1 px, by where the pixel lies in its cell.
-    receptive_radius_px = (
-        (2 + sum(2**k for k in range(1, POOLINGS + 1)))
-        + (sum(2 * 2**k for k in range(1, POOLINGS)) + 3)
-        + (STRIDE - 1)
-    )
+    receptive_radius_px = receptive_radius_px(POOLINGS)
     default_halo_px = 32  # 99.99 % of the values then differ by less than a grey level: docs/inference.md
 
     def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
-        super().__init__()
-        self.first = convolution(channels, down)
-        self.down = nn.ModuleList(convolution(down, down) for _ in range(POOLINGS + 1))
-        self.up = nn.ModuleList()
-        below = down
-        for _ in range(POOLINGS - 1):
-            self.up.append(nn.Sequential(convolution(below + down, up), convolution(up, up)))
-            below = up
-        self.top = nn.ModuleList([convolution(below + channels, 64), convolution(64, 32)])
-        self.last = convolution(32, channels)
+        super().__init__(channels, channels, poolings=POOLINGS, down=down, up=up, top=(64, 32))
 
     def forward(self, x: Tensor) -> Tensor:
-        return at_multiple(self._forward, x, STRIDE)
-
-    def _forward(self, x: Tensor) -> Tensor:
-        skips = [x]
-        h = activate(self.first(x))
-        for conv in self.down[:-1]:
-            h = F.max_pool2d(activate(conv(h)), 2)
-            skips.append(h)
-        h = activate(self.down[-1](h))
-        skips.pop()  # the deepest features are h itself
-        for pair in self.up:
-            h = torch.cat([upsample(h), skips.pop()], dim=1)
-            for conv in pair.children():
-                h = activate(conv(h))
-        h = torch.cat([upsample(h), skips.pop().to(h.dtype)], dim=1)
-        for conv in self.top:
-            h = activate(conv(h))
-        return linear_layer_in_full_precision(self.last, h)
+        return at_multiple(super().forward, x, STRIDE)
 
 
 class NENet(nn.Module):

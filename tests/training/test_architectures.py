@@ -13,7 +13,7 @@ from torch import nn
 
 NARROW = {
     "unet": lambda: DnNet(down=4, up=8),
-    "edge": lambda: EdgeNet(widths=(4, 4, 4, 4)),
+    "edge": lambda: EdgeNet(down=4, up=8),
     "dncnn": lambda: DnCnn(maps=4),
 }
 every_architecture = pytest.mark.parametrize("arch", DENOISERS)
@@ -57,7 +57,7 @@ def test_the_receptive_radius_is_exact(arch: str) -> None:
     network, denoiser = NARROW[arch]().double(), DENOISERS[arch]
     middle = 192
     reached = []
-    for row in range(middle, middle + denoiser.size_multiple_px):
+    for row in (middle, middle + denoiser.size_multiple_px - 1):  # from there the others are nearer
         x = torch.rand(1, 3, 2 * middle + 32, 4, dtype=torch.float64)
         x[:, :, row] = torch.nan
         with torch.no_grad():
