@@ -18,6 +18,7 @@ def test_it_predicts_what_is_to_be_taken_away() -> None:
     with torch.no_grad():
         network.last.weight.zero_()
         assert torch.equal(network(x), x)
+        assert network.last.bias is not None
         network.last.bias.fill_(0.25)
     torch.testing.assert_close(network(x), x - 0.25)
 
