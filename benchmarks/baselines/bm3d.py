@@ -27,6 +27,13 @@ def bm3d(noisy: np.ndarray, sigma: float) -> np.ndarray:
         raise MissingPackageError("bm3d", extra="bm3d") from error
     if sigma < _LEAST_SIGMA:
         return noisy.copy()
-    denoise = package.bm3d_rgb if noisy.ndim == 3 else package.bm3d
-    result = denoise(noisy.astype(np.float64), sigma)
+    values = noisy.astype(np.float64)
+    if noisy.ndim == 2:
+        result = package.bm3d(values, sigma)
+    else:
+        try:
+            with np.errstate(invalid="raise"):
+                result = package.bm3d_rgb(values, sigma)
+        except (ValueError, FloatingPointError):  # bm3d 4.0 stumbles where brightness or colour is flat
+            result = np.stack([package.bm3d(values[..., i], sigma) for i in range(3)], axis=2)
     return np.clip(np.rint(result), 0, 255).astype(np.uint8).reshape(noisy.shape)

@@ -36,12 +36,13 @@ def main(words: list[str] | None = None) -> int:
     arguments = parser.parse_args(words)
     settings = settings_of(arguments)
     all_tables = tables([folder.name for folder in settings.real])
-    if unknown := set(arguments.only) - {table.name for table in all_tables}:
+    only = arguments.only.split(",") if arguments.only else [table.name for table in all_tables]
+    if unknown := set(only) - {table.name for table in all_tables}:
         known = ", ".join(table.name for table in all_tables)
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {known} (table3 needs --real)")
     if len({folder.name for folder in settings.real}) < len(settings.real):
         parser.error("the folders of --real need different names")
-    chosen = [table for table in all_tables if not arguments.only or table.name in arguments.only]
+    chosen = [table for table in all_tables if table.name in only]
     store = Store(arguments.work, settings)
     try:
         if arguments.dry_run:
@@ -86,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--data", type=Path, nargs="+", required=True, metavar="FOLDER", help="clean photographs to train on")
     add("--test", type=Path, required=True, metavar="FOLDER", help="clean photographs to measure on")
     add("--real", type=Path, nargs="+", default=[], metavar="FOLDER", help="noisy/ and clean/ of a camera")
-    add("--only", type=lambda text: text.split(","), default=[], metavar="TABLES", help="table1,text,…")
+    add("--only", default="", metavar="TABLES", help="table1,text,…; default: all")
     add("--steps", type=int, default=_DEFAULTS.steps, help="of every training")
     add("--batch", type=int, default=_DEFAULTS.batch)
     add("--patch", type=int, default=_DEFAULTS.patch_px, help="px")

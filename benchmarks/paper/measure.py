@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from n2b.runtime.metrics import psnr, ssim
+from n2b.training.bm3d_filter import estimate_sigma
 
 from ..baselines.bm3d import bm3d
-from ..baselines.noise_level import estimate_sigma
 from ..baselines.wnnm import wnnm
 from .experiments import Classical, Condition, LabelNoise, Trained
 from .images import Pair

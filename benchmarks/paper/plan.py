@@ -13,8 +13,8 @@ from .store import Store
 # do not hold.
 _START_S = 14.0  # of n2b-train: imports, images, report
 _STEP_S_PER_PX = {"n2b": 5.4e-6, "n2b-v": 5.4e-6, "supervised": 4.2e-6, "n2n": 4.2e-6, "n2v": 4.2e-6}
-_LABEL_S_PER_PX = {"bilateral": 0.4e-6, "bm3d": 45e-6}
-_DENOISE_S_PER_PX = {"none": 0.0, "bm3d": 45e-6, "wnnm": 2.8e-3, "network": 8e-6}
+_LABEL_S_PER_PX = {"bilateral": 0.4e-6, "bm3d": 25e-6}
+_DENOISE_S_PER_PX = {"none": 0.0, "bm3d": 150e-6, "wnnm": 2.8e-3, "network": 8e-6}
 _METRICS_S_PER_PX = 0.8e-6
 _PHOTOGRAPH_PX = 481 * 321
 

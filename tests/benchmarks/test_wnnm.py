@@ -7,6 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from n2b.runtime.image import read_image
+from n2b.runtime.metrics import psnr
+from n2b.runtime.samples import sample_photographs
+
 from benchmarks.baselines.wnnm import (
     Parameters,
     parameters_for,
@@ -14,9 +18,6 @@ from benchmarks.baselines.wnnm import (
     shrink_singular_values,
     wnnm,
 )
-from n2b.runtime.image import read_image
-from n2b.runtime.metrics import psnr
-from n2b.runtime.samples import sample_photographs
 
 SIGMA = 25
 
