@@ -81,7 +81,7 @@ def _compare(config: TrainConfig, run: Path, steps: int, rounds: int, workers: i
     def ours() -> Iterator[None]:
         for step in range(10**9):
             batch = draw_batch(fabric, config, dataset, objective, step)
-            learner.step(objective.losses(batch, 0.5), 1e-4)
+            learner.step(objective.losses(batch, is_initial=False), 1e-4)
             yield
 
     loops = [plain_loop(config, device, workers), ours()]

@@ -12,7 +12,7 @@ import typer
 from ..runtime.console import run_command
 from ..runtime.errors import MissingPackageError
 from .config import PARAMETER_OF
-from .start import DEFAULT_STEPS, absolute_inputs, is_first_process, new_run, resumed_run
+from .start import DEFAULT_STEPS, absolute_inputs, is_first_process, new_run, parse_range, resumed_run
 
 PATH_OPTIONS = ("--noisy", "--clean", "--val")
 _IMAGES, _METHOD, _SCHEDULE, _MACHINE = "Images", "Method", "Schedule", "Machine and run"
@@ -135,6 +135,47 @@ def train(
             help="Permute the colour channels of the extracted noise.",
         ),
     ] = False,
+    initial_stage: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE", rich_help_panel=_METHOD, help="Part of the training before the losses change."
+        ),
+    ] = 0.05,
+    flat_noise: Annotated[
+        bool,
+        typer.Option(
+            "--flat-noise/--no-flat-noise",
+            rich_help_panel=_METHOD,
+            help="Add the noise of flat areas of --noisy to clean crops, beside what is extracted.",
+        ),
+    ] = False,
+    anchor: Annotated[
+        bool,
+        typer.Option(
+            "--anchor/--no-anchor",
+            rich_help_panel=_METHOD,
+            help="Scale the extracted noise to that of the flattest blocks of its crop.",
+        ),
+    ] = False,
+    noise_gain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH",
+            rich_help_panel=_METHOD,
+            help="Range of a random factor on the noise that is added to clean crops.",
+        ),
+    ] = None,
+    vary_clean: Annotated[
+        bool,
+        typer.Option(
+            "--vary-clean/--no-vary-clean",
+            rich_help_panel=_METHOD,
+            help="Train on blurred, enlarged and reduced copies of --clean too.",
+        ),
+    ] = False,
+    loss: Annotated[
+        str, typer.Option(rich_help_panel=_METHOD, help="Of the denoiser: l1, or rms of each crop.")
+    ] = "l1",
     average: Annotated[
         float,
         typer.Option(
@@ -222,6 +263,12 @@ def train(
         "learning_rate": lr,
         "schedule": schedule,
         "warmup_steps": warmup_steps,
+        "initial_stage": initial_stage,
+        "flat_noise": flat_noise,
+        "anchor": anchor,
+        "noise_gain": parse_range(noise_gain, "--noise-gain"),
+        "vary_clean": vary_clean,
+        "loss": loss,
         "average": average,
         "nenet_skip": not plain_nenet,
         "bounded": not unbounded,

@@ -14,10 +14,10 @@ from .filters import parse_filter
 from .noise import default_filter, noise_domain, parse_noise
 
 CONFIG_NAME = "config.json"
-INITIAL_STAGE = 0.05  # share of the training that Algorithm 1 spends in its initial stage
 METHODS = ("n2b", "n2b-v", "supervised", "n2n", "n2v")
 SCHEDULES = ("cosine", "constant")
 DOMAINS = ("linear", "log")
+LOSSES = ("l1", "rms")
 AUTO = "auto"
 
 # what a value must at least be, by the name of its field
@@ -25,7 +25,7 @@ _LEAST = {
     "steps": 1, "minutes": 1e-9, "batch": 1, "patch_px": 8, "checkpoint_every": 1,
     "learning_rate": 1e-12, "warmup_steps": 0, "average": 0, "record_s": 1e-9,
 }  # fmt: skip
-_CHOICES = {"method": METHODS, "schedule": SCHEDULES, "domain": DOMAINS}
+_CHOICES = {"method": METHODS, "schedule": SCHEDULES, "domain": DOMAINS, "loss": LOSSES}
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,15 @@ class TrainConfig:
     warmup_steps: int = 50
     average: float = 0.0  # decay of the exponential moving average of the weights; 0: none
     nenet_skip: bool = True
+    initial_stage: float = 0.05  # share of the training before the losses change; the paper's
     bounded: bool = True  # bounds on what the networks feed each other, and on gradients
     turn_noise: bool = False  # flip, turn and roll ñ before it is added to c
     shuffle_channels: bool = False  # permute the colour channels of ñ before it is added to c
+    flat_noise: bool = False  # add the noise of flat areas to clean crops, beside ñ
+    anchor: bool = False  # scale ñ to the noise in the flattest blocks of its crop
+    noise_gain: tuple[float, float] | None = None  # range of a random factor on what is added to c
+    vary_clean: bool = False  # blurred, enlarged and reduced copies of the clean photographs too
+    loss: str = "l1"  # of DnNet: "l1", or "rms", the root mean square of each crop
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -91,8 +97,21 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value >= least:
                 raise UserError(f"{option_of(name)} is {value}; it must be at least {least}")
+        if not 0 <= self.initial_stage < 1:
+            raise UserError(f"--initial-stage is {self.initial_stage}; it is a share, from 0 to below 1")
+        if self.noise_gain and not 0 <= self.noise_gain[0] <= self.noise_gain[1]:
+            raise UserError("--noise-gain is a range LOW-HIGH with 0 ≤ LOW ≤ HIGH, such as 0.5-2")
+        if self.flat_noise and self.domain == "log":
+            raise UserError("--flat-noise is of images as they are; it does not go with --domain log")
         if self.average >= 1:
             raise UserError(f"--average is {self.average}; a decay is less than 1, such as 0.999")
+
+    @property
+    def is_for_cameras(self) -> bool:
+        """Whether Noise2Blur is to be helped as a camera's own noise needs it."""
+        return self.method == "n2b" and (
+            self.flat_noise or self.anchor or self.noise_gain is not None or self.loss != "l1"
+        )
 
     @property
     def has_labels(self) -> bool:
@@ -110,8 +129,10 @@ class TrainConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
-        paths: dict[str, Any] = {name: tuple(values[name]) for name in ("noisy", "clean", "validation")}
-        return cls(**(values | paths))
+        tuples: dict[str, Any] = {
+            name: tuple(value) for name, value in values.items() if isinstance(value, list)
+        }
+        return cls(**(values | tuples))
 
     def save(self, run: Path) -> None:
         """Write `run`/config.json."""

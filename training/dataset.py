@@ -137,8 +137,8 @@ def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> 
     flat = find_flat_noise(images, config.patch_px, seed=config.seed, device=device)
     if len(flat) < FEW_FLAT_AREAS:
         warn(
-            f"only {len(flat)} flat areas of {config.patch_px} px are in the noisy images; record a wall or a "
-            "sheet of paper with the same camera, or take a smaller --patch"
+            f"only {len(flat)} flat areas of {config.patch_px} px are in the noisy images; add pictures of a "
+            "wall or of paper by the same camera, or take a smaller --patch"
         )
     return flat
 

@@ -16,7 +16,7 @@ from lightning_fabric import Fabric
 from ..runtime.errors import EnvironmentFault
 from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
-from .config import INITIAL_STAGE, TrainConfig
+from .config import TrainConfig
 from .dataset import Dataset, load_dataset
 from .device import open_device
 from .interruption import Stopped, stop_on_signal
@@ -71,21 +71,21 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
 
 def _loop(run: _Run) -> None:
     config, fabric, learner, at = run.config, run.fabric, run.learner, run.at
-    objective = build_objective(config, learner.networks)
-    has_stages = config.has_labels and not config.initial
+    objective = build_objective(config, learner.networks, run.dataset.flat_noise)
+    initial_stage = config.initial_stage if config.has_labels and not config.initial else 0.0
     first_bad = torch.full((), math.inf, device=fabric.device)  # the step at which a loss was no number
     started = time.monotonic() - at.elapsed_s
     monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else Silence()
     batches = open_batches(fabric, config, run.dataset, objective)
     with monitor, batches as batch_of, stop_on_signal(fabric) as stopped:
         while (progress := at.progress(config)) < 1 and not stopped(at.step):
-            if has_stages and progress >= INITIAL_STAGE and at.stage_start == 0:
+            is_initial = progress < initial_stage
+            if initial_stage and not is_initial and at.stage_start == 0:
                 at.stage_start = at.step
                 if config.bounded:
                     learner.restart()  # Adam's moments were those of another loss: the step explodes
             rate = learning_rate(config, at.step - at.stage_start, progress)
-            stage = progress if has_stages else max(progress, INITIAL_STAGE)
-            losses = objective.losses(batch_of(at.step), stage)
+            losses = objective.losses(batch_of(at.step), is_initial=is_initial)
             total = learner.step(losses, rate)
 
             at.step += 1
@@ -190,7 +190,7 @@ def _facts(config: TrainConfig, dataset: Dataset, fabric: Fabric, at: Position) 
         "recipe": config.recipe,
         "noise": config.noise or "real",
         "noisy_images": len(dataset.noisy),
-        "clean_images": len(dataset.clean),
+        "clean_images": dataset.clean_count,
         "steps": at.step,
         "hours": round(at.elapsed_s / 3600, 3),
         "batch": config.batch,

@@ -18,7 +18,18 @@ RECIPES: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup_steps": 0,
     },
-    REAL: {},
+    # a camera's own noise: docs/training.md has what each of these is worth
+    REAL: {
+        "filter": "bilateral:15,50,7,3",
+        "initial_stage": 0.3,
+        "flat_noise": True,
+        "anchor": True,
+        "noise_gain": (0.5, 2.5),
+        "vary_clean": True,
+        "loss": "rms",
+        "patch_px": 64,
+        "batch": 16,
+    },
 }
 
 

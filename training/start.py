@@ -40,6 +40,21 @@ def _absolute(text: str) -> str:
     return prefix + os.path.abspath(path)  # noqa: PTH100 — a glob is no path to resolve
 
 
+def parse_range(text: str | None, option: str) -> tuple[float, float] | None:
+    """ "0.5-2" as (0.5, 2.0), "1" as (1.0, 1.0).
+
+    Raises:
+        UserError: it is no number, nor two.
+    """
+    if text is None:
+        return None
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError as error:
+        raise UserError(f"{option} is '{text}'; it is a range LOW-HIGH, such as 0.5-2") from error
+
+
 def new_run(out: Path | None, named: dict[str, Any]) -> tuple[Path, TrainConfig]:
     """A new run's folder, with its configuration saved in it.
 

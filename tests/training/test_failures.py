@@ -11,6 +11,7 @@ from n2b.runtime.errors import EnvironmentFault, ModelError, UserError
 from n2b.training.checkpoint import load_checkpoint
 from n2b.training.config import TrainConfig
 from n2b.training.loop import train
+from n2b.training.objectives import Batch
 from n2b.training.objectives.noise2blur import Noise2Blur
 
 from .conftest import save_pictures
@@ -31,10 +32,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(
     whole = Noise2Blur.losses
     calls = 0
 
-    def spoilt(self: Noise2Blur, *arguments: object) -> dict[str, torch.Tensor]:
+    def spoilt(self: Noise2Blur, batch: Batch, *, is_initial: bool) -> dict[str, torch.Tensor]:
         nonlocal calls
         calls += 1
-        losses = whole(self, *arguments)  # type: ignore[arg-type]
+        losses = whole(self, batch, is_initial=is_initial)
         return {name: loss * float("nan") for name, loss in losses.items()} if calls == 33 else losses
 
     monkeypatch.setattr(Noise2Blur, "losses", spoilt)

@@ -31,21 +31,21 @@ def has_gradient(network: nn.Module) -> bool:
 
 def test_n2b_loss_reaches_the_extractor_alone_in_the_convergence_stage() -> None:
     objective, denoiser, extractor = small_objective()
-    objective.losses(small_batch(), progress=0.5)["n2b"].backward()
+    objective.losses(small_batch(), is_initial=False)["n2b"].backward()
     assert has_gradient(extractor)
     assert not has_gradient(denoiser)
 
 
 def test_n2c_loss_reaches_the_denoiser_alone_in_the_convergence_stage() -> None:
     objective, denoiser, extractor = small_objective()
-    objective.losses(small_batch(), progress=0.5)["n2c"].backward()
+    objective.losses(small_batch(), is_initial=False)["n2c"].backward()
     assert has_gradient(denoiser)
     assert not has_gradient(extractor)
 
 
 def test_both_networks_learn_from_n2b_in_the_initial_stage() -> None:
     objective, denoiser, extractor = small_objective()
-    losses = objective.losses(small_batch(), progress=0.0)
+    losses = objective.losses(small_batch(), is_initial=True)
     assert set(losses) == {"n2b", "residual"}
     losses["n2b"].backward()
     assert has_gradient(denoiser)
@@ -65,20 +65,20 @@ class Runaway(nn.Module):
 
 def test_a_denoiser_gone_wrong_does_not_reach_the_extractors_input() -> None:
     _, _, extractor = small_objective()
-    losses = Noise2Blur(Runaway(), extractor).losses(small_batch(), progress=0.5)
+    losses = Noise2Blur(Runaway(), extractor).losses(small_batch(), is_initial=False)
     assert losses["n2b"] < 2
 
 
 def test_an_extractor_gone_wrong_does_not_reach_the_denoisers_input() -> None:
     _, denoiser, _ = small_objective()
-    losses = Noise2Blur(denoiser, Runaway()).losses(small_batch(), progress=0.5)
+    losses = Noise2Blur(denoiser, Runaway()).losses(small_batch(), is_initial=False)
     assert losses["n2c"] < 5
 
 
 def test_the_losses_are_those_of_algorithm_1() -> None:
     objective, denoiser, extractor = small_objective()
     batch = small_batch()
-    losses = objective.losses(batch, progress=0.05)
+    losses = objective.losses(batch, is_initial=False)
     noise = extractor(batch.noisy - denoiser(batch.noisy).clamp(0, 1))
     assert batch.target is not None
     torch.testing.assert_close(losses["n2b"], F.l1_loss(noise, batch.noisy - batch.target))
@@ -91,7 +91,7 @@ def test_without_interruption_both_losses_reach_both_networks() -> None:
     _, denoiser, extractor = small_objective()
     objective = Noise2BlurUninterrupted(denoiser, extractor, bounded=False)
     for name in ("n2b", "n2c"):
-        objective.losses(small_batch(), progress=0.5)[name].backward()
+        objective.losses(small_batch(), is_initial=False)[name].backward()
         assert has_gradient(denoiser)
         assert has_gradient(extractor)
         denoiser.zero_grad()
@@ -101,11 +101,11 @@ def test_without_interruption_both_losses_reach_both_networks() -> None:
 def test_unbounded_is_the_paper_to_the_letter() -> None:
     _, denoiser, extractor = small_objective()
     objective = Noise2Blur(denoiser, extractor, bounded=False)
-    assert set(objective.losses(small_batch(), progress=0.0)) == {"n2b"}
+    assert set(objective.losses(small_batch(), is_initial=True)) == {"n2b"}
     batch = small_batch()
     noise = extractor(batch.noisy - denoiser(batch.noisy))
     expected = F.l1_loss(denoiser(batch.clean + noise), batch.clean)
-    torch.testing.assert_close(objective.losses(batch, progress=0.5)["n2c"], expected)
+    torch.testing.assert_close(objective.losses(batch, is_initial=False)["n2c"], expected)
 
 
 class Sees(nn.Module):
@@ -130,7 +130,7 @@ def test_turning_the_noise_moves_its_pixels_and_keeps_their_values() -> None:
     objective = Noise2Blur(denoiser, nn.Identity(), turn_noise=True)
     batch = small_batch()
     batch = Batch(batch.noisy, torch.zeros_like(batch.clean), batch.target, drawn(objective, 2, 32))
-    objective.losses(batch, progress=0.5)
+    objective.losses(batch, is_initial=False)
     degraded = denoiser.inputs[-1]  # c = 0 and n̂ = x: it is ñ alone
     assert not torch.equal(degraded, batch.noisy)
     torch.testing.assert_close(degraded.flatten(2).sort().values, batch.noisy.flatten(2).sort().values)
@@ -141,7 +141,7 @@ def test_shuffled_channels_are_a_permutation() -> None:
     objective = Noise2Blur(denoiser, nn.Identity(), shuffle_channels=True)
     noisy = torch.rand(16, 3, 8, 8)
     batch = Batch(noisy, torch.zeros_like(noisy), torch.zeros_like(noisy), drawn(objective, 16, 8))
-    objective.losses(batch, progress=0.5)
+    objective.losses(batch, is_initial=False)
     degraded = denoiser.inputs[-1]
     order = batch.random["channels"]
     assert len({tuple(row.tolist()) for row in order}) > 2
@@ -152,7 +152,7 @@ def test_shuffled_channels_are_a_permutation() -> None:
 def test_supervised_training_compares_with_the_clean_original() -> None:
     batch = small_batch()
     assert batch.target is not None
-    losses = Supervised(nn.Identity()).losses(batch, 0.5)
+    losses = Supervised(nn.Identity()).losses(batch, is_initial=False)
     torch.testing.assert_close(losses, {"supervised": F.l1_loss(batch.noisy, batch.target)})
 
 
@@ -172,7 +172,9 @@ def test_noise2noise_finds_the_mean_or_the_median_of_the_noisy_copies(
 
     batch = Batch(noisy=copies, clean=copies, target=copies)
     losses = {
-        value: float(Noise2Noise(Guess(value), seeks_median=seeks_median).losses(batch, 0.5)["n2n"])
+        value: float(
+            Noise2Noise(Guess(value), seeks_median=seeks_median).losses(batch, is_initial=False)["n2n"]
+        )
         for value in (0.0, 0.25, 0.5, 1.0)
     }
     assert min(losses, key=lambda value: losses[value]) == lowest
@@ -183,7 +185,7 @@ def test_noise2void_shows_neighbours_in_place_of_the_spots_and_judges_the_spots_
     objective = Noise2Void(network)
     noisy = torch.rand(2, 3, 32, 32)
     random = drawn(objective, 2, 32)
-    loss = objective.losses(Batch(noisy, noisy, random=random), 0.5)["n2v"]
+    loss = objective.losses(Batch(noisy, noisy, random=random), is_initial=False)["n2v"]
     spot, source = random["spot"], random["source"]
     assert spot.shape == (2, (32 // CELL_PX) ** 2)
     down, right = source // 32 - spot // 32, source % 32 - spot % 32
@@ -206,10 +208,10 @@ def test_every_method_has_finite_losses_that_reach_its_networks(method: str) -> 
     random = objective.draw(np.random.default_rng(0), 2, 32)
     batch = small_batch()
     batch = Batch(batch.noisy, batch.clean, batch.target, {n: torch.from_numpy(v) for n, v in random.items()})
-    for progress in (0.0, 0.5):
+    for is_initial in (True, False):
         for network in networks.values():
             network.zero_grad()
-        total = torch.stack(list(objective.losses(batch, progress).values())).sum()
+        total = torch.stack(list(objective.losses(batch, is_initial=is_initial).values())).sum()
         assert total.isfinite()
         total.backward()
         assert all(has_gradient(network) for network in networks.values())

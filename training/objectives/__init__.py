@@ -5,8 +5,10 @@ from __future__ import annotations
 from torch import nn
 
 from ..config import TrainConfig
+from ..flat_noise import FlatNoise
 from ..networks import NENet
 from .base import Batch, Objective
+from .camera import CameraNoise2Blur
 from .noise2blur import Noise2Blur, Noise2BlurUninterrupted
 from .noise2void import Noise2Void
 from .pairs import Noise2Noise, Supervised
@@ -27,8 +29,14 @@ def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
     return networks
 
 
-def build_objective(config: TrainConfig, networks: dict[str, nn.Module]) -> Objective:
-    """The method that the configuration names, over networks as `build_networks` made them."""
+def build_objective(
+    config: TrainConfig, networks: dict[str, nn.Module], flat: FlatNoise | None = None
+) -> Objective:
+    """The method that the configuration names, over networks as `build_networks` made them.
+
+    Args:
+        flat: noise of flat areas, for `config.flat_noise`.
+    """
     denoiser = networks["denoiser"]
     if config.method == "supervised":
         return Supervised(denoiser)
@@ -36,6 +44,17 @@ def build_objective(config: TrainConfig, networks: dict[str, nn.Module]) -> Obje
         return Noise2Noise(denoiser, seeks_median=(config.noise or "").startswith(_MEDIAN_KEEPING))
     if config.method == "n2v":
         return Noise2Void(denoiser)
+    if config.is_for_cameras:
+        return CameraNoise2Blur(
+            denoiser,
+            networks["extractor"],
+            flat=flat,
+            anchor=config.anchor,
+            gain=config.noise_gain or (1.0, 1.0),
+            root_mean_square=config.loss == "rms",
+            turn_noise=config.turn_noise,
+            shuffle_channels=config.shuffle_channels,
+        )
     kind = Noise2Blur if config.method == "n2b" else Noise2BlurUninterrupted
     return kind(
         denoiser,

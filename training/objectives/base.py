@@ -36,6 +36,10 @@ class Objective(Protocol):
         """
         ...
 
-    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Scalar losses by name at `progress` ∈ [0, 1) through the training, means over the crops."""
+    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
+        """Scalar losses by name, means over the crops.
+
+        Args:
+            is_initial: the training is in its initial stage; methods that have none do not ask.
+        """
         ...

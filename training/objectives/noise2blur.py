@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import INITIAL_STAGE
 from ..symmetry import SYMMETRIES, turn_and_roll
 from .base import Batch
 
@@ -51,11 +50,9 @@ class Noise2Blur:
             drawn["channels"] = rng.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
         return drawn
 
-    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
         """`n2b` (and `residual` if bounded) in the initial stage, then `n2b` and `n2c`."""
-        if progress < INITIAL_STAGE:
-            return self.initial_stage(batch)
-        return self.convergence_stage(batch)
+        return self.initial_stage(batch) if is_initial else self.convergence_stage(batch)
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
         """Both networks as one: ñ = NENet(n̂), n̂ = x − DnNet(x), L1(ñ, n_b), and if bounded + L1(n̂, n_b).

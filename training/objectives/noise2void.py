@@ -42,7 +42,7 @@ class Noise2Void:
             "source": _reflect(row + down, patch_px) * patch_px + _reflect(column + right, patch_px),
         }
 
-    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
         """`n2v`."""
         noisy = batch.noisy.flatten(2)
         spot, source = (

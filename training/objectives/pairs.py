@@ -19,7 +19,7 @@ class Supervised:
         """Nothing is random but the crops."""
         return {}
 
-    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
         """`supervised`."""
         assert batch.target is not None
         return {"supervised": F.l1_loss(self.networks["denoiser"](batch.noisy), batch.target)}
@@ -43,7 +43,7 @@ class Noise2Noise:
         """Nothing is random but the crops."""
         return {}
 
-    def losses(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
         """`n2n`."""
         assert batch.target is not None
         return {"n2n": self._loss(self.networks["denoiser"](batch.noisy), batch.target)}

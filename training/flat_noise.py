@@ -1,0 +1,215 @@
+"""A camera's noise where it lies bare: in the flat areas of its own noisy images.
+
+In a flat area n_b = x − blur(x) holds no detail: it is the noise, with its true correlation over pixels
+and channels. How strong it is there depends on the brightness, which flat areas of many brightnesses tell:
+the camera's noise level function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..runtime.opencv import load_opencv
+
+BLUR_PX = 12.0  # σ of the Gaussian whose rest is the noise: keeps noise that is correlated over many pixels
+MOST_PATCHES = 8192
+KNOT_SPACING = 16  # grey levels between the knots of the noise level function: 0, 16, … 256
+KNOTS = 256 // KNOT_SPACING + 1
+WEAKEST = 0.3  # grey levels; less noise than rounding makes is not believed
+MOST_GAIN = 3.0
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+# What makes a window flat, beside the flattest others of its brightness in its image. The bounds were found on
+# photographs of several cameras, by looking at what they let through.
+_MOST_RMS, _MOST_STRUCTURE = 1.35, 1.6  # times the 10th percentile of windows as bright
+_MOST_RATIO = 1.8  # structure to RMS, times the 20th percentile of those kept
+_MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its mean
+_MOST_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
+_MOST_REPETITION = 0.11  # autocorrelation 5 px away and further
+_FEWEST_WINDOWS = 4  # of one brightness, for a knot of the noise level function
+
+
+@dataclass(frozen=True)
+class FlatNoise:
+    """Patches of bare noise, and how strong the noise of their images is at each brightness.
+
+    Attributes:
+        patches: float16 (P, 3, S, S), zero mean, on the scale of images in [0, 1].
+        brightness: float32 (P,), of the place they come from, 0..255.
+        image: int64 (P,), the image they come from.
+        level: float32 (images, KNOTS), σ of the noise in grey levels at brightness 0, 16, … 256.
+    """
+
+    patches: Tensor
+    brightness: Tensor
+    image: Tensor
+    level: Tensor
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def at(self, index: Tensor, clean: Tensor) -> Tensor:
+        """Patches as they would be over clean crops: as strong as their image's noise is at that brightness.
+
+        Args:
+            index: int64 (N,), of patches.
+            clean: float32 N×3×S×S in [0, 1].
+
+        Returns:
+            float32 N×3×S×S.
+        """
+        luma = torch.tensor(LUMA, device=clean.device)[:, None, None]
+        brightness = 255 * (clean * luma).sum(1, keepdim=True).clamp(0, 1)
+        brightness = F.avg_pool2d(F.pad(brightness, (2, 2, 2, 2), mode="replicate"), 5, 1)
+        level = self.level[self.image[index]]
+        own = _interpolate(level, self.brightness[index][:, None])[:, :, None, None]
+        gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(WEAKEST)
+        return self.patches[index].float() * gain.clamp(0, MOST_GAIN)
+
+
+def _interpolate(level: Tensor, brightness: Tensor) -> Tensor:
+    """Values at brightnesses (N, M) between the knots (N, KNOTS)."""
+    position = (brightness / KNOT_SPACING).clamp(0, KNOTS - 1 - 1e-4)
+    knot = position.long()
+    low, high = level.gather(1, knot), level.gather(1, knot + 1)
+    return low + (high - low) * (position - knot)
+
+
+def find_flat_noise(
+    images: Iterable[np.ndarray], patch_px: int, *, seed: int, device: torch.device | str = "cpu"
+) -> FlatNoise:
+    """The noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
+
+    Args:
+        images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
+        patch_px: side of a patch.
+        seed: of the choice.
+
+    Returns:
+        What was found; it may be empty.
+    """
+    rng = np.random.default_rng([seed, 5])
+    patches: list[np.ndarray] = []
+    origins: list[tuple[float, int]] = []
+    levels: list[np.ndarray] = []
+    seen = 0
+    for number, image in enumerate(images):
+        windows = _Windows(image, patch_px)
+        flat = np.argwhere(windows.find_flat())
+        levels.append(windows.level_function(flat))
+        for row, column in flat:
+            seen += 1  # each of those seen so far is as likely to be among the kept (reservoir sampling)
+            slot = len(patches) if len(patches) < MOST_PATCHES else int(rng.integers(seen))
+            if slot == len(patches):
+                patches.append(windows.noise_at(row, column))
+                origins.append((float(windows.brightness[row, column]), number))
+            elif slot < MOST_PATCHES:
+                patches[slot] = windows.noise_at(row, column)
+                origins[slot] = (float(windows.brightness[row, column]), number)
+    brightness, source = zip(*origins, strict=True) if origins else ((), ())
+    stacked = np.stack(patches) if patches else np.empty((0, 3, patch_px, patch_px), np.float16)
+    return FlatNoise(
+        patches=torch.from_numpy(stacked).to(device),
+        brightness=torch.tensor(brightness, dtype=torch.float32, device=device),
+        image=torch.tensor(source, dtype=torch.int64, device=device),
+        level=torch.from_numpy(np.array(levels, np.float32)).to(device),
+    )
+
+
+class _Windows:
+    """An image in windows that overlap by half, and what is measured in each; arrays (rows, columns)."""
+
+    def __init__(self, image: np.ndarray, size_px: int) -> None:
+        cv2 = load_opencv()
+        self._cv2 = cv2
+        self._size, self._step = size_px, max(1, size_px // 2)
+        pixels = image.astype(np.float32)
+        self._noise = pixels - cv2.GaussianBlur(pixels, (0, 0), BLUR_PX)
+        self._luma = pixels @ np.array(LUMA, np.float32)
+        self._band = cv2.GaussianBlur(self._luma, (0, 0), 3) - cv2.GaussianBlur(self._luma, (0, 0), 12)
+        self._fine = self._luma - cv2.GaussianBlur(self._luma, (0, 0), BLUR_PX)
+        self._detail = self._luma - cv2.GaussianBlur(self._luma, (0, 0), 4)
+        self.brightness = self._mean(self._luma)
+        self.rms = np.sqrt(self._mean((self._noise**2).mean(axis=2)))
+
+    def noise_at(self, row: int, column: int) -> np.ndarray:
+        """float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
+        patch = self._noise[self._place(row, column)]
+        return ((patch - patch.mean(axis=(0, 1))) / 255).transpose(2, 0, 1).astype(np.float16)
+
+    def find_flat(self) -> np.ndarray:
+        """Which windows hold nothing but noise, as bool."""
+        structure = np.sqrt(self._largest(self._cv2.blur(self._band**2, (16, 16))))
+        flat = np.zeros(self.brightness.shape, bool)
+        bins = self._bins()
+        for value in np.unique(bins):
+            alike = bins == value
+            is_quiet = self.rms <= _MOST_RMS * np.quantile(self.rms[alike], 0.1)
+            flat |= alike & is_quiet & (structure <= _MOST_STRUCTURE * np.quantile(structure[alike], 0.1))
+        ratio = structure / np.maximum(self.rms, WEAKEST)
+        flat &= ratio <= _MOST_RATIO * np.quantile(ratio[flat], 0.2)
+        flat &= self._unevenness() <= _MOST_UNEVENNESS
+        flat &= np.sqrt(self._mean(self._band**2)) <= _MOST_COARSENESS * self._fine_rms()
+        for row, column in np.argwhere(flat):
+            flat[row, column] = self._repetition(row, column) <= _MOST_REPETITION
+        return flat
+
+    def level_function(self, flat: np.ndarray) -> np.ndarray:
+        """σ of the noise at the knots, between the brightnesses at which there are flat windows.
+
+        Args:
+            flat: (n, 2) rows and columns; with none the image's quietest windows must do.
+        """
+        at, sigma = [], []
+        rows, columns = flat.T
+        bins = self._bins()[rows, columns]
+        for value in np.unique(bins):
+            alike = bins == value
+            if alike.sum() >= _FEWEST_WINDOWS or len(flat) < 2 * _FEWEST_WINDOWS:
+                at.append(np.median(self.brightness[rows, columns][alike]))
+                sigma.append(np.median(self.rms[rows, columns][alike]))
+        knots = np.arange(KNOTS) * KNOT_SPACING
+        if not at:
+            return np.full(KNOTS, np.quantile(self.rms, 0.1))
+        return np.interp(knots, at, sigma)
+
+    def _bins(self) -> np.ndarray:
+        return np.minimum(self.brightness // KNOT_SPACING, KNOTS - 2).astype(int)
+
+    def _fine_rms(self) -> np.ndarray:
+        return np.maximum(np.sqrt(self._mean(self._fine**2)), 0.1)
+
+    def _unevenness(self) -> np.ndarray:
+        blocks = np.sqrt(self._cv2.blur(self._fine**2, (8, 8), anchor=(0, 0)))
+        mean = self._mean(blocks)
+        return np.sqrt(np.maximum(self._mean(blocks**2) - mean**2, 0)) / np.maximum(mean, 0.1)
+
+    def _repetition(self, row: int, column: int) -> float:
+        """The largest autocorrelation at shifts of 5 px and more."""
+        patch = self._detail[self._place(row, column)]
+        power = np.abs(np.fft.rfft2(patch)) ** 2
+        correlation = np.fft.irfft2(power, patch.shape)
+        shift = np.minimum(np.arange(self._size), self._size - np.arange(self._size))
+        is_far = np.hypot(*np.meshgrid(shift, shift)) >= 5
+        return float(correlation[is_far].max() / max(correlation[0, 0], 1e-9))
+
+    def _place(self, row: int, column: int) -> tuple[slice, slice]:
+        top, left = row * self._step, column * self._step
+        return slice(top, top + self._size), slice(left, left + self._size)
+
+    def _mean(self, values: np.ndarray) -> np.ndarray:
+        return self._pick(self._cv2.blur(values, (self._size, self._size), anchor=(0, 0)))
+
+    def _largest(self, values: np.ndarray) -> np.ndarray:
+        window = np.ones((self._size, self._size), np.uint8)
+        return self._pick(self._cv2.dilate(values, window, anchor=(0, 0)))
+
+    def _pick(self, values: np.ndarray) -> np.ndarray:
+        height, width = values.shape
+        return values[: height - self._size + 1 : self._step, : width - self._size + 1 : self._step]

@@ -1,0 +1,124 @@
+"""Noise2Blur for a camera's own noise: weak, correlated over pixels, stronger here than there."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..flat_noise import FlatNoise
+from .base import Batch
+from .noise2blur import Noise2Blur, noise_and_detail
+
+BLOCK_PX = 8
+FLATTEST = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
+ANCHOR_RANGE = (0.5, 3.0)
+
+
+class CameraNoise2Blur(Noise2Blur):
+    """Noise2Blur with the noise of flat areas beside ñ, so that ñ does not fade.
+
+    Plain Noise2Blur has a fixed point at ñ = 0 with DnNet the identity, and weak noise falls into it. Here
+    DnNet learns from the start on c + the bare noise of flat areas (`FlatNoise`), as strong as the camera
+    makes it at the brightness of c, while NENet learns to extract ñ from what DnNet leaves; after that on
+    half of each, since only ñ knows the noise of textures and of what flat areas do not show.
+
+    Args:
+        denoiser, extractor: DnNet and NENet.
+        flat: noise of flat areas, if there is any.
+        anchor: scale each ñ so that the 25th percentile of the RMS of its 8×8 blocks is that of n_b in the
+            same crop (by a factor of 0.5 to 3): in a crop's flattest blocks n_b is the noise.
+        gain: range of the random factor on what is added to c, so that DnNet sees weak and strong noise.
+        root_mean_square: L_n2c of each crop is the root mean square in place of the mean absolute error:
+            noise over the few bright or dark parts of a crop then counts as PSNR counts it.
+    """
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        extractor: nn.Module,
+        *,
+        flat: FlatNoise | None,
+        anchor: bool,
+        gain: tuple[float, float],
+        root_mean_square: bool,
+        turn_noise: bool = False,
+        shuffle_channels: bool = False,
+    ) -> None:
+        super().__init__(denoiser, extractor, turn_noise=turn_noise, shuffle_channels=shuffle_channels)
+        self._flat = flat if flat is not None and len(flat) else None
+        self._anchors = anchor
+        self._gain = gain
+        self._root_mean_square = root_mean_square
+
+    def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
+        """Those of Noise2Blur, `gain` (N,), and `flat` (N,) with `sign` (N,): patches and ±1."""
+        drawn = super().draw(rng, count, patch_px)
+        drawn["gain"] = rng.uniform(*self._gain, count).astype(np.float32)
+        if self._flat is not None:
+            drawn["flat"] = rng.integers(len(self._flat), size=count)
+            drawn["sign"] = rng.choice(np.array([-1, 1], np.float32), count)
+        return drawn
+
+    def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
+        """`n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
+        if self._flat is None:
+            return super().initial_stage(batch)
+        half = _part(batch, slice(len(batch.noisy) // 2 or 1))
+        return {"n2b": self._n2b(half)[0], "n2c": self._n2c(batch.clean + self._bare_noise(batch), batch)}
+
+    def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
+        """`n2b` and `n2c`: half of the clean crops with the noise of flat areas, half with ñ."""
+        bare = len(batch.noisy) // 2 if self._flat is not None else 0
+        rest = _part(batch, slice(bare, None))
+        loss, noise = self._n2b(rest)
+        noise = noise.detach().clamp(-1, 1)
+        if self._anchors:
+            noise = anchored(noise, noise_and_detail(rest))
+        noise = self._place(noise * rest.random["gain"][:, None, None, None], rest)
+        degraded = rest.clean + noise
+        if bare:
+            part = _part(batch, slice(bare))
+            degraded = torch.cat([part.clean + self._bare_noise(part), degraded])
+        return {"n2b": loss, "n2c": self._n2c(degraded, batch)}
+
+    def _n2b(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """L1(ñ, n_b), and ñ."""
+        with torch.no_grad():
+            denoised = self.networks["denoiser"](batch.noisy).clamp(0, 1)
+        noise = self.networks["extractor"](batch.noisy - denoised)
+        return F.l1_loss(noise, noise_and_detail(batch)), noise
+
+    def _n2c(self, degraded: Tensor, batch: Batch) -> Tensor:
+        error = self.networks["denoiser"](degraded) - batch.clean
+        if self._root_mean_square:
+            return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
+        return error.abs().mean()
+
+    def _bare_noise(self, batch: Batch) -> Tensor:
+        assert self._flat is not None
+        strength = (batch.random["gain"] * batch.random["sign"])[:, None, None, None]
+        return strength * self._flat.at(batch.random["flat"], batch.clean)
+
+
+def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
+    """ñ scaled so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
+    wanted, present = (_flattest_rms(values) for values in (detail_and_noise, noise))
+    factor = (wanted / present.clamp_min(1e-4)).clamp(*ANCHOR_RANGE)
+    return noise * factor[:, None, None, None]
+
+
+def _flattest_rms(values: Tensor) -> Tensor:
+    """The 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
+    blocks = F.avg_pool2d(values.float().square().mean(1, keepdim=True), BLOCK_PX).sqrt().flatten(1)
+    return torch.quantile(blocks, FLATTEST, dim=1)
+
+
+def _part(batch: Batch, which: slice) -> Batch:
+    return Batch(
+        noisy=batch.noisy[which],
+        clean=batch.clean[which],
+        target=None if batch.target is None else batch.target[which],
+        random={name: values[which] for name, values in batch.random.items()},
+    )
