@@ -1,0 +1,191 @@
+"""How good a denoised image is when nobody knows the clean one: noise left, detail lost, colours shifted.
+
+Everything is measured in square blocks that do not overlap:
+
+- Noise: in 16 px blocks that are flat in the *noisy* image, the RMS of what is left once a plane is taken
+  away. So it is right for correlated noise too, up to structures of about the size of a block, of which
+  the plane takes a part; what an image's flattest places hold of texture counts as noise.
+- Detail: in 8 px blocks of the noisy image that vary much more than noise of that brightness does. With x
+  the noisy and f the denoised image, both less a Gaussian mean, and r = x − f what was removed, a block's
+  share of lost detail is ⟨r,f⟩'/⟨x,f⟩', where ⟨a,b⟩' is ⟨a,b⟩ less what it is in flat blocks of the same
+  brightness. Noise, removed or left, cancels: an ideal denoiser gives 0, the identity 0, and one that dims
+  all detail by a tenth 0.1. A block whose variation is gone from f counts as 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..runtime.errors import UserError
+from ..runtime.opencv import load_opencv
+
+FLAT_PX = 16  # blocks that noise is measured in
+DETAIL_PX = 8  # blocks that detail is measured in
+HIGH_PASS_PX = 2.0  # σ of the Gaussian mean that detail is measured against
+
+_FLAT_SHARE = 0.06  # of the blocks of like brightness: the flattest are taken
+_BRIGHTNESSES = 6  # groups of like brightness, since most noise depends on it
+_FEWEST_FLAT = 3  # in each group
+_MOST_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
+_TEXTURED = 1.0  # excess variance of detail, in variances of the noise …
+_TEXTURED_LEAST = 4.0  # … and in grey levels²
+_GONE = 0.1  # ⟨x,f⟩'/⟨x,x⟩' under which a block's detail is gone
+_FEWEST_TEXTURED = 12  # with fewer blocks the loss of detail is left open
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What can be said of a result without the clean image."""
+
+    sigma_before: float  # noise of the noisy image, grey levels of 255
+    sigma_after: float  # noise of the denoised one in the same blocks
+    detail_loss: float | None  # share of detail that was removed: 0 none, 1 all; None: too little to tell
+    colour_shift: tuple[float, float, float]  # mean of denoised less noisy; R, G, B, grey levels
+
+    @property
+    def noise_left(self) -> float:
+        """σ after over σ before; 0 when there was no noise."""
+        return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
+
+
+def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
+    """Compare a denoised image with the noisy one that it came from.
+
+    Args:
+        noisy, denoised: uint8 (H, W, 3), H and W at least 16 px; a few hundred give a steady answer.
+
+    Raises:
+        UserError: they differ in shape, are too small, or not of that kind.
+    """
+    return judge_crops([(noisy, denoised)])
+
+
+def judge_crops(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Judgement:
+    """The same for several crops (noisy, denoised) of one image, taken together."""
+    pairs = list(pairs)
+    if not pairs:
+        raise UserError("there is nothing to judge; give at least one image")
+    for noisy, denoised in pairs:
+        _check(noisy, denoised)
+    flat = _join(_noise_blocks(*pair) for pair in pairs)
+    picked = _flattest(flat)
+    return Judgement(
+        sigma_before=float(np.sqrt(_quartile(flat["noise_before"][picked]))),
+        sigma_after=float(np.sqrt(_quartile(flat["noise_after"][picked]))),
+        detail_loss=_detail_loss(_join(_detail_blocks(*pair, DETAIL_PX) for pair in pairs), flat, picked),
+        colour_shift=_colour_shift(pairs),
+    )
+
+
+def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
+    if noisy.shape != denoised.shape:
+        raise UserError(f"images of different shapes cannot be compared: {noisy.shape} and {denoised.shape}")
+    if noisy.dtype != np.uint8 or denoised.dtype != np.uint8 or noisy.ndim != 3 or noisy.shape[2] != 3:
+        raise UserError(f"a judgement needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
+    if min(noisy.shape[:2]) < FLAT_PX:
+        raise UserError(f"a judgement needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
+
+
+def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each 16 px block: its flatness, its noise before and after (variances), and its detail.
+
+    Flatness is measured on one half of the pixels, as on a chequerboard, and the noise on the other: the
+    least of many random values would be too small.
+    """
+    rough, rough_after = (_less_plane(_blocks(image, FLAT_PX)) for image in (noisy, denoised))
+    white = np.indices((FLAT_PX, FLAT_PX)).sum(axis=0).ravel() % 2 == 0
+    freedom = FLAT_PX**2 / (FLAT_PX**2 - 3)  # a plane fits three of the values
+    return {
+        "flatness": (rough[..., white] ** 2).mean(axis=(1, 2)),
+        "noise_before": (rough[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
+        "noise_after": (rough_after[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
+        **_detail_blocks(noisy, denoised, FLAT_PX),
+    }
+
+
+def _detail_blocks(noisy: np.ndarray, denoised: np.ndarray, size_px: int) -> dict[str, np.ndarray]:
+    """Of each block: brightness, whether values are cut off, ⟨x,x⟩, ⟨x,f⟩ and ⟨f,f⟩ (grey levels²)."""
+    cv2 = load_opencv()
+    pixels = _blocks(noisy, size_px)
+    x, f = (
+        _blocks(values - cv2.GaussianBlur(values, (0, 0), HIGH_PASS_PX), size_px)
+        for values in (noisy.astype(np.float32), denoised.astype(np.float32))
+    )
+    return {
+        "brightness": pixels.mean(axis=(1, 2)),
+        "is_clipped": ((pixels <= 0) | (pixels >= 255)).mean(axis=(1, 2)) > _MOST_CLIPPED,
+        "xx": (x * x).mean(axis=(1, 2)),
+        "xf": (x * f).mean(axis=(1, 2)),
+        "ff": (f * f).mean(axis=(1, 2)),
+    }
+
+
+def _flattest(blocks: dict[str, np.ndarray]) -> np.ndarray:
+    """Indices (groups, n) of the flattest blocks among those of like brightness, dark groups first."""
+    usable = np.flatnonzero(~blocks["is_clipped"])
+    if not len(usable):
+        usable = np.arange(len(blocks["flatness"]))
+    by_brightness = usable[np.argsort(blocks["brightness"][usable], kind="stable")]
+    groups = min(_BRIGHTNESSES, max(1, len(usable) // _FEWEST_FLAT))
+    size = len(usable) // groups
+    count = min(size, max(_FEWEST_FLAT, round(_FLAT_SHARE * size)))
+    grouped = by_brightness[: groups * size].reshape(groups, size)
+    flattest = np.argsort(blocks["flatness"][grouped], axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(grouped, flattest, axis=1)
+
+
+def _quartile(values: np.ndarray) -> float:
+    """The lower quartile: blocks that are flat indeed hold the same noise, and texture only adds to it."""
+    return float(np.quantile(values, 0.25))
+
+
+def _detail_loss(
+    detail: dict[str, np.ndarray], flat: dict[str, np.ndarray], picked: np.ndarray
+) -> float | None:
+    """Median over the textured blocks of the share of detail that was removed."""
+    at = flat["brightness"][picked].mean(axis=1)
+    noise = {
+        name: np.interp(detail["brightness"], at, flat[name][picked].mean(axis=1))
+        for name in ("xx", "xf", "ff")
+    }
+    xx, xf, ff = (detail[name] - noise[name] for name in ("xx", "xf", "ff"))
+    textured = (xx > _TEXTURED * noise["xx"] + _TEXTURED_LEAST) & ~detail["is_clipped"]
+    if textured.sum() < _FEWEST_TEXTURED:
+        return None
+    xx, xf, ff = xx[textured], xf[textured], ff[textured]
+    is_gone = xf <= _GONE * xx
+    return float(np.median(np.where(is_gone, 1.0, 1 - ff / np.where(is_gone, 1.0, xf))))
+
+
+def _colour_shift(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
+    pixels = sum(noisy.shape[0] * noisy.shape[1] for noisy, _ in pairs)
+    total = sum(
+        denoised.sum(axis=(0, 1), dtype=np.int64) - noisy.sum(axis=(0, 1), dtype=np.int64)
+        for noisy, denoised in pairs
+    )
+    red, green, blue = (float(value) / pixels for value in np.asarray(total))
+    return red, green, blue
+
+
+def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
+    """(H, W, 3) as float32 (blocks, 3, pixels of a block), without what is over at the right and below."""
+    rows, columns = (side // size_px for side in image.shape[:2])
+    whole = image[: rows * size_px, : columns * size_px].astype(np.float32)
+    split = whole.reshape(rows, size_px, columns, size_px, 3).transpose(0, 2, 4, 1, 3)
+    return split.reshape(rows * columns, 3, size_px**2)
+
+
+def _less_plane(blocks: np.ndarray) -> np.ndarray:
+    """Blocks without the plane that fits them best in the least squares."""
+    y, x = np.indices((FLAT_PX, FLAT_PX)) - (FLAT_PX - 1) / 2
+    plane = np.stack([np.ones_like(x), x, y]).reshape(3, -1).astype(np.float32)
+    plane /= np.linalg.norm(plane, axis=1, keepdims=True)  # orthogonal, since x and y are centred
+    return blocks - (blocks @ plane.T) @ plane
+
+
+def _join(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

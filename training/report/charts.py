@@ -1,0 +1,151 @@
+"""Curves as PNG pictures, drawn for a light and for a dark page."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...runtime.errors import MissingPackageError
+from .events import Curve
+
+SIZE_INCHES = (4.8, 3.0)  # small, so that the letters are still read on a phone
+DOTS_PER_INCH = 200
+_MOST_POINTS = 1500  # of a curve: more than the picture has columns
+_SMOOTHED_FROM = 100  # points
+_SMOOTHING = 0.02  # share of a curve that a smoothed point is the mean of
+
+# Okabe and Ito's colours, which the colour-blind can tell apart
+_LIGHT = {"page": "#ffffff", "ink": "#222222", "grid": "#dddddd",
+          "series": ("#0072b2", "#d55e00", "#009e73", "#8a4f7d")}  # fmt: skip
+_DARK = {"page": "#1b1d21", "ink": "#dddddd", "grid": "#3a3d44",
+         "series": ("#56b4e9", "#f0a03c", "#2fc79a", "#cc79a7")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn in one picture.
+
+    Attributes:
+        name: of the file, without suffix.
+        title: of the picture's heading on the page.
+        curves: by their names in the legend.
+        y_label: quantity and unit of all of them.
+        is_log: of the vertical axis.
+        marks: steps at which a vertical line stands, by what is written beside it.
+        levels: horizontal lines to compare with, by name.
+        caption: what to look for, one or two sentences.
+    """
+
+    name: str
+    title: str
+    curves: dict[str, Curve]
+    y_label: str
+    caption: str
+    is_log: bool = False
+    marks: dict[str, float] | None = None
+    levels: dict[str, float] | None = None
+
+
+def draw(chart: Chart, *, dark: bool = False) -> bytes:
+    """The chart as a PNG of 960×600 px.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError("matplotlib", extra="train") from error
+    look: dict[str, Any] = _DARK if dark else _LIGHT
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor=look["page"], layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(facecolor=look["page"])
+    for (name, curve), colour in zip(
+        chart.curves.items(), _cycled(look["series"], len(chart.curves)), strict=True
+    ):
+        _draw_curve(axes, name, curve, colour, sorted((chart.marks or {}).values()))
+    if chart.is_log and all((curve.values > 0).any() for curve in chart.curves.values()):
+        axes.set_yscale("log")
+        _label_log_axis(axes)
+    for text, level in (chart.levels or {}).items():
+        axes.axhline(level, color=look["ink"], linewidth=0.8, linestyle=(0, (4, 3)), label=text)
+    _style(axes, look, chart)
+    for text, step in (chart.marks or {}).items():
+        axes.axvline(step, color=look["ink"], linewidth=0.8, linestyle=":")
+        axes.annotate(
+            text, (step, 1), xycoords=("data", "axes fraction"), xytext=(3, -3), textcoords="offset points",
+            va="top", fontsize=7, color=look["ink"],
+        )  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _cycled(colours: tuple[str, ...], count: int) -> list[str]:
+    return [colours[index % len(colours)] for index in range(count)]
+
+
+def _draw_curve(axes: Any, name: str, curve: Curve, colour: str, breaks: list[float]) -> None:
+    is_long = len(curve.steps) >= _SMOOTHED_FROM
+    raw = _thinned(curve)
+    if len(raw.steps) == 1:
+        axes.plot(raw.steps, raw.values, color=colour, marker="o", markersize=4, linestyle="none", label=name)
+        return
+    if not is_long:
+        axes.plot(raw.steps, raw.values, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
+        return
+    axes.plot(raw.steps, raw.values, color=colour, linewidth=0.6, alpha=0.3)
+    smooth = _thinned(_smoothed(curve, breaks))
+    axes.plot(smooth.steps, smooth.values, color=colour, linewidth=1.4, label=name)
+
+
+def _thinned(curve: Curve) -> Curve:
+    every = -(-len(curve.steps) // _MOST_POINTS)
+    return Curve(curve.steps[::every], curve.values[::every])
+
+
+def _smoothed(curve: Curve, breaks: list[float]) -> Curve:
+    """Means over a window of 2 % of the curve, which ends where the curve does and at the breaks (steps)."""
+    radius = max(1, round(_SMOOTHING * len(curve.steps) / 2))
+    pieces = [
+        _means(values, radius)
+        for values in np.split(curve.values, np.searchsorted(curve.steps, breaks, side="right"))
+    ]
+    return Curve(curve.steps, np.concatenate(pieces))
+
+
+def _means(values: np.ndarray, radius: int) -> np.ndarray:
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    index = np.arange(len(values))
+    first, last = np.maximum(index - radius, 0), np.minimum(index + radius + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _label_log_axis(axes: Any) -> None:
+    """Plain numbers, and at least two of them, on a logarithmic axis."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _style(axes: Any, look: dict[str, Any], chart: Chart) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.set_xlabel("step", color=look["ink"], fontsize=8)
+    axes.set_ylabel(chart.y_label, color=look["ink"], fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.tick_params(colors=look["ink"], labelsize=7.5, which="both")
+    axes.grid(color=look["grid"], linewidth=0.5)
+    axes.set_axisbelow(True)
+    for name, side in axes.spines.items():
+        side.set_visible(name in ("left", "bottom"))
+        side.set_color(look["grid"])
+    if len(chart.curves) + len(chart.levels or {}) > 1:
+        axes.legend(fontsize=7.5, frameon=False, labelcolor=look["ink"])

@@ -1,0 +1,87 @@
+"""What a judgement means, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..judgement import Judgement
+
+GOOD, FAIR, POOR = "good", "fair", "poor"
+
+# Thresholds of plain experience: trained networks and BM3D lie under the first of each pair, blurs of σ 1 px
+# and runs of a few minutes over the second.
+LITTLE_NOISE = 1.0  # σ in grey levels
+NOISE_LEFT = (0.35, 0.6)  # σ after over σ before
+DETAIL_LOST = (0.12, 0.25)
+COLOUR_SHIFT = (1.5, 4.0)  # grey levels
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`level` is "good", "fair" or "poor"; `words` say why, `advice` what to do ("" when all is well)."""
+
+    level: str
+    words: str
+    advice: str = ""
+
+
+def verdict_on(judgement: Judgement) -> Verdict:
+    """The verdict on one result; of several faults all are named, the advice is on the gravest."""
+    has_noise = judgement.sigma_before >= LITTLE_NOISE
+    faults = []
+    if has_noise:
+        faults.append(_noise_fault(judgement.noise_left))
+    if judgement.detail_loss is not None:
+        faults.append(_detail_fault(judgement.detail_loss))
+    faults.append(_colour_fault(max(judgement.colour_shift, key=abs)))
+    faults = [fault for fault in faults if fault is not None]
+    if not faults:
+        kept = "" if judgement.detail_loss is None else ", detail is kept"
+        return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is hardly any noise to remove.")
+    gravest = next((fault for fault in faults if fault.level == POOR), faults[0])
+    return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
+
+
+def _noise_fault(left: float) -> Verdict | None:
+    if left > NOISE_LEFT[1]:
+        return Verdict(
+            POOR,
+            "Noise remains.",
+            "Train longer. If it stays, the labels may still hold noise (a stronger --filter), or there are "
+            "too few noisy images. Where an image has no flat areas, its texture counts as noise: look.",
+        )
+    if left > NOISE_LEFT[0]:
+        return Verdict(
+            FAIR,
+            "Some noise remains, or fine texture.",
+            "Look at the flattest crop: if it is noise, train longer.",
+        )
+    return None
+
+
+def _detail_fault(lost: float) -> Verdict | None:
+    if lost > DETAIL_LOST[1]:
+        return Verdict(
+            POOR,
+            "Detail is being removed.",
+            "Train longer, with more clean photographs that are sharp and show such detail; a gentler "
+            "--filter may help.",
+        )
+    if lost > DETAIL_LOST[0]:
+        return Verdict(
+            FAIR,
+            "Some fine detail is removed.",
+            "Train longer, or add clean photographs that show such detail.",
+        )
+    return None
+
+
+def _colour_fault(shift: float) -> Verdict | None:
+    if abs(shift) <= COLOUR_SHIFT[0]:
+        return None
+    direction = "brighter" if shift > 0 else "darker"
+    return Verdict(
+        POOR if abs(shift) > COLOUR_SHIFT[1] else FAIR,
+        f"A colour channel becomes {direction} by {abs(shift):.1f} grey levels.",
+        "Train longer; a short training does not yet keep brightness and colour.",
+    )
