@@ -1,9 +1,9 @@
-"""What is measured: five tables as plain data. Rows are systems, columns are kinds of noise."""
+"""What is measured: the tables as plain data. Rows are systems, columns are kinds of noise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -24,6 +24,7 @@ class Trained:
     filter: str = "auto"
     recipe: str = "default"
     noisy_images: int | None = None  # None: all that there are to train on
+    options: tuple[str, ...] = ()  # more of n2b-train's
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,11 @@ def tables(cameras: Sequence[str] = ()) -> tuple[Table, ...]:
     return (
         _synthetic_noise(),
         _label_filters(),
-        *([_real_noise(cameras)] if cameras else []),
+        *([_real_noise(cameras), _real_recipe(cameras)] if cameras else []),
         _text_removal(),
         _ablation(),
+        _default_recipe(),
+        _architectures(),
     )
 
 
@@ -168,6 +171,30 @@ def _real_noise(cameras: Sequence[str]) -> Table:
     )
 
 
+def _real_recipe(cameras: Sequence[str]) -> Table:
+    without = {
+        "the noise of flat areas": ("--no-flat-noise",),
+        "the anchor": ("--no-anchor",),
+        "varied strength": ("--noise-gain", "1"),
+        "varied clean images": ("--no-vary-clean",),
+        "RMS loss (L1)": ("--loss", "l1"),
+        "longer first stage (5 %)": ("--initial-stage", "0.05"),
+        "stronger blur (default labels)": ("--filter", "bilateral"),
+    }
+    rows = {"recipe real": Trained("n2b", recipe="real")}
+    rows |= {f"without {what}": Trained("n2b", recipe="real", options=o) for what, o in without.items()}
+    return Table(
+        "camera",
+        "What the recipe for real noise is without",
+        tuple(
+            Cell(row, camera, Condition(camera, camera=camera), system)
+            for camera in cameras
+            for row, system in rows.items()
+        ),
+        "As the table of real noise.",
+    )
+
+
 def _text_removal() -> Table:
     return Table(
         "text",
@@ -191,6 +218,39 @@ def _ablation() -> Table:
         "ablation",
         "What N2B is without, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
+    )
+
+
+def _default_recipe() -> Table:
+    rows = {
+        NAMES[N2B]: N2B,
+        "average of the weights, 0.999": Trained("n2b", options=("--average", "0.999")),
+        "ñ turned and rolled": Trained("n2b", options=("--turn-noise",)),
+        "channels of ñ shuffled": Trained("n2b", options=("--shuffle-channels",)),
+        "constant learning rate": Trained("n2b", options=("--schedule", "constant")),
+        "constant, average 0.99": Trained("n2b", options=("--schedule", "constant", "--average", "0.99")),
+        "plain NENet": Trained("n2b", options=("--plain-nenet",)),
+        "another seed": Trained("n2b", options=("--seed", "1")),
+    }
+    return Table(
+        "default",
+        "What might improve N2B at equal steps, Gaussian noise of σ = 25",
+        tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
+        "Beside N2B with the default recipe: one thing changed at a time. The row of another seed tells how "
+        "much chance does.",
+    )
+
+
+def _architectures() -> Table:
+    architectures = {"the paper's U-Net": (), "edge": ("--arch", "edge"), "DnCNN": ("--arch", "dncnn")}
+    return Table(
+        "architectures",
+        "Architectures, Gaussian noise of σ = 25",
+        tuple(
+            Cell(name, system.method, GAUSSIAN_25, replace(system, options=options))
+            for name, options in architectures.items()
+            for system in (N2B, SUPERVISED)
+        ),
     )
 
 

@@ -91,6 +91,7 @@ def title_of(condition: Condition, system: System) -> str:
         details = [system.filter] if system.filter != "auto" else []
         details += [f"recipe {system.recipe}"] if system.recipe != "default" else []
         details += [f"{system.noisy_images} noisy"] if system.noisy_images else []
+        details += [" ".join(system.options)] if system.options else []
         name = ", ".join([system.method, *details])
     else:
         name = f"label {system.filter}" if isinstance(system, LabelNoise) else system.name

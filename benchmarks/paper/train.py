@@ -70,4 +70,5 @@ def training_options(
         *("--seed", str(settings.seed)),
         *("--device", settings.device),
         *("--out", str(run)),
+        *system.options,  # last: of an option that is there twice this is taken
     ]
