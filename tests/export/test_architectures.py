@@ -20,7 +20,9 @@ from torch import nn
 from .conftest import WriteModel
 
 OPERATORS = {
-    "edge": {"Conv": 13, "LeakyRelu": 11, "MaxPool": 3, "Resize": 3, "Concat": 3, "DepthToSpace": 1},
+    "edge": {
+        "Conv": 14, "LeakyRelu": 11, "MaxPool": 3, "Resize": 3, "Concat": 3, "Add": 1, "DepthToSpace": 1,
+    },
     "dncnn": {"Conv": 17, "Relu": 16, "Sub": 1},
 }
 
