@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from n2b.training.flat_noise import KNOTS, FlatNoise
+from n2b.training.objectives import Batch
+from n2b.training.objectives.camera import CameraNoise2Blur, anchored
+from torch import nn
+
+N, S = 4, 32
+
+
+def flat_noise(value: float = 0.02) -> FlatNoise:
+    """Two patches of ±value, of a camera whose noise does not depend on the brightness."""
+    signs = torch.ones(2, 3, S, S)
+    signs[..., ::2] = -1
+    return FlatNoise(
+        patches=(value * signs).half(),
+        brightness=torch.tensor([100.0, 100.0]),
+        image=torch.zeros(2, dtype=torch.int64),
+        level=torch.full((1, KNOTS), 255 * value),
+    )
+
+
+class Sees(nn.Module):
+    """Gives half of what it is given, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[torch.Tensor] = []
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.inputs.append(x)
+        return x * self.scale
+
+
+def objective(flat: FlatNoise | None, **options: object) -> tuple[CameraNoise2Blur, Sees]:
+    denoiser = Sees()
+    given = {"anchor": False, "gain": (1.0, 1.0), "root_mean_square": False, **options}
+    return CameraNoise2Blur(denoiser, nn.Identity(), flat=flat, **given), denoiser  # type: ignore[arg-type]
+
+
+def batch_for(trained: CameraNoise2Blur) -> Batch:
+    random = trained.draw(np.random.default_rng(0), N, S)
+    tensors = {name: torch.from_numpy(values) for name, values in random.items()}
+    torch.manual_seed(0)
+    return Batch(torch.rand(N, 3, S, S), torch.rand(N, 3, S, S), torch.rand(N, 3, S, S), tensors)
+
+
+def test_in_the_initial_stage_the_denoiser_learns_from_bare_noise_alone() -> None:
+    trained, denoiser = objective(flat_noise())
+    batch = batch_for(trained)
+    losses = trained.losses(batch, is_initial=True)
+    assert set(losses) == {"n2b", "n2c"}
+    added = denoiser.inputs[-1] - batch.clean
+    torch.testing.assert_close(added.abs(), torch.full_like(added, 0.02), atol=1e-4, rtol=0)
+    assert set(trained.draw(np.random.default_rng(0), 50, S)["sign"]) == {-1, 1}
+
+
+def test_afterwards_half_of_the_crops_have_bare_noise_and_half_the_extracted() -> None:
+    trained, denoiser = objective(flat_noise())
+    batch = batch_for(trained)
+    trained.losses(batch, is_initial=False)
+    added = denoiser.inputs[-1] - batch.clean
+    torch.testing.assert_close(added[:2].abs(), torch.full_like(added[:2], 0.02), atol=1e-4, rtol=0)
+    torch.testing.assert_close(added[2:], batch.noisy[2:] / 2)  # n̂ = x − x/2, and NENet is the identity
+
+
+def test_without_flat_areas_it_is_noise2blur() -> None:
+    trained, denoiser = objective(None)
+    batch = batch_for(trained)
+    assert set(trained.losses(batch, is_initial=True)) == {"n2b", "residual"}
+    trained.losses(batch, is_initial=False)
+    torch.testing.assert_close(denoiser.inputs[-1], batch.clean + batch.noisy / 2)
+
+
+def test_the_gain_varies_what_is_added() -> None:
+    trained, denoiser = objective(flat_noise(), gain=(0.5, 2.5))
+    batch = batch_for(trained)
+    trained.losses(batch, is_initial=True)
+    strength = (denoiser.inputs[-1] - batch.clean).abs().mean(dim=(1, 2, 3)) / 0.02
+    torch.testing.assert_close(strength, batch.random["gain"], rtol=0.01, atol=0)
+    assert float(batch.random["gain"].min()) >= 0.5
+    assert float(batch.random["gain"].max()) <= 2.5
+
+
+def test_the_root_mean_square_is_of_each_crop() -> None:
+    trained, _ = objective(flat_noise(), root_mean_square=True)
+    batch = batch_for(trained)
+    loss = trained.losses(batch, is_initial=True)["n2c"]
+    degraded = batch.clean + trained._bare_noise(batch)
+    error = degraded / 2 - batch.clean
+    expected = torch.stack([e.square().mean().sqrt() for e in error]).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("present", "factor"), [(0.5, 2.0), (1.0, 1.0), (0.01, 3.0), (10.0, 0.5)])
+def test_the_anchor_brings_the_noise_to_that_of_the_flattest_blocks(present: float, factor: float) -> None:
+    torch.manual_seed(0)
+    bare = 0.02 * torch.randn(3, 3, 64, 64)
+    detail_and_noise = bare.clone()
+    detail_and_noise[:, :, 32:] += torch.rand(3, 3, 32, 64)  # detail in the lower half
+    extracted = present * bare
+    torch.testing.assert_close(anchored(extracted, detail_and_noise), factor * extracted, rtol=0.1, atol=1e-6)
