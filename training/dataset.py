@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -113,7 +113,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
 
 def _with_targets(
     config: TrainConfig, noise: Noise | None, pictures: Iterable[Picture], labels: Path, count: int
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Noisy images, each followed by its target along the channels."""
     if config.has_labels:
         noisy = (_spoil(noise, y, config.seed, 1, index) for index, (_, y) in enumerate(pictures))

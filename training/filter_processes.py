@@ -102,7 +102,7 @@ def _send(message: Filter | np.ndarray, process: subprocess.Popen[bytes]) -> Non
 
 
 def serve() -> None:
-    """What a process does: the filter, then images in by standard input; filtered ones out, or an error's text."""
+    """What a process does: takes the filter, then images; gives filtered images, or a text: an error."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the filter's libraries print is no result
     with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the parent has ended

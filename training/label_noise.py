@@ -42,7 +42,7 @@ def noise_left(image: np.ndarray, label: np.ndarray) -> tuple[float, float] | No
     blocks that are flattest in the image: there it is noise. In the label the noise is low in frequency,
     which block deviations show and differences of neighbours would not; the lower quartile over the
     blocks keeps out those where the label has a little texture. On photographs with Gaussian noise of σ 3
-    to 50 the result is that on a grey area to 0.04: 0.05 to 0.11 by the default filter (on grey 0.08),
+    to 50 the result is about that on a grey area: 0.05 to 0.11 by the default filter (on grey 0.08),
     0.25 and 0.57 by bilateral d 9, 75/75 at σ 25 and 50 (0.27 and 0.58).
 
     Args:

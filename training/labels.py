@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +23,7 @@ AHEAD = 2  # images a core that are under way; more only fill the memory
 
 def make_labels(
     images: Iterable[np.ndarray], blur: Filter, cache: Path, count: int | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """Each image x with its label y_b, in order; a few images at a time are under way on all cores.
 
     OpenCV's filters run in threads. A slow filter runs in processes of its own, with a progress bar on
