@@ -1,18 +1,25 @@
 """The input/output contract round a bare graph, put on and taken off.
 
-    image, uint8 N×H×W×3 → Cast → Transpose → Mul 1/255 → (Cast FP16 →) network
-        (→ Cast FP32) → Clip 0..1 → Mul 255 → Add ½ → Transpose → Cast → denoised, uint8 N×H×W×3
-    image, float32 N×H×W×3 → Transpose → (Cast FP16 →) network
-        (→ Cast FP32) → Clip 0..1 → Transpose → denoised, float32 N×H×W×3
+    image, uint8 N×H×W×3 → Cast → Transpose → Mul 1/255 → (log →) (Cast FP16 →) network
+        (→ Cast FP32) (→ exp) → Clip 0..1 → Mul 255 → Add ½ → Transpose → Cast → denoised, uint8 N×H×W×3
+    image, float32 N×H×W×3 → Transpose → (log →) (Cast FP16 →) network
+        (→ Cast FP32) (→ exp) → Clip 0..1 → Transpose → denoised, float32 N×H×W×3
+
+A network of the value transform "log" takes and gives t = log(255·x + 1) / log 256:
+
+    log: Relu → Mul 255 → Add 1 → Log → Div log 256
+    exp: Clip 0..1 → Mul log 256 → Exp → Sub 1 → Mul 1/255
 
 The uint8 tensors touch nothing but a Cast, since TensorRT takes 8 bits nowhere else. The edges compute in
-FP32 whatever the network does: in FP16 the factor 1/255 alone would be off by 1/2000. Both forms clamp the
-result to [0, 1], so that a saturated pixel is the same from either.
+FP32 whatever the network does: in FP16 the factor 1/255 alone would be off by 1/2000. Only t itself is then
+rounded to FP16, which at white is at most a third of a grey level. Both forms clamp the result to [0, 1], so
+that a saturated pixel is the same from either.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ..runtime.artifact import ModelInfo
 from ..runtime.errors import ModelError, UserError
-from .onnx_file import check, write_description
+from .onnx_file import check, read_description, write_description
 from .to_onnx import INPUT, OUTPUT, bare_value
 
 IMAGE, DENOISED = "image", "denoised"  # the names of the finished graph's input and output
@@ -30,7 +37,9 @@ MARK = "contract."  # the names of all nodes, tensors and constants of the contr
 
 _ELEMENT_TYPES: dict[str, int] = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 _PRECISIONS: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
-_CONSTANTS = {"per_level": 1 / 255, "levels": 255.0, "half": 0.5, "zero": 0.0, "one": 1.0}
+_CONSTANTS = {
+    "per_level": 1 / 255, "levels": 255.0, "half": 0.5, "zero": 0.0, "one": 1.0, "log_256": math.log(256),
+}  # fmt: skip
 
 
 def add_contract(
@@ -51,11 +60,9 @@ def add_contract(
         ModelError: the model asks for a value transform that this version does not know.
     """
     check_sizes(info, tile_px=tile_px, batch=batch)
-    if info.value_transform != "identity":
-        raise ModelError(f"the value transform '{info.value_transform}' is not known to this n2b; upgrade it")
     element_type = bare.graph.input[0].type.tensor_type.elem_type
     channels = bare.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    before, after = _edges(io, half=element_type == TensorProto.FLOAT16)
+    before, after = _edges(io, info.value_transform, half=element_type == TensorProto.FLOAT16)
 
     model = onnx.ModelProto()
     model.CopyFrom(bare)
@@ -84,14 +91,18 @@ def strip_contract(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
         source: the file, for the error message.
 
     Raises:
-        ModelError: the edges are not those that this version of n2b writes.
+        ModelError: the edges are not those that this version of n2b writes for what the model says of itself.
     """
+    complaint = f"{source} lacks the input and output that n2b-export writes; export it again"
+    io = _io_of(model)
+    if io is None:
+        raise ModelError(complaint)
     edge = [node for node in model.graph.node if node.name.startswith(MARK)]
     inside = [node for node in model.graph.node if not node.name.startswith(MARK)]
     half = any(node.name == f"{MARK}input.to_fp16" for node in edge)
-    io = _io_of(model)
-    if io is None or not inside or edge != [node for part in _edges(io, half=half) for node in part]:
-        raise ModelError(f"{source} lacks the input and output that n2b-export writes; export it again")
+    before, after = _edges(io, read_description(model, source).value_transform, half=half)
+    if not inside or edge != [*before, *after]:
+        raise ModelError(complaint)
     bare = onnx.ModelProto()
     bare.CopyFrom(model)
     graph = bare.graph
@@ -116,12 +127,16 @@ def check_sizes(info: ModelInfo, *, tile_px: int, batch: int) -> None:
         raise UserError(f"a batch of {batch} holds no image; take 1 or more")
 
 
-def _edges(io: str, *, half: bool) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
+def _edges(io: str, transform: str, *, half: bool) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
     """The nodes before and after the network; `half`: the network computes in FP16."""
+    if transform not in _TRANSFORMS:
+        raise ModelError(f"the value transform '{transform}' is not known to this n2b; upgrade it")
     before, after = [_TO_NCHW], [_CLAMP, _TO_NHWC]
     if io == "uint8":
         before = [_cast("to_float", TensorProto.FLOAT), _TO_NCHW, _SCALE_DOWN]
         after = [_CLAMP, _SCALE_UP, _ROUND, _TO_NHWC, _cast("to_uint8", TensorProto.UINT8)]
+    to_network, from_network = _TRANSFORMS[transform]
+    before, after = [*before, *to_network], [*from_network, *after]
     if half:
         before = [*before, _cast("to_fp16", TensorProto.FLOAT16)]
         after = [_cast("to_fp32", TensorProto.FLOAT), *after]
@@ -146,6 +161,21 @@ _SCALE_DOWN = _Step("Mul", "scale", ("per_level",))
 _SCALE_UP = _Step("Mul", "scale", ("levels",))
 _ROUND = _Step("Add", "round", ("half",))
 _CLAMP = _Step("Clip", "clamp", ("zero", "one"))
+_TO_LOG = [
+    _Step("Relu", "log.floor"),  # a float32 image may reach below 0, where there is no logarithm
+    _Step("Mul", "log.scale", ("levels",)),
+    _Step("Add", "log.shift", ("one",)),
+    _Step("Log", "log"),
+    _Step("Div", "log.normalise", ("log_256",)),  # Div: 1 stays exactly 1
+]
+_FROM_LOG = [
+    _Step("Clip", "exp.clamp", ("zero", "one")),
+    _Step("Mul", "exp.normalise", ("log_256",)),
+    _Step("Exp", "exp"),
+    _Step("Sub", "exp.shift", ("one",)),
+    _Step("Mul", "exp.scale", ("per_level",)),
+]
+_TRANSFORMS: dict[str, tuple[list[_Step], list[_Step]]] = {"identity": ([], []), "log": (_TO_LOG, _FROM_LOG)}
 
 
 def _chain(steps: list[_Step], side: str, first: str, last: str) -> list[onnx.NodeProto]:

@@ -24,7 +24,7 @@ def describe_divergence(
         bare: the graph in doubt, without its contract.
         precision: its own, "fp32" or "fp16".
         reference: what it should compute.
-        batch: float32 N×C×H×W in [0, 1]; a small one will do.
+        batch: float32 N×C×H×W in [0, 1], as the network takes it; a small one will do.
     """
     dtype = np.float16 if precision == "fp16" else np.float32
     layers = dict(run_node_by_node(bare, {INPUT: batch.astype(dtype)}))

@@ -29,7 +29,7 @@ def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
             f"{path} keeps its weights in another file; n2b takes single files: "
             "export it again, or join the two with onnx.load and onnx.save"
         )
-    info = _description(model, str(path))
+    info = read_description(model, str(path))
     check(model, str(path))
     return model, info
 
@@ -50,6 +50,21 @@ def write_description(model: onnx.ModelProto, info: ModelInfo) -> None:
     """Put `info` in the model's metadata, where `read_onnx` and n2b.runtime look for it."""
     del model.metadata_props[:]
     model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
+
+
+def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
+    """What `write_description` put in a model's metadata.
+
+    Raises:
+        ModelError: there is none, or it is damaged; `source` names the file in the message.
+    """
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            return ModelInfo.from_json(entry.value, source=source)
+    raise ModelError(
+        f"{source} is not a denoiser of n2b (its metadata has no '{METADATA_KEY}'); "
+        "name a file that n2b-export wrote"
+    )
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
@@ -93,16 +108,6 @@ def _texts(model: onnx.ModelProto) -> Iterator[str]:
 
 def _is_external(tensor: onnx.TensorProto) -> bool:
     return tensor.data_location == onnx.TensorProto.EXTERNAL
-
-
-def _description(model: onnx.ModelProto, source: str) -> ModelInfo:
-    for entry in model.metadata_props:
-        if entry.key == METADATA_KEY:
-            return ModelInfo.from_json(entry.value, source=source)
-    raise ModelError(
-        f"{source} is not a denoiser of n2b (its metadata has no '{METADATA_KEY}'); "
-        "name a file that n2b-export wrote"
-    )
 
 
 def _first_line(error: Exception) -> str:

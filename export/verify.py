@@ -17,6 +17,7 @@ from .onnx_file import read_onnx
 from .onnx_runs import open_session, run_node_by_node, run_session
 from .pictures import noisy_pictures
 from .reference import Reference
+from .reference_values import from_network, to_levels, to_network
 
 LARGEST_FP32_DIFFERENCE = 1 / 255
 LOWEST_FP16_PSNR_DB = 50.0
@@ -60,8 +61,9 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
     model, info = read_onnx(path)
     batch, height_px, width_px = _input_shape(model, info)
     pictures = noisy_pictures(height_px, width_px, count=-(-max(batch, PICTURES) // batch) * batch)
-    noisy = pictures.noisy if info.io == "float32" else _to_levels(pictures.noisy)
-    expected = np.concatenate([_expected(reference, image[None], source) for image in noisy])
+    noisy = pictures.noisy if info.io == "float32" else to_levels(pictures.noisy)
+    transform = info.value_transform
+    expected = np.concatenate([_expected(reference, image[None], transform, source) for image in noisy])
     if info.precision == "fp16":
         results, overflow = _run_as_gpu(model, noisy)
     else:
@@ -75,7 +77,7 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
             + (
                 f"layer '{overflow}' goes beyond what FP16 can hold (65504), so export without --fp16"
                 if overflow
-                else describe_divergence(bare, info.precision, reference, _to_network(crop))
+                else describe_divergence(bare, info.precision, reference, to_network(crop, transform))
             )
         )
     return agreement
@@ -92,16 +94,16 @@ def _input_shape(model: onnx.ModelProto, info: ModelInfo) -> tuple[int, int, int
     return n or 1, height_px or height_usual, width_px or width_usual
 
 
-def _expected(reference: Reference, images: np.ndarray, source: str) -> np.ndarray:
+def _expected(reference: Reference, images: np.ndarray, transform: str, source: str) -> np.ndarray:
     """What the contract and the reference make of N×H×W×C images, in their dtype."""
-    result = reference.run(_to_network(images))
+    result = reference.run(to_network(images, transform))
     if not np.abs(result).max() < UNTRAINED:  # NaN too
         raise VerificationError(
             f"{source} itself gives values up to {np.abs(result).max():.2g}, where an image ends at 1; "
             "its training went wrong: train it again"
         )
-    clamped = np.clip(result, 0, 1).transpose(0, 2, 3, 1)
-    return clamped if images.dtype == np.float32 else _to_levels(clamped)
+    values = from_network(result, transform)
+    return values if images.dtype == np.float32 else to_levels(values)
 
 
 def _run(path: Path, noisy: np.ndarray, batch: int) -> np.ndarray:
@@ -119,16 +121,6 @@ def _run_as_gpu(model: onnx.ModelProto, noisy: np.ndarray) -> tuple[np.ndarray, 
                 overflow = name
         results.append(result)
     return np.concatenate(results), overflow
-
-
-def _to_levels(values: np.ndarray) -> np.ndarray:
-    return np.floor(values * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
-
-def _to_network(images: np.ndarray) -> np.ndarray:
-    """N×H×W×C images of either dtype as float32 N×C×H×W in [0, 1]."""
-    scaled = images if images.dtype == np.float32 else images.astype(np.float32) * np.float32(1 / 255)
-    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
 
 def _compare(results: np.ndarray, expected: np.ndarray, pictures: str, overflow: str | None) -> Agreement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,9 +54,12 @@ def info() -> ModelInfo:
 def write_model(tmp_path: Path, info: ModelInfo) -> WriteModel:
     """Write a bare graph with its contract, with small tiles unless told otherwise."""
 
-    def write(bare: onnx.ModelProto, name: str = "model.onnx", **settings: object) -> Path:
+    def write(
+        bare: onnx.ModelProto, name: str = "model.onnx", transform: str = "identity", **settings: object
+    ) -> Path:
         chosen = {"io": "uint8", "tile_px": 64, "batch": 1, "dynamic": False, **settings}
-        model, _ = add_contract(bare, info, **chosen)  # type: ignore[arg-type]
+        described = dataclasses.replace(info, value_transform=transform)
+        model, _ = add_contract(bare, described, **chosen)  # type: ignore[arg-type]
         path = tmp_path / name
         path.write_bytes(to_bytes(model))
         return path

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from n2b.export.contract import add_contract, strip_contract
-from n2b.export.onnx_file import to_bytes
+from n2b.export.onnx_file import to_bytes, write_description
 from n2b.export.onnx_runs import open_session, run_session
 from n2b.export.precision import to_fp16
 from n2b.export.to_onnx import INPUT, OUTPUT, bare_value
@@ -24,10 +24,12 @@ def pointwise(operator: str, constant: float) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def denoise(bare: onnx.ModelProto, image: np.ndarray, *, half: bool = False) -> np.ndarray:
+def denoise(
+    bare: onnx.ModelProto, image: np.ndarray, *, half: bool = False, transform: str = "identity"
+) -> np.ndarray:
     model, _ = add_contract(
         to_fp16(bare) if half else bare,
-        ModelInfo("test"),
+        ModelInfo("test", value_transform=transform),
         io=image.dtype.name,
         tile_px=16,
         batch=1,
@@ -36,12 +38,22 @@ def denoise(bare: onnx.ModelProto, image: np.ndarray, *, half: bool = False) -> 
     return run_session(open_session(to_bytes(model), "model"), image)
 
 
+def log_values(x: np.ndarray) -> np.ndarray:
+    return np.log(255 * x.astype(np.float64) + 1) / np.log(256)
+
+
+def image_values(t: np.ndarray) -> np.ndarray:
+    return (256 ** np.clip(t, 0, 1) - 1) / 255
+
+
 ALL_LEVELS = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
 
 
+@pytest.mark.parametrize("transform", ["identity", "log"])
 @pytest.mark.parametrize("half", [False, True])
-def test_a_network_that_changes_nothing_keeps_all_256_levels(half: bool) -> None:
-    np.testing.assert_array_equal(denoise(pointwise("Add", 0), ALL_LEVELS, half=half), ALL_LEVELS)
+def test_a_network_that_changes_nothing_keeps_all_256_levels(half: bool, transform: str) -> None:
+    result = denoise(pointwise("Add", 0), ALL_LEVELS, half=half, transform=transform)
+    np.testing.assert_array_equal(result, ALL_LEVELS)
 
 
 def test_uint8_results_are_rounded_to_the_nearest_level() -> None:
@@ -67,6 +79,52 @@ def test_float32_values_pass_unrounded() -> None:
 def test_channels_and_axes_keep_their_places() -> None:
     image = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
     np.testing.assert_array_equal(denoise(pointwise("Mul", 1), image), image)
+
+
+@pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-6), (True, 4e-3)])
+@pytest.mark.parametrize(("operator", "constant"), [("Add", 0.0625), ("Add", -0.0625), ("Mul", 0.75)])
+def test_a_network_of_logarithms_takes_and_gives_logarithms(
+    operator: str, constant: float, half: bool, tolerance: float
+) -> None:
+    image = np.random.default_rng(0).random((1, 16, 16, 3), np.float32)
+    t = log_values(image)
+    expected = image_values(t + constant if operator == "Add" else t * constant)
+    result = denoise(pointwise(operator, constant), image, half=half, transform="log")
+    np.testing.assert_allclose(result, expected, atol=tolerance)
+    if not half:
+        levels = denoise(pointwise(operator, constant), ALL_LEVELS, transform="log")
+        t = log_values(ALL_LEVELS / 255)
+        expected = image_values(t + constant if operator == "Add" else t * constant)
+        np.testing.assert_array_equal(levels, np.floor(255 * expected + 0.5))
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_convolution_of_logarithms_is_a_product_of_pixels(half: bool) -> None:
+    kernel = np.zeros((3, 3, 3, 3), np.float32)
+    for channel in range(3):
+        kernel[channel, channel, 1, :] = (0.25, 0.5, 0.25)
+    node = helper.make_node("Conv", [INPUT, "kernel"], [OUTPUT], name="node", pads=[1, 1, 1, 1])
+    values = [bare_value(name, TensorProto.FLOAT, 3) for name in (INPUT, OUTPUT)]
+    graph = helper.make_graph(
+        [node], "g", values[:1], values[1:], [numpy_helper.from_array(kernel, "kernel")]
+    )
+    bare = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    v = np.pad(image.astype(np.float64), [(0, 0), (0, 0), (1, 1), (0, 0)]) + 1  # log 1 = 0 beyond the border
+    expected = np.rint((v[:, :, :-2] * v[:, :, 1:-1] ** 2 * v[:, :, 2:]) ** 0.25 - 1)
+    np.testing.assert_allclose(denoise(bare, image, half=half, transform="log"), expected, atol=1)
+
+
+def test_in_log_too_values_beyond_the_range_are_clamped() -> None:
+    image = np.array([-0.5, -1e-3, 0, 0.5, 1, 1.5], np.float32).repeat(3).reshape(1, 1, 6, 3)
+    result = denoise(pointwise("Add", 0), image, transform="log")
+    np.testing.assert_allclose(result[0, 0, :, 0], [0, 0, 0, 0.5, 1, 1], atol=1e-6)
+    assert result.min() == 0
+    assert result.max() == 1
+    for io_image in (ALL_LEVELS, image):
+        largest = 255 if io_image.dtype == np.uint8 else 1
+        assert (denoise(pointwise("Add", 500), io_image, transform="log") == largest).all()
+        assert (denoise(pointwise("Add", -500), io_image, transform="log") == 0).all()
 
 
 def test_uint8_touches_nothing_but_a_cast(bare: onnx.ModelProto, info: ModelInfo) -> None:
@@ -103,10 +161,12 @@ def test_the_file_describes_itself(bare: onnx.ModelProto, info: ModelInfo, io: s
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("io", ["uint8", "float32"])
 @pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("transform", ["identity", "log"])
 def test_stripping_gives_back_the_bare_graph(
-    bare: onnx.ModelProto, info: ModelInfo, io: str, half: bool, dynamic: bool
+    bare: onnx.ModelProto, info: ModelInfo, io: str, half: bool, dynamic: bool, transform: str
 ) -> None:
     bare = to_fp16(bare) if half else bare
+    info = dataclasses.replace(info, value_transform=transform)
     model, _ = add_contract(bare, info, io=io, tile_px=64, batch=2, dynamic=dynamic)
     assert to_bytes(strip_contract(model, "model")) == to_bytes(bare)
 
@@ -118,6 +178,15 @@ def test_a_graph_with_other_edges_is_not_stripped(bare: onnx.ModelProto, info: M
         strip_contract(model, "other.onnx")
     with pytest.raises(ModelError, match="lacks the input and output"):
         strip_contract(bare, "bare.onnx")
+
+
+def test_a_graph_that_does_not_do_what_it_says_to_its_values_is_not_stripped(
+    bare: onnx.ModelProto, info: ModelInfo
+) -> None:
+    model, _ = add_contract(bare, info, io="uint8", tile_px=64, batch=1, dynamic=False)
+    write_description(model, dataclasses.replace(info, value_transform="log"))
+    with pytest.raises(ModelError, match=r"other\.onnx lacks the input and output"):
+        strip_contract(model, "other.onnx")
 
 
 @pytest.mark.parametrize("tile_px", [-32, 0, 31, 100])
@@ -134,6 +203,10 @@ def test_an_empty_batch_is_refused(bare: onnx.ModelProto, info: ModelInfo) -> No
 
 
 def test_a_value_transform_from_the_future_is_refused(bare: onnx.ModelProto, info: ModelInfo) -> None:
-    info = dataclasses.replace(info, value_transform="log")
-    with pytest.raises(ModelError, match="'log' is not known to this n2b"):
-        add_contract(bare, info, io="uint8", tile_px=32, batch=1, dynamic=False)
+    future = dataclasses.replace(info, value_transform="cubic")
+    with pytest.raises(ModelError, match="'cubic' is not known to this n2b"):
+        add_contract(bare, future, io="uint8", tile_px=32, batch=1, dynamic=False)
+    model, _ = add_contract(bare, info, io="uint8", tile_px=32, batch=1, dynamic=False)
+    write_description(model, future)
+    with pytest.raises(ModelError, match="'cubic' is not known to this n2b"):
+        strip_contract(model, "model.onnx")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -40,6 +41,21 @@ def test_a_sound_fp16_file_agrees_and_is_not_equal(
 def test_a_file_equals_the_onnx_it_was_made_from(bare: onnx.ModelProto, write_model: WriteModel) -> None:
     agreement = verify_onnx(write_model(bare), OnnxReference(bare, "bare"), source="bare")
     assert agreement.largest_difference <= 1.0001 / 255
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("io", ["uint8", "float32"])
+def test_a_network_of_logarithms_agrees_and_is_named_where_damaged(
+    bare: onnx.ModelProto, network: DnNet, write_model: WriteModel, io: str, half: bool
+) -> None:
+    def write(bare: onnx.ModelProto) -> Path:
+        return write_model(to_fp16(bare) if half else bare, io=io, transform="log")
+
+    agreement = verify_onnx(write(bare), TorchReference(network), source="run")
+    assert agreement.psnr_db > (50 if half else 70)
+    change_weight(bare, "down.3.weight", 1.5)
+    with pytest.raises(VerificationError, match=r"layer 'down\.3'"):
+        verify_onnx(write(bare), TorchReference(network), source="run")
 
 
 def test_a_damaged_fp32_layer_fails_and_is_named(
