@@ -21,7 +21,7 @@ from n2b.runtime.console import INTERRUPTED
 from n2b.runtime.errors import N2BError
 
 from .experiments import Table, tables
-from .plan import describe, plan
+from .plan import describe, is_complete, plan
 from .provenance import provenance
 from .runner import run, write
 from .settings import Settings
@@ -72,7 +72,8 @@ def _run(
         print("interrupted; --resume goes on", file=sys.stderr)
         return INTERRUPTED
     finally:
-        write(all_tables, settings, store, facts, failed, arguments.out, arguments.docs)
+        shown = [table for table in all_tables if table in chosen or is_complete(table, store)]
+        write(shown, settings, store, facts, failed, arguments.out, arguments.docs)
     return 1 if failed else 0
 
 

@@ -11,8 +11,9 @@ from .store import Store
 
 # Measured on one core of an AMD EPYC (Zen 5, bf16), CPU seconds. They tell minutes from hours; on a GPU they
 # do not hold.
-_START_S = 14.0  # of n2b-train: imports, images, report
+_START_S = 17.0  # of n2b-train: imports, images, validation, report
 _STEP_S_PER_PX = {"n2b": 5.4e-6, "n2b-v": 5.4e-6, "supervised": 4.2e-6, "n2n": 4.2e-6, "n2v": 4.2e-6}
+_COST_OF_ARCH = {"unet": 1.0, "edge": 0.2, "dncnn": 3.2}  # operations a pixel, as shares of the U-Net's
 _LABEL_S_PER_PX = {"bilateral": 0.4e-6, "bm3d": 25e-6}
 _DENOISE_S_PER_PX = {"none": 0.0, "bm3d": 150e-6, "wnnm": 2.8e-3, "network": 8e-6}
 _METRICS_S_PER_PX = 0.8e-6
@@ -48,10 +49,16 @@ def plan(tables: Sequence[Table], settings: Settings, store: Store) -> list[Work
     return list(work.values())
 
 
+def is_complete(table: Table, store: Store) -> bool:
+    """Whether every cell is measured."""
+    return all(store.result_of(cell.condition, cell.system) for cell in table.cells)
+
+
 def training_seconds(system: Trained, settings: Settings) -> float:
     """Of one run on one core."""
     steps_px = settings.steps * settings.batch * settings.patch_px**2
-    seconds = _START_S + steps_px * _STEP_S_PER_PX[system.method]
+    arch = next((name for name in _COST_OF_ARCH if name in system.options), settings.arch)
+    seconds = _START_S + steps_px * _STEP_S_PER_PX[system.method] * _COST_OF_ARCH.get(arch, 1.0)
     if system.method.startswith("n2b"):
         kind = "bm3d" if system.filter.startswith("bm3d") else "bilateral"
         images = system.noisy_images or settings.noisy_images

@@ -48,11 +48,15 @@ def _machine(device: str) -> dict[str, Any]:
     where = resolve_device(device)
     return {
         "processor": _processor(),
-        "cores": f"{usable_cores()} cores",
-        "threads": f"{torch.get_num_threads()} threads",
+        "cores": _count(usable_cores(), "core"),
+        "threads": _count(torch.get_num_threads(), "thread"),
         "gpu": torch.cuda.get_device_name(where) if where.type == "cuda" else None,
         "system": platform.system(),
     }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _processor() -> str:

@@ -35,13 +35,13 @@ def to_markdown(
     failed: list[str],
     pictures: Sequence[str] = (),
 ) -> str:
-    """The tables that have any figure yet, for people.
+    """The tables for people.
 
     Args:
         pictures: image files to show, relative to where the text will lie.
     """
     parts = [_introduction(settings, provenance)]
-    parts += [_table_markdown(table, store) for table in tables if _measured(table, store)]
+    parts += [_table_markdown(table, store) for table in tables]
     parts += [f"![noisy, denoised and clean crops side by side]({picture})" for picture in pictures]
     if failed:
         parts.append("Not measured, for it failed:\n\n" + "\n".join(f"- {line}" for line in failed))
@@ -114,10 +114,6 @@ def _partial_note(cell: Cell, table: Table, store: Store) -> str | None:
                 mean = sum(figures["psnr_db_each"][:count]) / count
                 others.append(f"{other.row} {mean:.2f}")
     return f"\\* {cell.column}: the first {count} images. On these: {'; '.join(others)} dB."
-
-
-def _measured(table: Table, store: Store) -> bool:
-    return any(store.result_of(cell.condition, cell.system) for cell in table.cells)
 
 
 def _table_json(table: Table, store: Store) -> dict[str, Any]:

@@ -62,7 +62,16 @@ def _words(settings: Settings, tmp_path: Path, *more: str) -> list[str]:
 
 def test_every_table_has_its_cells() -> None:
     found = {table.name: table for table in tables(["polyu"])}
-    assert list(found) == ["table1", "table2", "table3", "camera", "text", "ablation", "default", "architectures"]
+    assert list(found) == [
+        "table1",
+        "table2",
+        "table3",
+        "camera",
+        "text",
+        "ablation",
+        "default",
+        "architectures",
+    ]
     for table in found.values():
         places = [(cell.row, cell.column) for cell in table.cells]
         assert len(set(places)) == len(places)
