@@ -1,6 +1,6 @@
 """Steps a second of n2b-train's loop and of a plain PyTorch loop of the same algorithm, side by side.
 
-python benchmarks/training_speed.py [--batch 16] [--patch 128] [--arch unet] [--device auto] [--steps 8]
+python -m benchmarks.training_speed [--batch 16] [--patch 128] [--arch unet] [--device auto] [--steps 8]
 
 The plain loop is Algorithm 1 of Noise2Blur as one would first write it: a Dataset that crops, a DataLoader
 with workers, float32, eager. Both train the same networks on the same images and take turns, so that whatever
