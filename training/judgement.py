@@ -14,7 +14,7 @@ Everything is measured in square blocks that do not overlap:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,7 @@ _FEWEST_FLAT = 3  # in each group
 _MOST_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
 _TEXTURED = 1.0  # excess variance of detail, in variances of the noise …
 _TEXTURED_LEAST = 4.0  # … and in grey levels²
+_LEAST_REMOVED = 0.05  # of the variance in flat blocks
 _GONE = 0.1  # ⟨x,f⟩'/⟨x,x⟩' under which a block's detail is gone
 _FEWEST_TEXTURED = 12  # with fewer blocks the loss of detail is left open
 
@@ -42,6 +43,7 @@ class Judgement:
 
     sigma_before: float  # noise of the noisy image, grey levels of 255
     sigma_after: float  # noise of the denoised one in the same blocks
+    likeness: float  # correlation, in these blocks, of what is left with what was removed
     detail_loss: float | None  # share of detail that was removed: 0 none, 1 all; None: too little to tell
     colour_shift: tuple[float, float, float]  # mean of denoised less noisy; R, G, B, grey levels
 
@@ -49,6 +51,14 @@ class Judgement:
     def noise_left(self) -> float:
         """σ after over σ before; 0 when there was no noise."""
         return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
+
+    @property
+    def noise_left_at_least(self) -> float:
+        """The part of `noise_left` that is like what was removed, and so is noise: exact for n ↦ a·n.
+
+        The rest is texture, where an image has no flat areas, or noise much coarser than what was removed.
+        """
+        return max(0.0, self.likeness) * self.noise_left
 
 
 def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
@@ -60,23 +70,28 @@ def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
     Raises:
         UserError: they differ in shape, are too small, or not of that kind.
     """
-    return judge_crops([(noisy, denoised)])
-
-
-def judge_crops(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Judgement:
-    """The same for several crops (noisy, denoised) of one image, taken together."""
-    pairs = list(pairs)
-    if not pairs:
-        raise UserError("there is nothing to judge; give at least one image")
-    for noisy, denoised in pairs:
-        _check(noisy, denoised)
-    flat = _join(_noise_blocks(*pair) for pair in pairs)
-    picked = _flattest(flat)
+    _check(noisy, denoised)
+    blocks = _noise_blocks(noisy, denoised)
+    flat = _flattest(blocks)
     return Judgement(
-        sigma_before=float(np.sqrt(_quartile(flat["noise_before"][picked]))),
-        sigma_after=float(np.sqrt(_quartile(flat["noise_after"][picked]))),
-        detail_loss=_detail_loss(_join(_detail_blocks(*pair, DETAIL_PX) for pair in pairs), flat, picked),
-        colour_shift=_colour_shift(pairs),
+        sigma_before=float(np.sqrt(_quartile(blocks["before"][flat]))),
+        sigma_after=float(np.sqrt(_quartile(blocks["after"][flat]))),
+        likeness=_likeness(*(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))),
+        detail_loss=_detail_loss(_detail_blocks(noisy, denoised, DETAIL_PX), blocks, flat),
+        colour_shift=_colour_shift(noisy, denoised),
+    )
+
+
+def median(judgements: Sequence[Judgement]) -> Judgement:
+    """The median of each quantity over several images, of which there must be at least one."""
+    losses = [judgement.detail_loss for judgement in judgements if judgement.detail_loss is not None]
+    red, green, blue = np.median([judgement.colour_shift for judgement in judgements], axis=0).tolist()
+    return Judgement(
+        sigma_before=float(np.median([judgement.sigma_before for judgement in judgements])),
+        sigma_after=float(np.median([judgement.sigma_after for judgement in judgements])),
+        likeness=float(np.median([judgement.likeness for judgement in judgements])),
+        detail_loss=float(np.median(losses)) if losses else None,
+        colour_shift=(red, green, blue),
     )
 
 
@@ -90,7 +105,7 @@ def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
 
 
 def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each 16 px block: its flatness, its noise before and after (variances), and its detail.
+    """Of each 16 px block: its flatness, its noise before and after (variances and covariance), its detail.
 
     Flatness is measured on one half of the pixels, as on a chequerboard, and the noise on the other: the
     least of many random values would be too small.
@@ -100,8 +115,9 @@ def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarr
     freedom = FLAT_PX**2 / (FLAT_PX**2 - 3)  # a plane fits three of the values
     return {
         "flatness": (rough[..., white] ** 2).mean(axis=(1, 2)),
-        "noise_before": (rough[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
-        "noise_after": (rough_after[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
+        "before": (rough[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
+        "across": (rough * rough_after)[..., ~white].mean(axis=(1, 2)) * freedom,
+        "after": (rough_after[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
         **_detail_blocks(noisy, denoised, FLAT_PX),
     }
 
@@ -160,14 +176,18 @@ def _detail_loss(
     return float(np.median(np.where(is_gone, 1.0, 1 - ff / np.where(is_gone, 1.0, xf))))
 
 
-def _colour_shift(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
-    pixels = sum(noisy.shape[0] * noisy.shape[1] for noisy, _ in pairs)
-    total = sum(
-        denoised.sum(axis=(0, 1), dtype=np.int64) - noisy.sum(axis=(0, 1), dtype=np.int64)
-        for noisy, denoised in pairs
-    )
-    red, green, blue = (float(value) / pixels for value in np.asarray(total))
+def _colour_shift(noisy: np.ndarray, denoised: np.ndarray) -> tuple[float, float, float]:
+    shift = denoised.mean(axis=(0, 1), dtype=np.float64) - noisy.mean(axis=(0, 1), dtype=np.float64)
+    red, green, blue = shift.tolist()
     return red, green, blue
+
+
+def _likeness(before: float, across: float, after: float) -> float:
+    """Correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩ and ⟨f,f⟩; 1 when next to nothing was removed."""
+    removed, shared = before - 2 * across + after, across - after
+    if removed <= _LEAST_REMOVED * before:
+        return 1.0
+    return float(np.clip(shared / np.sqrt(removed * max(after, 1e-9)), -1, 1))
 
 
 def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
@@ -184,8 +204,3 @@ def _less_plane(blocks: np.ndarray) -> np.ndarray:
     plane = np.stack([np.ones_like(x), x, y]).reshape(3, -1).astype(np.float32)
     plane /= np.linalg.norm(plane, axis=1, keepdims=True)  # orthogonal, since x and y are centred
     return blocks - (blocks @ plane.T) @ plane
-
-
-def _join(parts: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    parts = list(parts)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

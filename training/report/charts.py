@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .events import Curve
 
 SIZE_INCHES = (4.8, 3.0)  # small, so that the letters are still read on a phone
 DOTS_PER_INCH = 200
+_MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.96}
 _MOST_POINTS = 1500  # of a curve: more than the picture has columns
 _SMOOTHED_FROM = 100  # points
 _SMOOTHING = 0.02  # share of a curve that a smoothed point is the mean of
@@ -61,32 +63,42 @@ def draw(chart: Chart, *, dark: bool = False) -> bytes:
     except ImportError as error:
         raise MissingPackageError("matplotlib", extra="train") from error
     look: dict[str, Any] = _DARK if dark else _LIGHT
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor=look["page"], layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor=look["page"])
+    figure.subplots_adjust(**_MARGINS)
     axes = figure.add_subplot(facecolor=look["page"])
-    for (name, curve), colour in zip(
-        chart.curves.items(), _cycled(look["series"], len(chart.curves)), strict=True
-    ):
-        _draw_curve(axes, name, curve, colour, sorted((chart.marks or {}).values()))
+    breaks = sorted((chart.marks or {}).values())
+    for (name, curve), colour in zip(chart.curves.items(), cycle(look["series"]), strict=False):
+        _draw_curve(axes, name, curve, colour, breaks)
     if chart.is_log and all((curve.values > 0).any() for curve in chart.curves.values()):
         axes.set_yscale("log")
         _label_log_axis(axes)
-    for text, level in (chart.levels or {}).items():
-        axes.axhline(level, color=look["ink"], linewidth=0.8, linestyle=(0, (4, 3)), label=text)
     _style(axes, look, chart)
+    for text, level in (chart.levels or {}).items():
+        axes.axhline(level, color=look["ink"], linewidth=0.8, linestyle=(0, (4, 3)))
+        _write(axes, look, text, (1, level), ("axes fraction", "data"), ha="right", offset=(0, 2))
     for text, step in (chart.marks or {}).items():
         axes.axvline(step, color=look["ink"], linewidth=0.8, linestyle=":")
-        axes.annotate(
-            text, (step, 1), xycoords=("data", "axes fraction"), xytext=(3, -3), textcoords="offset points",
-            va="top", fontsize=7, color=look["ink"],
-        )  # fmt: skip
+        _write(axes, look, text, (step, 1), ("data", "axes fraction"), va="top", offset=(3, -3))
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _cycled(colours: tuple[str, ...], count: int) -> list[str]:
-    return [colours[index % len(colours)] for index in range(count)]
+def _write(
+    axes: Any,
+    look: dict[str, Any],
+    text: str,
+    place: tuple[float, float],
+    coordinates: tuple[str, str],
+    *,
+    offset: tuple[int, int],
+    **alignment: str,
+) -> None:
+    """Text beside a point of the axes, `offset` (points) away."""
+    axes.annotate(
+        text, place, xycoords=coordinates, xytext=offset, textcoords="offset points", fontsize=8,
+        color=look["ink"], **alignment,
+    )  # fmt: skip
 
 
 def _draw_curve(axes: Any, name: str, curve: Curve, colour: str, breaks: list[float]) -> None:
@@ -137,15 +149,15 @@ def _label_log_axis(axes: Any) -> None:
 def _style(axes: Any, look: dict[str, Any], chart: Chart) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    axes.set_xlabel("step", color=look["ink"], fontsize=8)
-    axes.set_ylabel(chart.y_label, color=look["ink"], fontsize=8)
+    axes.set_xlabel("step", color=look["ink"], fontsize=9)
+    axes.set_ylabel(chart.y_label, color=look["ink"], fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.tick_params(colors=look["ink"], labelsize=7.5, which="both")
+    axes.tick_params(colors=look["ink"], labelsize=8.5, which="both")
     axes.grid(color=look["grid"], linewidth=0.5)
     axes.set_axisbelow(True)
     for name, side in axes.spines.items():
         side.set_visible(name in ("left", "bottom"))
         side.set_color(look["grid"])
-    if len(chart.curves) + len(chart.levels or {}) > 1:
-        axes.legend(fontsize=7.5, frameon=False, labelcolor=look["ink"])
+    if len(chart.curves) > 1:
+        axes.legend(fontsize=8.5, frameon=False, labelcolor=look["ink"])

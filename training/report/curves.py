@@ -35,22 +35,10 @@ def run_charts(curves: Mapping[str, Curve]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def judged_chart(curves: dict[str, Curve]) -> Chart | None:
-    """Noise left and detail lost on the validation crop, in percent over the steps."""
-    if not curves:
-        return None
-    return Chart(
-        "judged",
-        "Judged without the clean image, on the validation crop",
-        curves,
-        "percent",
-        "Both should fall towards 0 and stay there. Noise that stays: the labels hold noise, or the training "
-        "is too short. Detail lost that rises again: the network takes detail for noise.",
-    )
-
-
 def _losses(curves: Mapping[str, Curve]) -> Chart | None:
-    losses = {_loss_name(tag): curve for tag, curve in curves.items() if tag.startswith(_LOSS)}
+    tags = [tag for tag in curves if tag.startswith(_LOSS)]
+    tags.sort(key=lambda tag: (tag != _N2B, tag != _N2C, tag))
+    losses = {_loss_name(tag): curves[tag] for tag in tags}
     if not losses:
         return None
     change = stage_change(curves)

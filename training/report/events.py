@@ -6,6 +6,7 @@ events; the numbers alone are read here at once.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -56,25 +57,27 @@ def read_curves(run: Path) -> dict[str, Curve]:
                 del points[step]
         for tag, points in session.points.items():
             merged.setdefault(tag, {}).update(points)
-    return {tag: _curve(points) for tag, points in merged.items() if points}
+    curves = {tag: _curve(points) for tag, points in merged.items()}
+    return {tag: curve for tag, curve in curves.items() if len(curve.steps)}
 
 
 def _curve(points: dict[int, float]) -> Curve:
-    steps = np.array(sorted(points), np.int64)
-    return Curve(steps, np.array([points[step] for step in steps.tolist()], np.float64))
+    """The points that can be drawn; the PSNR of a perfect result, for one, is infinite."""
+    steps = sorted(step for step, value in points.items() if math.isfinite(value))
+    return Curve(np.array(steps, np.int64), np.array([points[step] for step in steps], np.float64))
 
 
 def _read_session(path: Path) -> _Session:
-    event_type, session_log = _event_types()
+    protocol = _event_module()
     session = _Session()
     for record in _records(path):
         try:
-            event = event_type.FromString(record)
+            event = protocol.Event.FromString(record)
         except Exception:  # protobuf's DecodeError lies in another module in each of its versions
             warn(f"{path} is damaged; its curves are shown as far as they can be read")
             break
         session.started = session.started or event.wall_time
-        if event.session_log.status == session_log.START:
+        if event.session_log.status == protocol.SessionLog.START:
             session.first_step = event.step
         for value in event.summary.value:
             if value.WhichOneof("value") == "simple_value":
@@ -95,9 +98,9 @@ def _records(path: Path) -> Iterator[bytes]:
         yield data[start : start + length]
 
 
-def _event_types() -> tuple[Any, Any]:
+def _event_module() -> Any:
     try:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto import event_pb2
     except ImportError as error:
         raise MissingPackageError("tensorboard", extra="train") from error
-    return Event, SessionLog
+    return event_pb2

@@ -90,7 +90,7 @@ def _judgements(judgements: list[tuple[str, Judgement, Verdict]]) -> str:
         return ""
     rows = "".join(_judgement_row(*judgement) for judgement in judgements)
     return f"""<section><h2>Your noisy images, judged without a clean original</h2>
-<div class=scroll tabindex=0 role=region aria-label="Judgement of each image"><table>
+<div class=scroll tabindex=0 role=region aria-label="Judgement of each image"><table class=judged>
 <thead><tr><th scope=col>image<th scope=col class=n>noise σ before<th scope=col class=n>after
 <th scope=col class=n>detail lost<th scope=col class=n>colour shift<th scope=col>verdict</tr></thead>
 <tbody>{rows}</tbody></table></div>
@@ -100,16 +100,16 @@ the channel that changes most, in grey levels.</p></section>"""
 
 
 def _judgement_row(name: str, judgement: Judgement, verdict: Verdict) -> str:
-    lost = (
-        "–"
-        if judgement.detail_loss is None
-        else f"{100 * judgement.detail_loss:.0f} %".replace("-0 %", "0 %")
-    )
     shift = max(judgement.colour_shift, key=abs)
-    cells = (f"{judgement.sigma_before:.1f}", f"{judgement.sigma_after:.1f}", lost, f"{shift:+.1f}")
-    numbers = "".join(f"<td class=n>{cell}</td>" for cell in cells)
+    cells = (
+        f"{judgement.sigma_before:.1f}",
+        f"{judgement.sigma_after:.1f}",
+        "–" if judgement.detail_loss is None else f"{round(100 * judgement.detail_loss)} %",
+        f"{shift:+.1f}",
+    )
+    numbers = "".join(f"<td class=n>{cell.replace('-', '−')}</td>" for cell in cells)
     return (
-        f"<tr><th scope=row>{escape(name)}</th>{numbers}<td class={verdict.level}>"
+        f'<tr><th scope=row>{escape(name)}</th>{numbers}<td class="verdict {verdict.level}">'
         f"{_MARKS[verdict.level]} {escape(verdict.words)}</td></tr>"
     )
 
@@ -124,8 +124,8 @@ def _samples(samples: list[Section]) -> str:
     )
     return (
         "<section><h2>Crops of your noisy images</h2><p class=caption>Look for noise left in the "
-        "flattest crop, and for lost detail in the most textured one. What was removed is shown four times as "
-        f"strong: it should look like noise, with no outlines of the picture.</p>{folded}</section>"
+        "flattest crop, and for lost detail in the most textured one. What was removed should look like "
+        f"noise, with no outlines of the picture.</p>{folded}</section>"
     )
 
 
@@ -150,10 +150,9 @@ def _row(section_title: str, row: Row) -> str:
         f"<figcaption>{escape(p.title)}</figcaption></figure>"
         for p in row.pictures
     )
-    return (
-        f'{heading}<div class="row scroll" tabindex=0 role=region aria-label="{escape(about)}" '
-        f'style="--n:{len(row.pictures)}">{figures}</div>'
-    )
+    count = len(row.pictures)
+    columns = f"--desk:{count};--phone:{2 if count == 4 else min(count, 3)}"
+    return f'{heading}<div class=row style="{columns}">{figures}</div>'
 
 
 def _image(png: bytes, alt: str, shape: tuple[int, ...], kind: str) -> str:

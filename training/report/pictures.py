@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,8 @@ from ...runtime.errors import MissingPackageError
 from ...runtime.opencv import load_opencv
 
 CROP_PX = 128
-REMOVED_SCALE = 4  # what was removed is shown this many times as strong
+_MOST_SCALE = 4.0  # what was removed is shown at most this many times as strong …
+_FITTING = 0.99  # … and so that this share of it is not cut off
 _GRID_PX = 32  # crops are sought at multiples of this
 _ROUGHNESS_PX = 3.0  # σ of the mean that roughness is measured against
 _GREYS = (24, 231)  # mean grey levels between which little is cut off
@@ -87,9 +87,17 @@ def pick_places(image: np.ndarray) -> list[Place]:
     return places
 
 
-def removed(noisy: np.ndarray, denoised: np.ndarray) -> np.ndarray:
-    """What was removed, four times as strong, on grey: uint8 (H, W, 3)."""
-    return on_grey(noisy.astype(np.float32) - denoised, REMOVED_SCALE)
+def removed(noisy: np.ndarray, denoised: np.ndarray) -> Picture:
+    """What was removed, on grey, up to four times as strong as it is."""
+    values = noisy.astype(np.float32) - denoised
+    scale = scale_to_fit(values)
+    return Picture(f"removed ×{scale:g}", on_grey(values, scale))
+
+
+def scale_to_fit(values: np.ndarray) -> float:
+    """1, 2, 3 or 4: how many times as strong signed grey levels can be shown, with few cut off."""
+    largest = float(np.quantile(np.abs(values), _FITTING))
+    return float(np.clip(round(127 / max(largest, 1e-3)), 1, _MOST_SCALE))
 
 
 def on_grey(values: np.ndarray, scale: float) -> np.ndarray:
@@ -116,16 +124,15 @@ def sheet(rows: Sequence[Row]) -> bytes:
     except ImportError as error:
         raise MissingPackageError("matplotlib", extra="train") from error
     placed, (height, width) = _arrange(rows)
-    canvas = np.full((height, width, 3), 255, np.uint8)
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
-    FigureCanvasAgg(figure)
-    for title, pixels, top, left in placed:
-        canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    for title, _, top, left in placed:
         figure.text(left / width, 1 - (top - 5) / height, title, fontsize=9, color="#222222")
-    figure.figimage(canvas, zorder=-1)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.array(canvas.buffer_rgba())[:, :, :3]
+    for _, pixels, top, left in placed:
+        drawn[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return encode_png(drawn)
 
 
 def _arrange(rows: Sequence[Row]) -> tuple[list[tuple[str, np.ndarray, int, int]], tuple[int, int]]:

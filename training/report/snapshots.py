@@ -11,14 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ...runtime.console import warn
-from ..judgement import FLAT_PX, judge
-from .events import Curve
-from .pictures import Picture, Row, on_grey, removed
+from .pictures import Picture, Row, on_grey, removed, scale_to_fit
 
 MOST_SHOWN = 6
 _NAME = re.compile(r"step-(\d+)\.npz")
 _FIELDS = ("noisy", "denoised", "clean", "residual", "extracted")
-_MOST_SCALE = 16.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +45,7 @@ def read_snapshots(run: Path) -> list[Snapshot]:
 
 
 def _read(path: Path, step: int) -> Snapshot:
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in _FIELDS if name in archive.files}
     shape = arrays["noisy"].shape
     if len(shape) != 3 or shape[2] != 3 or any(array.shape != shape for array in arrays.values()):
@@ -69,7 +66,7 @@ def decay_rows(snapshots: Sequence[Snapshot]) -> tuple[list[Row], float]:
     if not kept:
         return [], 1.0
     shown = [kept[index] for index in _spread(len(kept))]
-    scale = _scale([snapshot.residual for snapshot in shown if snapshot.residual is not None])
+    scale = scale_to_fit(np.asarray(shown[-1].residual))
     rows = []
     for title, name in (("n̂", "residual"), ("ñ", "extracted")):
         maps = [(snapshot.step, getattr(snapshot, name)) for snapshot in shown]
@@ -85,33 +82,8 @@ def _spread(count: int) -> list[int]:
     return sorted({round(float(place)) - 1 for place in places})
 
 
-def _scale(maps: Sequence[np.ndarray]) -> float:
-    """So that nearly all of the last map fits between black and white, in whole numbers where above 1."""
-    largest = float(np.quantile(np.abs(maps[-1]), 0.99))
-    return float(max(1, round(min(_MOST_SCALE, 110 / max(largest, 1e-3)))))
-
-
 def result_row(snapshot: Snapshot) -> Row:
-    """noisy | denoised | clean, when known | removed ×4."""
+    """noisy | denoised | clean, when known | removed."""
     images = {"noisy": snapshot.noisy, "denoised": snapshot.denoised, "clean": snapshot.clean}
     pictures = [Picture(title, pixels) for title, pixels in images.items() if pixels is not None]
-    return Row("", (*pictures, Picture("removed ×4", removed(snapshot.noisy, snapshot.denoised))))
-
-
-def judged_curves(snapshots: Sequence[Snapshot]) -> dict[str, Curve]:
-    """Noise left and detail lost over the steps, in percent, as `judge` finds them on the crop."""
-    noise_left: dict[int, float] = {}
-    detail_lost: dict[int, float] = {}
-    for snapshot in snapshots:
-        if min(snapshot.noisy.shape[:2]) < FLAT_PX:
-            continue
-        judgement = judge(snapshot.noisy, snapshot.denoised)
-        noise_left[snapshot.step] = 100 * judgement.noise_left
-        if judgement.detail_loss is not None:
-            detail_lost[snapshot.step] = 100 * judgement.detail_loss
-    curves = {"noise left": noise_left, "detail lost": detail_lost}
-    return {
-        name: Curve(np.array(list(points)), np.array(list(points.values())))
-        for name, points in curves.items()
-        if points
-    }
+    return Row("", (*pictures, removed(snapshot.noisy, snapshot.denoised)))

@@ -46,12 +46,19 @@ thead th { font-weight: 500; color: var(--soft); font-size: .85rem; vertical-ali
 tbody th { font-weight: 500; white-space: nowrap; }
 .n { text-align: right; font-variant-numeric: tabular-nums; }
 .config td { overflow-wrap: anywhere; font-family: ui-monospace, monospace; font-size: .85rem; }
-.row { display: grid; grid-template-columns: repeat(var(--n), minmax(7.5rem, 16rem)); gap: .5rem; }
+.row { display: grid; grid-template-columns: repeat(var(--desk), minmax(0, 16rem)); gap: .5rem; }
 figure { margin: 0; }
 img { display: block; width: 100%; height: auto; }
 .crop { image-rendering: pixelated; border-radius: .2rem; }
 .charts { display: grid; gap: 1.5rem; }
 .charts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
+@media (max-width: 40rem) {
+  .row { grid-template-columns: repeat(var(--phone), minmax(0, 1fr)); }
+  .judged tr { display: grid; grid-template-columns: 1.3fr repeat(4, 1fr); }
+  .judged tr { border-bottom: 1px solid var(--line); }
+  .judged :is(th, td) { border: 0; padding-right: .4rem; white-space: normal; }
+  .judged thead th:last-child { display: none; }
+  .judged .verdict { grid-column: 1 / -1; padding-top: 0; } }
 details { border-top: 1px solid var(--line); padding: .5rem 0; }
 summary { cursor: pointer; font-weight: 500; }
 """

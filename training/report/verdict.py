@@ -11,7 +11,9 @@ GOOD, FAIR, POOR = "good", "fair", "poor"
 # Thresholds of plain experience: trained networks and BM3D lie under the first of each pair, blurs of σ 1 px
 # and runs of a few minutes over the second.
 LITTLE_NOISE = 1.0  # σ in grey levels
-NOISE_LEFT = (0.35, 0.6)  # σ after over σ before
+NOISE_LEFT = (0.18, 0.3)  # share of σ before that surely is left
+TEXTURE = 0.5  # σ after over σ before
+ROUGHER = 1.1  # likewise
 DETAIL_LOST = (0.12, 0.25)
 COLOUR_SHIFT = (1.5, 4.0)  # grey levels
 
@@ -30,7 +32,7 @@ def verdict_on(judgement: Judgement) -> Verdict:
     has_noise = judgement.sigma_before >= LITTLE_NOISE
     faults = []
     if has_noise:
-        faults.append(_noise_fault(judgement.noise_left))
+        faults.append(_noise_fault(judgement))
     if judgement.detail_loss is not None:
         faults.append(_detail_fault(judgement.detail_loss))
     faults.append(_colour_fault(max(judgement.colour_shift, key=abs)))
@@ -42,19 +44,26 @@ def verdict_on(judgement: Judgement) -> Verdict:
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
 
-def _noise_fault(left: float) -> Verdict | None:
-    if left > NOISE_LEFT[1]:
+def _noise_fault(judgement: Judgement) -> Verdict | None:
+    at_least, at_most = judgement.noise_left_at_least, judgement.noise_left
+    if at_most > ROUGHER:
+        return Verdict(
+            POOR, "The result is rougher than the noisy image.", "Train longer; the training has only begun."
+        )
+    if at_least > NOISE_LEFT[1]:
         return Verdict(
             POOR,
             "Noise remains.",
             "Train longer. If it stays, the labels may still hold noise (a stronger --filter), or there are "
-            "too few noisy images. Where an image has no flat areas, its texture counts as noise: look.",
+            "too few noisy images.",
         )
-    if left > NOISE_LEFT[0]:
+    if at_least > NOISE_LEFT[0]:
+        return Verdict(FAIR, "Some noise remains.", "Train longer.")
+    if at_most > TEXTURE:
         return Verdict(
             FAIR,
-            "Some noise remains, or fine texture.",
-            "Look at the flattest crop: if it is noise, train longer.",
+            "Fine noise is gone; what is left in the flattest areas is texture or coarse noise.",
+            "Look at the crops: if it is coarse noise, train longer.",
         )
     return None
 

@@ -12,13 +12,13 @@ import numpy as np
 from ...runtime.artifact import write_atomically
 from ...runtime.console import warn
 from ...runtime.errors import ModelError
-from ..judgement import FLAT_PX, Judgement, judge, judge_crops
+from ..judgement import FLAT_PX, Judgement, judge, median
 from .charts import draw
-from .curves import has_only_initial_stage, judged_chart, run_charts
+from .curves import has_only_initial_stage, run_charts
 from .events import Curve, read_curves
 from .page import DrawnChart, Report, Section, render
 from .pictures import Picture, Row, pick_places, removed, sheet
-from .snapshots import Snapshot, decay_rows, judged_curves, read_snapshots, result_row
+from .snapshots import Snapshot, decay_rows, read_snapshots, result_row
 from .verdict import POOR, Verdict, verdict_on
 
 FOLDER = "report"
@@ -50,9 +50,9 @@ def write_report(
     pairs = [(noisy, denoise(noisy)) for noisy in noisy_samples]
     curves, snapshots, config = read_curves(run), read_snapshots(run), _read_config(run)
     judgements = [(f"image {index}", judge(*pair)) for index, pair in enumerate(pairs, 1) if _is_judged(pair)]
-    overall = judge_crops(filter(_is_judged, pairs)) if judgements else None
+    overall = median([judgement for _, judgement in judgements]) if judgements else None
     if overall and len(judgements) > 1:
-        judgements.append(("all together", overall))
+        judgements.append(("median", overall))
     report = Report(
         name=run.resolve().name,
         verdict=_verdict(overall, curves),
@@ -61,7 +61,7 @@ def write_report(
         samples=[_sample(index, pair) for index, pair in enumerate(pairs[:MOST_SHOWN], 1)],
         validation=_validation(snapshots),
         decay=_decay(snapshots),
-        charts=_charts(curves, snapshots),
+        charts=_charts(curves),
         config=config,
     )
     folder = run / FOLDER
@@ -134,8 +134,7 @@ def _sample(index: int, pair: _Pair) -> Section:
     rows = []
     for place in pick_places(noisy):
         x, f = place.of(noisy), place.of(denoised)
-        pictures = (Picture("noisy", x), Picture("denoised", f), Picture("removed ×4", removed(x, f)))
-        rows.append(Row(place.title, pictures))
+        rows.append(Row(place.title, (Picture("noisy", x), Picture("denoised", f), removed(x, f))))
     return Section(f"Image {index}", "", rows)
 
 
@@ -155,16 +154,15 @@ def _decay(snapshots: list[Snapshot]) -> Section | None:
         return None
     return Section(
         "Decay of detail",
-        f"What the network removes, n̂ = x − DnNet(x), and the noise map ñ = NENet(n̂), {scale:g} times as "
-        "strong, on grey. Success: outlines of the picture fade from n̂ as the training goes on, until n̂ and "
+        f"What the network removes, n̂ = x − DnNet(x), and the noise map ñ = NENet(n̂), on grey, ×{scale:g}. "
+        "Success: outlines of the picture fade from n̂ as the training goes on, until n̂ and "
         "ñ look like noise alone. Outlines that stay are detail that the result has lost.",
         rows,
     )
 
 
-def _charts(curves: dict[str, Curve], snapshots: list[Snapshot]) -> list[DrawnChart]:
-    charts = [*run_charts(curves), judged_chart(judged_curves(snapshots))]
-    return [DrawnChart(chart, draw(chart), draw(chart, dark=True)) for chart in charts if chart]
+def _charts(curves: dict[str, Curve]) -> list[DrawnChart]:
+    return [DrawnChart(chart, draw(chart), draw(chart, dark=True)) for chart in run_charts(curves)]
 
 
 def _figures(report: Report) -> dict[str, bytes]:
