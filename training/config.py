@@ -129,10 +129,10 @@ class TrainConfig:
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(values) - known):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
-        tuples: dict[str, Any] = {
-            name: tuple(value) for name, value in values.items() if isinstance(value, list)
-        }
-        return cls(**(values | tuples))
+        paths: dict[str, Any] = {name: tuple(values[name]) for name in ("noisy", "clean", "validation")}
+        if values.get("noise_gain"):
+            paths["noise_gain"] = tuple(values["noise_gain"])
+        return cls(**(values | paths))
 
     def save(self, run: Path) -> None:
         """Write `run`/config.json."""

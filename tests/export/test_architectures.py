@@ -21,7 +21,13 @@ from .conftest import WriteModel
 
 OPERATORS = {
     "edge": {
-        "Conv": 14, "LeakyRelu": 11, "MaxPool": 3, "Resize": 3, "Concat": 3, "Add": 1, "DepthToSpace": 1,
+        "Conv": 14,
+        "LeakyRelu": 11,
+        "MaxPool": 3,
+        "Resize": 3,
+        "Concat": 3,
+        "Add": 1,
+        "DepthToSpace": 1,
     },
     "dncnn": {"Conv": 17, "Relu": 16, "Sub": 1},
 }
