@@ -1,6 +1,6 @@
 """Megapixels a second, tiled, against a bare ONNX Runtime session over the whole image, side by side.
 
-python benchmarks/inference_speed.py [--model MODEL] [--size 1536x1024] [--tile auto] [--rounds 5]
+python -m benchmarks.inference_speed [--model MODEL] [--size 1536x1024] [--tile auto] [--rounds 5]
 
 The three ways take turns, so that whatever else the machine does strikes all of them alike; the median of
 each counts. The last column leaves out what the overlaps of the tiles cost, by counting every pixel that
@@ -10,9 +10,7 @@ the network computes, those of the halos too: it shows what is lost elsewhere.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,8 @@ from n2b.runtime.image import Image, write_image
 from n2b.runtime.inference import denoise_files
 from n2b.runtime.jobs import plan_jobs
 from n2b.runtime.machine import usable_cores
+
+from benchmarks.turns import take_turns
 
 _FILES = 3  # that one run of n2b-infer goes through, so that reading and writing can overlap
 
@@ -96,18 +96,6 @@ def files_run(denoise: Denoiser, image: np.ndarray, folder: Path) -> Callable[[]
         write_image(folder / "in" / f"{number}.png", Image(image))
     jobs = plan_jobs([folder / "in"], out=folder / "out")
     return lambda: list(denoise_files(jobs, denoise, strength=1, on_progress=lambda _: None))
-
-
-def take_turns(runs: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each, after one round that does not count."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(rounds + 1):
-        for times, run in zip(seconds, runs, strict=True):
-            started = time.perf_counter()
-            run()
-            if number:
-                times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in seconds]
 
 
 if __name__ == "__main__":

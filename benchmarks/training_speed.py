@@ -11,10 +11,9 @@ algorithm asks for against the fastest matrix product of this device, measured i
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +31,8 @@ from n2b.training.objectives import build_objective
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.turns import take_turns
 
 IMAGE_HW = (321, 481)  # as BSD's
 IMAGES = 40
@@ -180,18 +181,6 @@ def matrix_product_flops(device: torch.device, dtype: torch.dtype, rounds: int =
             torch.cuda.synchronize(device)
         best = max(best, 3 * 2 * size**3 / (time.perf_counter() - started))
     return best
-
-
-def take_turns(runs: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each, after one round that does not count."""
-    seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(rounds + 1):
-        for times, run in zip(seconds, runs, strict=True):
-            started = time.perf_counter()
-            run()
-            if number:
-                times.append(time.perf_counter() - started)
-    return [statistics.median(times) for times in seconds]
 
 
 def _picture(seed: int) -> np.ndarray:

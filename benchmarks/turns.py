@@ -1,0 +1,19 @@
+"""Timing of several ways to do one thing, in turns, so that what else the machine does strikes all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def take_turns(runs: list[Callable[[], object]], rounds: int) -> list[float]:
+    """Median seconds of each, after one round that does not count."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for number in range(rounds + 1):
+        for times, run in zip(seconds, runs, strict=True):
+            started = time.perf_counter()
+            run()
+            if number:
+                times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in seconds]
