@@ -230,6 +230,8 @@ def _default_recipe() -> Table:
         "constant learning rate": Trained("n2b", options=("--schedule", "constant")),
         "constant, average 0.99": Trained("n2b", options=("--schedule", "constant", "--average", "0.99")),
         "plain NENet": Trained("n2b", options=("--plain-nenet",)),
+        "noise of flat areas beside ñ": Trained("n2b", options=("--flat-noise",)),
+        "the same, and the anchor": Trained("n2b", options=("--flat-noise", "--anchor")),
         "another seed": Trained("n2b", options=("--seed", "1")),
     }
     return Table(

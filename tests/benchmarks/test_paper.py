@@ -95,7 +95,11 @@ def test_a_dry_run_does_nothing(
     settings: Settings, tmp_path: Path, trained: list[Trained], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(_words(settings, tmp_path, "--dry-run")) == 0
-    assert " trainings" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("\ntrain ") + said.startswith("train ") == int(
+        said.split(" trainings: ")[0].split()[-1]
+    )
+    assert "Gaussian, σ = 25: n2b-v " in said
     assert not trained
     assert not (tmp_path / "work").exists()
 
