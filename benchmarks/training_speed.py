@@ -82,6 +82,7 @@ def _compare(config: TrainConfig, run: Path, steps: int, rounds: int, workers: i
     def ours() -> Iterator[None]:
         for step in range(10**9):
             batch = draw_batch(fabric, config, dataset, objective, step)
+            learner.begin_step()
             learner.step(objective.losses(batch, is_initial=False), 1e-4)
             yield
 

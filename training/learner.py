@@ -40,9 +40,11 @@ class Learner:
         self.modules = dict(self.networks)  # the same without what fabric puts round them
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         betas = BOUNDED_BETAS if config.bounded else ADAM_BETAS
+        is_compiled = config.compile == "on" or (config.compile == AUTO and fabric.device.type == "cuda")
+        self._replays_graphs = is_compiled and fabric.device.type == "cuda"
         for name, network in self.modules.items():
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            if config.compile == "on" or (config.compile == AUTO and fabric.device.type == "cuda"):
+            if is_compiled:
                 network.compile(mode="reduce-overhead")  # fused, and replayed as a CUDA graph
             optimizer = torch.optim.Adam(network.parameters(), config.learning_rate, betas=betas, fused=True)
             self.networks[name], self._optimizers[name] = fabric.setup(network, optimizer)
@@ -57,6 +59,11 @@ class Learner:
             optimizer.state.clear()
         if self._averaged:
             self._averaged.n_averaged.zero_()  # the next average begins with the weights as they then are
+
+    def begin_step(self) -> None:
+        """To be called before the networks are, once a step."""
+        if self._replays_graphs:  # what the graphs of the last step gave may now be written over
+            torch.compiler.cudagraph_mark_step_begin()
 
     def step(self, losses: dict[str, Tensor], rate: float) -> Tensor:
         """Go down the sum of the losses by one step of every optimiser.

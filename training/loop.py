@@ -85,6 +85,7 @@ def _loop(run: _Run) -> None:
                 if config.bounded:
                     learner.restart()  # Adam's moments were those of another loss: the step explodes
             rate = learning_rate(config, at.step - at.stage_start, progress)
+            learner.begin_step()
             losses = objective.losses(batch_of(at.step), is_initial=is_initial)
             total = learner.step(losses, rate)
 
