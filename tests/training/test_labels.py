@@ -16,7 +16,7 @@ from n2b.runtime.image import read_image
 from n2b.runtime.samples import sample_photographs
 from n2b.training.filter_processes import FilterProcesses
 from n2b.training.filters import Filter, parse_filter
-from n2b.training.label_noise import noise_left, warn_of_noisy_labels
+from n2b.training.label_noise import measure_noise, warn_of_noisy_labels
 from n2b.training.labels import make_labels
 from n2b.training.noise import parse_noise
 
@@ -171,10 +171,10 @@ def test_noise_left_on_photographs_is_that_left_on_grey(
     on_grey = noisy_pair(np.full((512, 512, 3), 128, np.uint8), sigma, blur)[32:-32, 32:-32].astype(float)
     expected = on_grey[..., 3:].std() / on_grey[..., :3].std()
     pair = noisy_pair(photographs[0], sigma, blur)
-    measured = noise_left(pair[..., :3], pair[..., 3:])
+    measured = measure_noise(pair[..., :3], pair[..., 3:])
     assert measured is not None
-    assert measured[0] == pytest.approx(sigma, rel=0.1)
-    assert measured[1] == pytest.approx(expected, rel=0.15, abs=0.04)
+    assert measured.sigma == pytest.approx(sigma, rel=0.1)
+    assert measured.left == pytest.approx(expected, rel=0.15, abs=0.04)
 
 
 @pytest.mark.parametrize(
