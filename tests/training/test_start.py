@@ -35,7 +35,7 @@ def test_real_noise_takes_its_recipe_unless_another_is_named() -> None:
     ("noise", "filter", "domain"),
     [
         ("gaussian:25", "bilateral", "linear"),
-        ("speckle:0.1", "mean:35", "log"),
+        ("speckle:0.1", "median:35", "log"),
         ("saltpepper:0.3", "median:31", "linear"),
         ("text:0.1", "median:35", "linear"),
     ],

@@ -22,7 +22,9 @@ class SpeckleNoise:
     usage: ClassVar = "speckle:VARIANCE"
     value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 1),)
-    label_filter: ClassVar = "mean:35"
+    # The mean of logarithms, which the paper takes, is darker than the logarithm of the mean, by 5 % at a
+    # variance of 0.1; the median is not.
+    label_filter: ClassVar = "median:35"
     variance: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
