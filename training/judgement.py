@@ -5,11 +5,11 @@ Everything is measured in square blocks that do not overlap:
 - Noise: in 16 px blocks that are flat in the *noisy* image, the RMS of what is left once a plane is taken
   away. So it is right for correlated noise too, up to structures of about the size of a block, of which
   the plane takes a part; what an image's flattest places hold of texture counts as noise.
-- Detail: in 8 px blocks of the noisy image that vary much more than noise of that brightness does. With x
-  the noisy and f the denoised image, both less a Gaussian mean, and r = x − f what was removed, a block's
-  share of lost detail is ⟨r,f⟩'/⟨x,f⟩', where ⟨a,b⟩' is ⟨a,b⟩ less what it is in flat blocks of the same
-  brightness. Noise, removed or left, cancels: an ideal denoiser gives 0, the identity 0, and one that dims
-  all detail by a tenth 0.1. A block whose variation is gone from f counts as 1.
+- Detail: along the outlines of the denoised image. Noise varies as much along an outline as across it,
+  detail varies across: so the gradient energy across less that along, S, is of detail alone. With x the
+  noisy and f the denoised image, √(S(x − f)/S(x)) is the share of the outlines' sharpness that was removed:
+  0 for an ideal denoiser, 0.1 for one that dims all detail by a tenth. This is what the eye looks for in
+  what was removed. Noise that a camera's JPEG left along outlines counts too.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from ..runtime.opencv import load_opencv
 
 FLAT_PX = 16  # blocks that noise is measured in
 DETAIL_PX = 8  # blocks that detail is measured in
-HIGH_PASS_PX = 2.0  # σ of the Gaussian mean that detail is measured against
 
 _FLAT_SHARE = 0.06  # of the blocks of like brightness: the flattest are taken
 _BRIGHTNESSES = 6  # groups of like brightness, since most noise depends on it
 _FEWEST_FLAT = 3  # in each group
 _MOST_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
-_TEXTURED = 1.0  # excess variance of detail, in variances of the noise …
-_TEXTURED_LEAST = 4.0  # … and in grey levels²
 _LEAST_REMOVED = 0.05  # of the variance in flat blocks
-_GONE = 0.1  # ⟨x,f⟩'/⟨x,x⟩' under which a block's detail is gone
-_FEWEST_TEXTURED = 12  # with fewer blocks the loss of detail is left open
+_GUIDE_PX, _NOISY_GUIDE_PX, _TENSOR_PX = 1.0, 2.0, 2.0  # σ of the means that outlines are found with
+_COHERENT = 0.5  # from 0, no direction, to 1, one direction only
+_OUTLINED = 1.0  # S(x) in gradient energies of the noise …
+_OUTLINED_LEAST = 2.0  # … and in grey levels² per px²
+_FEWEST_OUTLINED = 12  # with fewer blocks the loss of detail is left open
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Judgement:
     sigma_before: float  # noise of the noisy image, grey levels of 255
     sigma_after: float  # noise of the denoised one in the same blocks
     likeness: float  # correlation, in these blocks, of what is left with what was removed
-    detail_loss: float | None  # share of detail that was removed: 0 none, 1 all; None: too little to tell
+    detail_loss: float | None  # share of detail removed: 0 none, 1 all; None: too few outlines to tell
     colour_shift: tuple[float, float, float]  # mean of denoised less noisy; R, G, B, grey levels
 
     @property
@@ -77,7 +77,7 @@ def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
         sigma_before=float(np.sqrt(_quartile(blocks["before"][flat]))),
         sigma_after=float(np.sqrt(_quartile(blocks["after"][flat]))),
         likeness=_likeness(*(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))),
-        detail_loss=_detail_loss(_detail_blocks(noisy, denoised, DETAIL_PX), blocks, flat),
+        detail_loss=_detail_loss(noisy, denoised, blocks, flat),
         colour_shift=_colour_shift(noisy, denoised),
     )
 
@@ -105,37 +105,24 @@ def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
 
 
 def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each 16 px block: its flatness, its noise before and after (variances and covariance), its detail.
+    """Of each 16 px block: its flatness, its noise before and after (variances and covariance), and more.
 
     Flatness is measured on one half of the pixels, as on a chequerboard, and the noise on the other: the
     least of many random values would be too small.
     """
-    rough, rough_after = (_less_plane(_blocks(image, FLAT_PX)) for image in (noisy, denoised))
+    pixels = _blocks(noisy, FLAT_PX)
+    rough, rough_after = _less_plane(pixels), _less_plane(_blocks(denoised, FLAT_PX))
     white = np.indices((FLAT_PX, FLAT_PX)).sum(axis=0).ravel() % 2 == 0
     freedom = FLAT_PX**2 / (FLAT_PX**2 - 3)  # a plane fits three of the values
+    across, down = _gradient(noisy)
     return {
         "flatness": (rough[..., white] ** 2).mean(axis=(1, 2)),
         "before": (rough[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
         "across": (rough * rough_after)[..., ~white].mean(axis=(1, 2)) * freedom,
         "after": (rough_after[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
-        **_detail_blocks(noisy, denoised, FLAT_PX),
-    }
-
-
-def _detail_blocks(noisy: np.ndarray, denoised: np.ndarray, size_px: int) -> dict[str, np.ndarray]:
-    """Of each block: brightness, whether values are cut off, ⟨x,x⟩, ⟨x,f⟩ and ⟨f,f⟩ (grey levels²)."""
-    cv2 = load_opencv()
-    pixels = _blocks(noisy, size_px)
-    x, f = (
-        _blocks(values - cv2.GaussianBlur(values, (0, 0), HIGH_PASS_PX), size_px)
-        for values in (noisy.astype(np.float32), denoised.astype(np.float32))
-    )
-    return {
         "brightness": pixels.mean(axis=(1, 2)),
         "is_clipped": ((pixels <= 0) | (pixels >= 255)).mean(axis=(1, 2)) > _MOST_CLIPPED,
-        "xx": (x * x).mean(axis=(1, 2)),
-        "xf": (x * f).mean(axis=(1, 2)),
-        "ff": (f * f).mean(axis=(1, 2)),
+        "gradient": _means(across**2 + down**2, FLAT_PX),
     }
 
 
@@ -159,21 +146,51 @@ def _quartile(values: np.ndarray) -> float:
 
 
 def _detail_loss(
-    detail: dict[str, np.ndarray], flat: dict[str, np.ndarray], picked: np.ndarray
+    noisy: np.ndarray, denoised: np.ndarray, blocks: dict[str, np.ndarray], flat: np.ndarray
 ) -> float | None:
-    """Median over the textured blocks of the share of detail that was removed."""
-    at = flat["brightness"][picked].mean(axis=1)
-    noise = {
-        name: np.interp(detail["brightness"], at, flat[name][picked].mean(axis=1))
-        for name in ("xx", "xf", "ff")
-    }
-    xx, xf, ff = (detail[name] - noise[name] for name in ("xx", "xf", "ff"))
-    textured = (xx > _TEXTURED * noise["xx"] + _TEXTURED_LEAST) & ~detail["is_clipped"]
-    if textured.sum() < _FEWEST_TEXTURED:
+    """√(S(x − f)/S(x)) over the blocks with a clear outline."""
+    cosine, sine, coherence = _directions(noisy, denoised)
+    before = _means(_across_less_along(noisy, cosine, sine), DETAIL_PX)
+    removed = _means(_across_less_along(noisy.astype(np.float32) - denoised, cosine, sine), DETAIL_PX)
+    at, gradient = (blocks[name][flat].mean(axis=1) for name in ("brightness", "gradient"))
+    noise = np.interp(_means(noisy.astype(np.float32) / 3, DETAIL_PX), at, gradient)
+    outlined = (_means(coherence, DETAIL_PX) > _COHERENT) & (before > _OUTLINED * noise + _OUTLINED_LEAST)
+    if outlined.sum() < _FEWEST_OUTLINED:
         return None
-    xx, xf, ff = xx[textured], xf[textured], ff[textured]
-    is_gone = xf <= _GONE * xx
-    return float(np.median(np.where(is_gone, 1.0, 1 - ff / np.where(is_gone, 1.0, xf))))
+    share = float(removed[outlined].sum() / before[outlined].sum())
+    return float(np.sqrt(np.clip(share, 0, 1)))
+
+
+def _directions(noisy: np.ndarray, denoised: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cosine and sine of twice the direction across the outlines, and their coherence; each (H, W, 1).
+
+    They are found in the denoised image, and in a blurred noisy one for outlines that are gone from it.
+    """
+    cv2 = load_opencv()
+    f = cv2.GaussianBlur(denoised.astype(np.float32), (0, 0), _GUIDE_PX)
+    x, y = _gradient((f + cv2.GaussianBlur(noisy.astype(np.float32), (0, 0), _NOISY_GUIDE_PX)) / 2)
+    energy, difference, product = (
+        cv2.GaussianBlur(part.sum(axis=2), (0, 0), _TENSOR_PX)[:, :, None]
+        for part in (x * x + y * y, x * x - y * y, 2 * x * y)
+    )
+    length = np.maximum(np.hypot(difference, product), 1e-6)
+    return difference / length, product / length, length / np.maximum(energy, 1e-6)
+
+
+def _across_less_along(image: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
+    """Gradient energy across the outlines less that along them: (∇·u)² − (∇·u⊥)²; (H, W, 3)."""
+    x, y = _gradient(image)
+    return (x * x - y * y) * cosine + 2 * x * y * sine
+
+
+def _gradient(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Grey levels per px along x and y (Scharr), float32 (H, W, 3)."""
+    cv2 = load_opencv()
+    values = image.astype(np.float32)
+    return (
+        cv2.Scharr(values, cv2.CV_32F, 1, 0, scale=1 / 32),
+        cv2.Scharr(values, cv2.CV_32F, 0, 1, scale=1 / 32),
+    )
 
 
 def _colour_shift(noisy: np.ndarray, denoised: np.ndarray) -> tuple[float, float, float]:
@@ -196,6 +213,13 @@ def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
     whole = image[: rows * size_px, : columns * size_px].astype(np.float32)
     split = whole.reshape(rows, size_px, columns, size_px, 3).transpose(0, 2, 4, 1, 3)
     return split.reshape(rows * columns, 3, size_px**2)
+
+
+def _means(values: np.ndarray, size_px: int) -> np.ndarray:
+    """Sums over the channels of (H, W, C), as means over each block: (blocks,)."""
+    rows, columns = (side // size_px for side in values.shape[:2])
+    whole = values[: rows * size_px, : columns * size_px].sum(axis=2)
+    return whole.reshape(rows, size_px, columns, size_px).mean(axis=(1, 3)).ravel()
 
 
 def _less_plane(blocks: np.ndarray) -> np.ndarray:

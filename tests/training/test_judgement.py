@@ -50,7 +50,7 @@ def test_estimates_correlated_noise_that_pixel_differences_would_miss() -> None:
 
 def test_noise_that_grows_with_brightness_is_no_detail() -> None:
     noisy = (np.random.default_rng(2).poisson(CLEAN / 2.0) * 2).clip(0, 255).astype(np.uint8)
-    assert judge(noisy, CLEAN).detail_loss == pytest.approx(0, abs=0.03)
+    assert judge(noisy, CLEAN).detail_loss == pytest.approx(0, abs=0.1)
 
 
 def test_the_ideal_denoiser_leaves_no_noise_and_loses_no_detail() -> None:
@@ -79,6 +79,13 @@ def test_a_blur_loses_detail_and_a_wider_one_loses_more() -> None:
     losses = [judge(NOISY, cv2.GaussianBlur(NOISY, (0, 0), sigma)).detail_loss for sigma in (0.6, 1.0, 2.0)]
     assert None not in losses
     assert 0.1 < losses[0] < losses[1] < losses[2]  # type: ignore[operator]
+
+
+def test_fine_detail_lost_is_told_though_coarse_detail_is_overdone() -> None:
+    soft, softer = (cv2.GaussianBlur(CLEAN.astype(np.float32), (0, 0), sigma) for sigma in (1.2, 4.0))
+    loss = judge(NOISY, add(soft, 0.6 * (soft - softer))).detail_loss
+    assert loss is not None
+    assert loss > 0.3
 
 
 def test_detail_dimmed_by_a_fifth_is_a_loss_of_a_fifth() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ DOTS_PER_INCH = 200
 _MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.96}
 _MOST_POINTS = 1500  # of a curve: more than the picture has columns
 _SMOOTHED_FROM = 100  # points
+_MOST_DOTS = 40
 _SMOOTHING = 0.02  # share of a curve that a smoothed point is the mean of
 
 # Okabe and Ito's colours, which the colour-blind can tell apart
@@ -67,8 +67,9 @@ def draw(chart: Chart, *, dark: bool = False) -> bytes:
     figure.subplots_adjust(**_MARGINS)
     axes = figure.add_subplot(facecolor=look["page"])
     breaks = sorted((chart.marks or {}).values())
-    for (name, curve), colour in zip(chart.curves.items(), cycle(look["series"]), strict=False):
-        _draw_curve(axes, name, curve, colour, breaks)
+    for index, (name, curve) in enumerate(chart.curves.items()):
+        colour = look["series"][index % len(look["series"])]
+        _draw_curve(axes, name, curve, colour, breaks=breaks, height=3 - index / 10)  # the first on top
     if chart.is_log and all((curve.values > 0).any() for curve in chart.curves.values()):
         axes.set_yscale("log")
         _label_log_axis(axes)
@@ -101,18 +102,18 @@ def _write(
     )  # fmt: skip
 
 
-def _draw_curve(axes: Any, name: str, curve: Curve, colour: str, breaks: list[float]) -> None:
-    is_long = len(curve.steps) >= _SMOOTHED_FROM
-    raw = _thinned(curve)
-    if len(raw.steps) == 1:
-        axes.plot(raw.steps, raw.values, color=colour, marker="o", markersize=4, linestyle="none", label=name)
-        return
-    if not is_long:
-        axes.plot(raw.steps, raw.values, color=colour, linewidth=1.4, marker="o", markersize=2, label=name)
-        return
-    axes.plot(raw.steps, raw.values, color=colour, linewidth=0.6, alpha=0.3)
-    smooth = _thinned(_smoothed(curve, breaks))
-    axes.plot(smooth.steps, smooth.values, color=colour, linewidth=1.4, label=name)
+def _draw_curve(
+    axes: Any, name: str, curve: Curve, colour: str, *, breaks: list[float], height: float
+) -> None:
+    """A line, with a dot a point when they are few, and a smooth line on a faint one when they are many."""
+    points = _thinned(curve)
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.4, "label": name, "zorder": height}
+    if len(points.steps) >= _SMOOTHED_FROM:
+        axes.plot(points.steps, points.values, color=colour, linewidth=0.6, alpha=0.3)
+        points = _thinned(_smoothed(curve, breaks))
+    elif len(points.steps) <= _MOST_DOTS:
+        line |= {"marker": "o", "markersize": 2.5}
+    axes.plot(points.steps, points.values, **line)
 
 
 def _thinned(curve: Curve) -> Curve:

@@ -14,7 +14,7 @@ LITTLE_NOISE = 1.0  # σ in grey levels
 NOISE_LEFT = (0.18, 0.3)  # share of σ before that surely is left
 TEXTURE = 0.5  # σ after over σ before
 ROUGHER = 1.1  # likewise
-DETAIL_LOST = (0.12, 0.25)
+DETAIL_LOST = (0.15, 0.3)
 COLOUR_SHIFT = (1.5, 4.0)  # grey levels
 
 
@@ -80,7 +80,8 @@ def _detail_fault(lost: float) -> Verdict | None:
         return Verdict(
             FAIR,
             "Some fine detail is removed.",
-            "Train longer, or add clean photographs that show such detail.",
+            "Look at what was removed: if it shows outlines, train longer, or add clean photographs that "
+            "show such detail.",
         )
     return None
 
