@@ -9,7 +9,7 @@ Everything is measured in square blocks that do not overlap:
   detail varies across: so the gradient energy across less that along, S, is of detail alone. With x the
   noisy and f the denoised image, √(S(x − f)/S(x)) is the share of the outlines' sharpness that was removed:
   0 for an ideal denoiser, 0.1 for one that dims all detail by a tenth. This is what the eye looks for in
-  what was removed. Noise that a camera's JPEG left along outlines counts too.
+  what was removed. Outlines that were sharpened, and noise that a camera's JPEG left along them, count too.
 """
 
 from __future__ import annotations
