@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -71,7 +72,8 @@ def render(report: Report) -> str:
 def _banner(verdict: Verdict | None) -> str:
     if verdict is None:
         return ""
-    advice = f" <span>{escape(verdict.advice)}</span>" if verdict.advice else ""
+    text = re.sub(r"--\w+", r"<code>\g<0></code>", escape(verdict.advice))
+    advice = f" <span>{text}</span>" if text else ""
     words = f"{_MARKS[verdict.level]} {escape(verdict.words)}"
     return f'<p class="banner {verdict.level}"><b>{words}</b>{advice}</p>'
 
@@ -95,7 +97,7 @@ def _judgements(judgements: list[tuple[str, Judgement, Verdict]]) -> str:
 <th scope=col class=n>detail lost<th scope=col class=n>colour shift<th scope=col>verdict</tr></thead>
 <tbody>{rows}</tbody></table></div>
 <p class=caption>Noise: RMS in the flattest blocks of 16 px, in grey levels of 255. Detail lost: how much of
-the sharpness of outlines is in what was removed; 0 % is ideal, over 30 % is too much. Colour shift: mean
+the sharpness of outlines is in what was removed; 0&nbsp;% is ideal, over 30&nbsp;% is too much. Colour shift: mean
 change of the channel that changes most, in grey levels.</p></section>"""
 
 

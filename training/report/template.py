@@ -34,6 +34,7 @@ h3 { font-size: 1rem; margin: 1rem 0 .4rem; }
 .caption { max-width: 46rem; }
 .banner { padding: .7rem 1rem; border-left: .3rem solid; border-radius: .3rem; background: var(--card); }
 .banner span { color: var(--ink); }
+code { white-space: nowrap; }
 .good { color: var(--good); } .fair { color: var(--fair); } .poor { color: var(--poor); }
 .facts { display: grid; gap: .6rem; margin: 1rem 0; }
 .facts { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
