@@ -97,8 +97,8 @@ def _judgements(judgements: list[tuple[str, Judgement, Verdict]]) -> str:
 <th scope=col class=n>detail lost<th scope=col class=n>colour shift<th scope=col>verdict</tr></thead>
 <tbody>{rows}</tbody></table></div>
 <p class=caption>Noise: RMS in the flattest blocks of 16 px, in grey levels of 255. Detail lost: how much of
-the sharpness of outlines is in what was removed; 0&nbsp;% is ideal, over 30&nbsp;% is too much. Colour shift: mean
-change of the channel that changes most, in grey levels.</p></section>"""
+the sharpness of outlines is in what was removed; 0&nbsp;% is ideal, over 30&nbsp;% is too much. Colour
+shift: mean change of the channel that changes most, in grey levels.</p></section>"""
 
 
 def _judgement_row(name: str, judgement: Judgement, verdict: Verdict) -> str:
