@@ -43,7 +43,7 @@ def draw(
         Whether there was anything to draw.
     """
     measured = {
-        (cell.condition, cell.system): figures["psnr_db"]
+        (cell.condition, cell.system): figures["psnr_db_each"][0]
         for table in tables
         for cell in table.cells
         if cell.condition in conditions

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from n2b.runtime.metrics import psnr, ssim
 from n2b.training.bm3d_filter import estimate_sigma
+from n2b.training.filters import parse_filter
+from n2b.training.noise import default_filter, noise_domain, parse_noise
 
 from ..baselines.bm3d import bm3d
 from ..baselines.wnnm import wnnm
@@ -18,6 +20,7 @@ from .images import Pair
 
 Denoise = Callable[[np.ndarray], np.ndarray]
 
+_SECOND_NOISE_STREAM = 8  # the first is that of images.py
 _MOST_DB = 99.0  # in place of ∞ for a noise so weak that rounding hides it
 
 
@@ -44,15 +47,20 @@ def measure(denoise: Denoise, pairs: Sequence[Pair]) -> tuple[dict[str, Any], np
 
 
 def measure_label(system: LabelNoise, condition: Condition, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """How much of the noise is left in the label: RMS(blur(x) − blur(y)) / RMS(x − y) over all crops."""
-    from n2b.training.filters import parse_filter
-    from n2b.training.noise import default_filter, noise_domain
+    """How much of the noise is left in the label: RMS(blur(x₁) − blur(x₂)) / RMS(x₁ − x₂) over all crops.
 
+    x₁ and x₂ are copies of one clean crop with noise of their own, so that what the filter does to the
+    picture itself does not count.
+    """
+    assert condition.noise is not None
     spec = default_filter(condition.noise) if system.filter == "auto" else system.filter
-    blur = parse_filter(spec, noise_domain(condition.noise))
-    left = sum(_squares(blur(pair.noisy), blur(pair.clean)) for pair in pairs)
-    noise = sum(_squares(pair.noisy, pair.clean) for pair in pairs)
-    return {"share": (left / noise) ** 0.5, "images": len(pairs)}
+    blur, noise = parse_filter(spec, noise_domain(condition.noise)), parse_noise(condition.noise)
+    left = whole = 0.0
+    for index, pair in enumerate(pairs):
+        other = noise(pair.clean, np.random.default_rng([_SECOND_NOISE_STREAM, index]))
+        left += _squares(blur(pair.noisy), blur(other))
+        whole += _squares(pair.noisy, other)
+    return {"share": (left / whole) ** 0.5, "images": len(pairs)}
 
 
 def trained_denoiser(run: Path, device: str) -> Denoise:

@@ -15,7 +15,7 @@ _START_S = 17.0  # of n2b-train: imports, images, validation, report
 _STEP_S_PER_PX = {"n2b": 5.4e-6, "n2b-v": 5.4e-6, "supervised": 4.2e-6, "n2n": 4.2e-6, "n2v": 4.2e-6}
 _COST_OF_ARCH = {"unet": 1.0, "edge": 0.2, "dncnn": 3.2}  # operations a pixel, as shares of the U-Net's
 _LABEL_S_PER_PX = {"bilateral": 0.4e-6, "bm3d": 25e-6}
-_DENOISE_S_PER_PX = {"none": 0.0, "bm3d": 150e-6, "wnnm": 2.8e-3, "network": 8e-6}
+_DENOISE_S_PER_PX = {"none": 0.0, "bm3d": 150e-6, "wnnm": 1.8e-3, "network": 8e-6}
 _METRICS_S_PER_PX = 0.8e-6
 _PHOTOGRAPH_PX = 481 * 321
 
