@@ -135,6 +135,14 @@ def train(
             help="Permute the colour channels of the extracted noise.",
         ),
     ] = False,
+    saturate: Annotated[
+        bool,
+        typer.Option(
+            "--saturate/--no-saturate",
+            rich_help_panel=_METHOD,
+            help="Clip a clean crop with noise added to the range of an image, as a sensor does.",
+        ),
+    ] = False,
     initial_stage: Annotated[
         float,
         typer.Option(
@@ -149,6 +157,14 @@ def train(
             help="Add the noise of flat areas of --noisy to clean crops, beside what is extracted.",
         ),
     ] = False,
+    extracted_share: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=_METHOD,
+            help="With --flat-noise: part of a batch to which the extracted noise is added instead.",
+        ),
+    ] = 0.5,
     anchor: Annotated[
         bool,
         typer.Option(
@@ -264,7 +280,9 @@ def train(
         "schedule": schedule,
         "warmup_steps": warmup_steps,
         "initial_stage": initial_stage,
+        "saturate": saturate,
         "flat_noise": flat_noise,
+        "extracted_share": extracted_share,
         "anchor": anchor,
         "noise_gain": parse_range(noise_gain, "--noise-gain"),
         "vary_clean": vary_clean,

@@ -56,7 +56,9 @@ class TrainConfig:
     bounded: bool = True  # bounds on what the networks feed each other, and on gradients
     turn_noise: bool = False  # flip, turn and roll ñ before it is added to c
     shuffle_channels: bool = False  # permute the colour channels of ñ before it is added to c
+    saturate: bool = False  # clip what is added to c to the range of an image, as a sensor does
     flat_noise: bool = False  # add the noise of flat areas to clean crops, beside ñ
+    extracted_share: float = 0.5  # of a batch, to which ñ is added and not the noise of flat areas
     anchor: bool = False  # scale ñ to the noise in the flattest blocks of its crop
     noise_gain: tuple[float, float] | None = None  # range of a random factor on what is added to c
     vary_clean: bool = False  # blurred, enlarged and reduced copies of the clean photographs too
@@ -99,6 +101,8 @@ class TrainConfig:
                 raise UserError(f"{option_of(name)} is {value}; it must be at least {least}")
         if not 0 <= self.initial_stage < 1:
             raise UserError(f"--initial-stage is {self.initial_stage}; it is a share, from 0 to below 1")
+        if not 0 < self.extracted_share <= 1:
+            raise UserError(f"--extracted-share is {self.extracted_share}; it is a share, above 0 to 1")
         if self.noise_gain and not 0 <= self.noise_gain[0] <= self.noise_gain[1]:
             raise UserError("--noise-gain is a range LOW-HIGH with 0 ≤ LOW ≤ HIGH, such as 0.5-2")
         if self.flat_noise and self.domain == "log":

@@ -134,7 +134,9 @@ def _with_targets(
 
 def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> FlatNoise:
     images = (noisy.image(index)[..., :3] for index in range(len(noisy)))
-    flat = find_flat_noise(images, config.patch_px, seed=config.seed, device=device)
+    flat = find_flat_noise(
+        images, config.patch_px, seed=config.seed, one_source=config.noise is not None, device=device
+    )
     if len(flat) < FEW_FLAT_AREAS:
         warn(
             f"only {len(flat)} flat areas of {config.patch_px} px are in the noisy images; add pictures of a "

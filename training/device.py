@@ -48,6 +48,12 @@ def open_device(config: TrainConfig) -> Fabric:
     return fabric
 
 
+def close_device() -> None:
+    """Leave the group of processes, if there is one: its threads must end before the interpreter does."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def resolve_device(name: str) -> torch.device:
     """The device that `name` means: "auto" is a GPU where there is one, else the CPU."""
     if name == "auto":

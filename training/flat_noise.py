@@ -33,6 +33,7 @@ _MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its me
 _MOST_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
 _MOST_REPETITION = 0.11  # autocorrelation 5 px away and further
 _FEWEST_WINDOWS = 4  # of one brightness, for a knot of the noise level function
+_PUREST, _MOST_IMPURE = 0.1, 1.04  # where all images are of one source: times this quantile of the coarseness
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,12 @@ def _interpolate(level: Tensor, brightness: Tensor) -> Tensor:
 
 
 def find_flat_noise(
-    images: Iterable[np.ndarray], patch_px: int, *, seed: int, device: torch.device | str = "cpu"
+    images: Iterable[np.ndarray],
+    patch_px: int,
+    *,
+    seed: int,
+    one_source: bool = False,
+    device: torch.device | str = "cpu",
 ) -> FlatNoise:
     """The noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
 
@@ -90,33 +96,72 @@ def find_flat_noise(
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
         patch_px: side of a patch.
         seed: of the choice.
+        one_source: the noise of all images has one spectrum, however strong it is: then the coarseness of
+            the purest windows of all tells which others hold fine texture or slow shades, and those are
+            left out. Noise of several cameras has several.
 
     Returns:
         What was found; it may be empty.
     """
     rng = np.random.default_rng([seed, 5])
     patches: list[np.ndarray] = []
-    origins: list[tuple[float, int]] = []
-    levels: list[np.ndarray] = []
+    kept: list[int] = []  # the window of each patch
+    found: list[np.ndarray] = []  # of each image: (n, 4) windows, as `_Windows.describe` gives them
+    quietest: list[float] = []
     seen = 0
     for number, image in enumerate(images):
         windows = _Windows(image, patch_px)
         flat = np.argwhere(windows.find_flat())
-        levels.append(windows.level_function(flat))
+        found.append(windows.describe(flat, number))
+        quietest.append(float(np.quantile(windows.rms, 0.1)))
         for row, column in flat:
-            seen += 1  # each of those seen so far is as likely to be among the kept (reservoir sampling)
-            slot = len(patches) if len(patches) < MOST_PATCHES else int(rng.integers(seen))
+            # each of those seen so far is as likely to be among the kept (reservoir sampling)
+            slot = len(patches) if len(patches) < MOST_PATCHES else int(rng.integers(seen + 1))
             if slot < MOST_PATCHES:
                 patches[slot : slot + 1] = [windows.noise_at(row, column)]
-                origins[slot : slot + 1] = [(float(windows.brightness[row, column]), number)]
-    brightness, source = zip(*origins, strict=True) if origins else ((), ())
-    stacked = np.stack(patches) if patches else np.empty((0, 3, patch_px, patch_px), np.float16)
+                kept[slot : slot + 1] = [seen]
+            seen += 1
+    of_windows = np.concatenate(found) if found else np.empty((0, 4))
+    image, brightness, rms, coarseness = of_windows.T
+    is_pure = np.ones(seen, bool)
+    if one_source and seen:
+        is_pure = coarseness <= _MOST_IMPURE * np.quantile(coarseness, _PUREST)
+    levels = [
+        _level_function(brightness[mine], rms[mine], quietest[number])
+        for number in range(len(found))
+        for mine in [is_pure & (image == number)]
+    ]
+    pure = [slot for slot, window in enumerate(kept) if is_pure[window]]
+    windows_of = np.array(kept, int)[pure]
+    stacked = np.stack(patches)[pure] if pure else np.empty((0, 3, patch_px, patch_px), np.float16)
     return FlatNoise(
         patches=torch.from_numpy(stacked).to(device),
-        brightness=torch.tensor(brightness, dtype=torch.float32, device=device),
-        image=torch.tensor(source, dtype=torch.int64, device=device),
-        level=torch.from_numpy(np.array(levels, np.float32)).to(device),
+        brightness=torch.from_numpy(brightness[windows_of].astype(np.float32)).to(device),
+        image=torch.from_numpy(image[windows_of].astype(np.int64)).to(device),
+        level=torch.from_numpy(np.array(levels, np.float32).reshape(len(levels), KNOTS)).to(device),
     )
+
+
+def _level_function(brightness: np.ndarray, rms: np.ndarray, quietest: float) -> np.ndarray:
+    """σ of the noise at the knots, between the brightnesses at which there are flat windows.
+
+    Args:
+        brightness, rms: (n,), of an image's flat windows.
+        quietest: the RMS of the image's quietest windows, which with no flat ones must do.
+    """
+    at, sigma = [], []
+    bins = _bins(brightness)
+    for value in np.unique(bins):
+        alike = bins == value
+        if alike.sum() >= _FEWEST_WINDOWS or len(rms) < 2 * _FEWEST_WINDOWS:
+            at.append(np.median(brightness[alike]))
+            sigma.append(np.median(rms[alike]))
+    knots = np.arange(KNOTS) * KNOT_SPACING
+    return np.interp(knots, at, sigma) if at else np.full(KNOTS, quietest)
+
+
+def _bins(brightness: np.ndarray) -> np.ndarray:
+    return np.minimum(brightness // KNOT_SPACING, KNOTS - 2).astype(int)
 
 
 class _Windows:
@@ -144,7 +189,7 @@ class _Windows:
         """Which windows hold nothing but noise, as bool."""
         structure = np.sqrt(self._largest(self._cv2.blur(self._band**2, (16, 16))))
         flat = np.zeros(self.brightness.shape, bool)
-        bins = self._bins()
+        bins = _bins(self.brightness)
         for value in np.unique(bins):
             alike = bins == value
             is_quiet = self.rms <= _MOST_RMS * np.quantile(self.rms[alike], 0.1)
@@ -157,27 +202,22 @@ class _Windows:
             flat[row, column] = self._repetition(row, column) <= _MOST_REPETITION
         return flat
 
-    def level_function(self, flat: np.ndarray) -> np.ndarray:
-        """σ of the noise at the knots, between the brightnesses at which there are flat windows.
+    def describe(self, flat: np.ndarray, number: int) -> np.ndarray:
+        """Of each flat window: the image's number, brightness, RMS, coarseness; (n, 4).
 
         Args:
-            flat: (n, 2) rows and columns; with none the image's quietest windows must do.
+            flat: (n, 2) rows and columns.
         """
-        at, sigma = [], []
         rows, columns = flat.T
-        bins = self._bins()[rows, columns]
-        for value in np.unique(bins):
-            alike = bins == value
-            if alike.sum() >= _FEWEST_WINDOWS or len(flat) < 2 * _FEWEST_WINDOWS:
-                at.append(np.median(self.brightness[rows, columns][alike]))
-                sigma.append(np.median(self.rms[rows, columns][alike]))
-        knots = np.arange(KNOTS) * KNOT_SPACING
-        if not at:
-            return np.full(KNOTS, np.quantile(self.rms, 0.1))
-        return np.interp(knots, at, sigma)
+        measured = [values[rows, columns] for values in (self.brightness, self.rms, self._coarseness())]
+        return np.stack([np.full(len(flat), number), *measured], axis=1)
 
-    def _bins(self) -> np.ndarray:
-        return np.minimum(self.brightness // KNOT_SPACING, KNOTS - 2).astype(int)
+    def _coarseness(self) -> np.ndarray:
+        """RMS of the brightness over that of its Laplacian: 1 for white noise, more for what is smoother."""
+        laplacian = self._cv2.Laplacian(self._luma, self._cv2.CV_32F) / np.sqrt(
+            20
+        )  # of unit gain for white noise
+        return self._fine_rms() / np.maximum(np.sqrt(self._mean(laplacian**2)), 0.1)
 
     def _fine_rms(self) -> np.ndarray:
         return np.maximum(np.sqrt(self._mean(self._fine**2)), 0.1)

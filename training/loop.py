@@ -18,7 +18,7 @@ from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .dataset import Dataset, load_dataset
-from .device import open_device
+from .device import close_device, open_device
 from .interruption import Stopped, stop_on_signal
 from .learner import Learner
 from .monitor import Monitor, Silence
@@ -49,6 +49,13 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
         Stopped: a signal came; the checkpoint holds the last step.
     """
     fabric = open_device(config)
+    try:
+        return _train(fabric, config, run, resume=resume)
+    finally:
+        close_device()
+
+
+def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> Path:
     with fabric.rank_zero_first():  # it makes the labels that the others find
         dataset = load_dataset(config, run, fabric.device)
     torch.manual_seed(config.seed)

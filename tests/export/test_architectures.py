@@ -21,11 +21,11 @@ from .conftest import WriteModel
 
 OPERATORS = {
     "edge": {
-        "Conv": 14,
-        "LeakyRelu": 11,
-        "MaxPool": 3,
-        "Resize": 3,
-        "Concat": 3,
+        "Conv": 17,
+        "LeakyRelu": 14,
+        "MaxPool": 4,
+        "Resize": 4,
+        "Concat": 4,
         "Add": 1,
         "DepthToSpace": 1,
     },
@@ -42,7 +42,7 @@ def arch(request: pytest.FixtureRequest) -> str:
 def network(arch: str) -> EdgeNet | DnCnn:
     """Random weights, and results about [0, 1] as a trained network's are."""
     torch.manual_seed(1)
-    network = EdgeNet(down=8, up=16) if arch == "edge" else DnCnn(maps=8)
+    network = EdgeNet(down=8, up=16, top=16) if arch == "edge" else DnCnn(maps=8)
     last = network.unet.last if isinstance(network, EdgeNet) else network.last
     with torch.no_grad():
         last.weight.mul_(0.2)

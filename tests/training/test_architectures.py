@@ -13,7 +13,7 @@ from torch import nn
 
 NARROW = {
     "unet": lambda: DnNet(down=4, up=8),
-    "edge": lambda: EdgeNet(down=4, up=8),
+    "edge": lambda: EdgeNet(down=4, up=8, top=8),
     "dncnn": lambda: DnCnn(maps=4),
 }
 every_architecture = pytest.mark.parametrize("arch", DENOISERS)

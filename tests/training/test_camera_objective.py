@@ -38,7 +38,7 @@ class Sees(nn.Module):
 
 def objective(flat: FlatNoise | None, **options: object) -> tuple[CameraNoise2Blur, Sees]:
     denoiser = Sees()
-    given = {"anchor": False, "gain": (1.0, 1.0), "root_mean_square": False, **options}
+    given = {"extracted_share": 0.5, "anchor": False, "gain": (1.0, 1.0), "root_mean_square": False, **options}
     return CameraNoise2Blur(denoiser, nn.Identity(), flat=flat, **given), denoiser  # type: ignore[arg-type]
 
 

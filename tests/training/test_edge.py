@@ -12,7 +12,7 @@ def test_it_takes_a_sixth_of_the_operations_of_the_papers_network() -> None:
 
 
 def test_its_first_layer_is_a_pixel_unshuffle_that_training_leaves_alone() -> None:
-    network = EdgeNet(down=4, up=4)
+    network = EdgeNet(down=4, up=4, top=4)
     optimizer = torch.optim.Adam(network.parameters(), 0.1, fused=True)
     x = torch.rand(2, 3, 32, 48)
     network(x).square().mean().backward()
@@ -21,7 +21,7 @@ def test_its_first_layer_is_a_pixel_unshuffle_that_training_leaves_alone() -> No
 
 
 def test_every_other_weight_is_learned() -> None:
-    network = EdgeNet(down=8, up=8)
+    network = EdgeNet(down=8, up=8, top=8)
     network(torch.rand(2, 3, 64, 64)).square().mean().backward()
     for name, parameter in network.named_parameters():
         if name != "unshuffle.weight":

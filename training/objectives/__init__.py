@@ -49,11 +49,13 @@ def build_objective(
             denoiser,
             networks["extractor"],
             flat=flat,
+            extracted_share=config.extracted_share,
             anchor=config.anchor,
             gain=config.noise_gain or (1.0, 1.0),
             root_mean_square=config.loss == "rms",
             turn_noise=config.turn_noise,
             shuffle_channels=config.shuffle_channels,
+            saturate=config.saturate,
         )
     kind = Noise2Blur if config.method == "n2b" else Noise2BlurUninterrupted
     return kind(
@@ -62,4 +64,5 @@ def build_objective(
         bounded=config.bounded,
         turn_noise=config.turn_noise,
         shuffle_channels=config.shuffle_channels,
+        saturate=config.saturate,
     )

@@ -22,11 +22,13 @@ class CameraNoise2Blur(Noise2Blur):
     Plain Noise2Blur has a fixed point at ñ = 0 with DnNet the identity, and weak noise falls into it. Here
     DnNet learns from the start on c + the bare noise of flat areas (`FlatNoise`), as strong as the camera
     makes it at the brightness of c, while NENet learns to extract ñ from what DnNet leaves; after that on
-    half of each, since only ñ knows the noise of textures and of what flat areas do not show.
+    both, since only ñ knows the noise of textures and of what flat areas do not show.
 
     Args:
         denoiser, extractor: DnNet and NENet.
         flat: noise of flat areas, if there is any.
+        extracted_share: how much of each batch, after the first stage, has ñ added and not the noise of flat
+            areas, in (0, 1]; at least one crop.
         anchor: scale each ñ so that the 25th percentile of the RMS of its 8×8 blocks is that of n_b in the
             same crop (by a factor of 0.5 to 3): in a crop's flattest blocks n_b is the noise.
         gain: range of the random factor on what is added to c, so that DnNet sees weak and strong noise.
@@ -40,14 +42,19 @@ class CameraNoise2Blur(Noise2Blur):
         extractor: nn.Module,
         *,
         flat: FlatNoise | None,
+        extracted_share: float,
         anchor: bool,
         gain: tuple[float, float],
         root_mean_square: bool,
         turn_noise: bool = False,
         shuffle_channels: bool = False,
+        saturate: bool = False,
     ) -> None:
-        super().__init__(denoiser, extractor, turn_noise=turn_noise, shuffle_channels=shuffle_channels)
+        super().__init__(
+            denoiser, extractor, turn_noise=turn_noise, shuffle_channels=shuffle_channels, saturate=saturate
+        )
         self._flat = flat if flat is not None and len(flat) else None
+        self._extracted_share = extracted_share
         self._anchors = anchor
         self._gain = gain
         self._root_mean_square = root_mean_square
@@ -66,22 +73,21 @@ class CameraNoise2Blur(Noise2Blur):
         if self._flat is None:
             return super().initial_stage(batch)
         half = _part(batch, slice(len(batch.noisy) // 2 or 1))
-        return {"n2b": self._n2b(half)[0], "n2c": self._n2c(batch.clean + self._bare_noise(batch), batch)}
+        return {"n2b": self._n2b(half)[0], "n2c": self._n2c(self._bare_noise(batch), batch)}
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """`n2b` and `n2c`: half of the clean crops with the noise of flat areas, half with ñ."""
-        bare = len(batch.noisy) // 2 if self._flat is not None else 0
+        """`n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
+        count = len(batch.noisy)
+        bare = count - max(1, round(self._extracted_share * count)) if self._flat is not None else 0
         rest = _part(batch, slice(bare, None))
         loss, noise = self._n2b(rest)
         noise = noise.detach().clamp(-1, 1)
         if self._anchors:
             noise = anchored(noise, noise_and_detail(rest))
         noise = self._place(noise * rest.random["gain"][:, None, None, None], rest)
-        degraded = rest.clean + noise
         if bare:
-            part = _part(batch, slice(bare))
-            degraded = torch.cat([part.clean + self._bare_noise(part), degraded])
-        return {"n2b": loss, "n2c": self._n2c(degraded, batch)}
+            noise = torch.cat([self._bare_noise(_part(batch, slice(bare))), noise])
+        return {"n2b": loss, "n2c": self._n2c(noise, batch)}
 
     def _n2b(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """L1(ñ, n_b), and ñ."""
@@ -90,8 +96,9 @@ class CameraNoise2Blur(Noise2Blur):
         noise = self.networks["extractor"](batch.noisy - denoised)
         return F.l1_loss(noise, noise_and_detail(batch)), noise
 
-    def _n2c(self, degraded: Tensor, batch: Batch) -> Tensor:
-        error = self.networks["denoiser"](degraded) - batch.clean
+    def _n2c(self, noise: Tensor, batch: Batch) -> Tensor:
+        """L(DnNet(c + noise), c)."""
+        error = self.networks["denoiser"](self._degrade(batch.clean, noise)) - batch.clean
         if self._root_mean_square:
             return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
         return error.abs().mean()

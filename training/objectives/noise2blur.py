@@ -25,6 +25,7 @@ class Noise2Blur:
         turn_noise: add ñ to c in one of its eight symmetries and rolled round by a random shift: where
             a trace of x's detail is left in ñ, it then says nothing of c.
         shuffle_channels: permute the colour channels of ñ; for noise that is alike in all three.
+        saturate: clip c + ñ to [0, 1], as the sensor clipped x.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Noise2Blur:
         bounded: bool = True,
         turn_noise: bool = False,
         shuffle_channels: bool = False,
+        saturate: bool = False,
     ) -> None:
         self.networks = {"denoiser": denoiser, "extractor": extractor}
         self._bounded = bounded
         self._turn_noise = turn_noise
         self._shuffle_channels = shuffle_channels
+        self._saturate = saturate
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
         """`turn` (N, 3): symmetry, shift down and shift right; `channels` (N, 3): a permutation."""
@@ -74,17 +77,19 @@ class Noise2Blur:
         The two stopped gradients are the interruption: with them neither network can lower its loss by
         spoiling the other's input. If bounded, what passes from one to the other is clipped to what an
         image and a noise map can be, [0, 1] and [−1, 1]: each network feeds the other, and without a
-        bound one bad step grows from step to step. c + ñ itself is not clipped, that would bend its
-        statistics.
+        bound one bad step grows from step to step.
         """
         with torch.no_grad():
             denoised = self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](batch.noisy - self._bound(denoised, 0, 1))
-        degraded = batch.clean + self._place(self._bound(noise.detach(), -1, 1), batch)
+        degraded = self._degrade(batch.clean, self._place(self._bound(noise.detach(), -1, 1), batch))
         return {
             "n2b": F.l1_loss(noise, noise_and_detail(batch)),
             "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
         }
+
+    def _degrade(self, clean: Tensor, noise: Tensor) -> Tensor:
+        return (clean + noise).clamp(0, 1) if self._saturate else clean + noise
 
     def _bound(self, values: Tensor, low: float, high: float) -> Tensor:
         return values.clamp(low, high) if self._bounded else values
@@ -105,7 +110,7 @@ class Noise2BlurUninterrupted(Noise2Blur):
         """The two losses of Noise2Blur, of which each now trains both networks."""
         residual = batch.noisy - self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](residual)
-        degraded = batch.clean + self._place(noise, batch)
+        degraded = self._degrade(batch.clean, self._place(noise, batch))
         return {
             "n2b": F.l1_loss(noise, noise_and_detail(batch)),
             "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
