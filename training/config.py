@@ -111,8 +111,8 @@ class TrainConfig:
             raise UserError(f"--average is {self.average}; a decay is less than 1, such as 0.999")
 
     @property
-    def is_for_cameras(self) -> bool:
-        """Whether Noise2Blur is to be helped as a camera's own noise needs it."""
+    def is_extended(self) -> bool:
+        """Whether Noise2Blur has what `FlatAreaNoise2Blur` adds to it."""
         return self.method == "n2b" and (
             self.flat_noise or self.anchor or self.noise_gain is not None or self.loss != "l1"
         )

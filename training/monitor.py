@@ -107,4 +107,4 @@ def _summary_writer(run: Path, first_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
     except ImportError as error:
         raise MissingPackageError("tensorboard", extra="train") from error
-    return SummaryWriter(str(run), purge_step=first_step or None)
+    return SummaryWriter(str(run), purge_step=first_step + 1 if first_step else None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.errors import UserError
+from .noise import lies_bare_in_flat_areas, parse_noise
 
 DEFAULT, PAPER, REAL = "default", "paper", "real"
 
 # name → field of TrainConfig → value, where it differs from TrainConfig's own default
 RECIPES: dict[str, dict[str, Any]] = {
-    DEFAULT: {},
+    DEFAULT: {"saturate": True},
     # Noise2Blur as published: a plain NENet, Adam at a constant rate, nothing bounded
     PAPER: {
         "nenet_skip": False,
@@ -23,14 +24,32 @@ RECIPES: dict[str, dict[str, Any]] = {
         "filter": "bilateral:15,50,7,3",
         "initial_stage": 0.3,
         "flat_noise": True,
+        "extracted_share": 0.125,
+        "saturate": True,
         "anchor": True,
-        "noise_gain": (0.5, 2.5),
+        "noise_gain": (0.5, 2.0),
         "vary_clean": True,
         "loss": "rms",
         "patch_px": 64,
         "batch": 16,
     },
 }
+
+# what the default recipe has besides, for Noise2Blur against noise that lies bare in flat areas
+_WITH_FLAT_AREAS: dict[str, Any] = {"flat_noise": True, "extracted_share": 0.125, "anchor": True}
+
+
+def recipe_values(recipe: str, *, noise: str | None, method: str) -> dict[str, Any]:
+    """Fields of TrainConfig, and what the recipe sets them to.
+
+    Raises:
+        UserError: `noise` names no noise.
+    """
+    if recipe == DEFAULT and method == "n2b" and noise is not None:
+        parse_noise(noise)
+        if lies_bare_in_flat_areas(noise):
+            return RECIPES[recipe] | _WITH_FLAT_AREAS
+    return RECIPES[recipe]
 
 
 def recipe_for(name: str | None, *, noise: str | None, method: str) -> str:

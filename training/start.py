@@ -10,7 +10,7 @@ from ..runtime.dated import link_latest, new_dated_folder
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.samples import sample_photographs
 from .config import CONFIG_NAME, TrainConfig, load_config, option_of
-from .recipes import DEFAULT, RECIPES, recipe_for
+from .recipes import DEFAULT, recipe_for, recipe_values
 
 RUNS = Path("runs")
 DEFAULT_STEPS = 296_000  # the paper's schedule
@@ -82,10 +82,9 @@ def complete_config(named: dict[str, Any]) -> TrainConfig:
     """What was named, then what the samples or the recipe fill in, then TrainConfig's own defaults."""
     samples = {} if named.get("noisy") else _samples(named)
     known = samples | named
-    recipe = recipe_for(
-        named.get("recipe"), noise=known.get("noise"), method=named.get("method", TrainConfig.method)
-    )
-    values: dict[str, Any] = {**RECIPES[recipe], **known, "recipe": recipe}
+    noise, method = known.get("noise"), named.get("method", TrainConfig.method)
+    recipe = recipe_for(named.get("recipe"), noise=noise, method=method)
+    values: dict[str, Any] = {**recipe_values(recipe, noise=noise, method=method), **known, "recipe": recipe}
     if values.get("steps") is None and values.get("minutes") is None:
         values["steps"] = DEFAULT_STEPS
     if recipe != DEFAULT and "recipe" not in named and is_first_process():

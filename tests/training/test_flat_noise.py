@@ -60,6 +60,18 @@ def test_each_image_keeps_its_own_level() -> None:
         assert float(flat.level[image].mean()) == pytest.approx(sigma, rel=0.1)
 
 
+def test_of_one_source_only_windows_with_its_spectrum_are_kept() -> None:
+    white = 10 * np.random.default_rng(0).standard_normal((256, 256, 3))
+    soft = 10 * np.random.default_rng(1).standard_normal((256, 256, 1)).repeat(3, axis=2)  # a fine texture
+    soft = soft + np.roll(soft, 1, axis=0) + np.roll(soft, 1, axis=1) + np.roll(soft, 1, axis=(0, 1))
+    frames = [np.clip(np.rint(128 + added), 0, 255).astype(np.uint8) for added in (white, soft)]
+    every, pure = (find_flat_noise(frames, S, seed=0, one_source=only) for only in (False, True))
+    assert set(every.image.tolist()) == {0, 1}
+    assert set(pure.image.tolist()) == {0}
+    assert len(pure) >= int((every.image == 0).sum()) // 2
+    assert float(pure.level[0].mean()) == pytest.approx(10, rel=0.1)
+
+
 def test_an_image_that_is_all_texture_has_no_flat_noise() -> None:
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::8] = 255

@@ -16,7 +16,7 @@ def write(
 ) -> Path:
     """What one process of a run writes; its event file."""
     before = set(run.glob("events.*"))
-    writer = SummaryWriter(str(run), purge_step=first_step or None)
+    writer = SummaryWriter(str(run), purge_step=first_step + 1 if first_step else None)
     for step, value in values:
         writer.add_scalar(tag, value, step)
     writer.close()

@@ -16,6 +16,17 @@ def test_every_recipe_sets_fields_that_exist(recipe: str) -> None:
     assert all(getattr(config, name) == value for name, value in RECIPES[recipe].items())
 
 
+def test_the_default_recipe_takes_the_noise_of_flat_areas_where_it_lies_bare() -> None:
+    def has_it(noise: str, method: str = "n2b") -> bool:
+        return complete_config({"noisy": ("x",), "noise": noise, "method": method}).flat_noise
+
+    assert all(map(has_it, ("gaussian:25", "poisson:2,3", "gaussian:10-30+jpeg:80")))
+    assert not any(
+        map(has_it, ("speckle:0.1", "saltpepper:0.5", "text:0.2", "jpeg:80", "gaussian:5+text:0.2"))
+    )
+    assert not has_it("gaussian:25", "n2v")
+
+
 def test_what_is_named_goes_before_the_recipe() -> None:
     config = complete_config({"noisy": ("x",), "recipe": "paper", "schedule": "cosine"})
     assert config.schedule == "cosine"

@@ -22,7 +22,7 @@ from .text import TextNoise
 Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # What there is to know of a kind stands in its class: how it is written, how many levels it takes (least,
-# most), between which limits, and the filter whose labels suit it.
+# most), between which limits, the filter whose labels suit it, and whether it is added with mean zero.
 _KINDS: dict[str, Any] = {
     "gaussian": GaussianNoise,
     "speckle": SpeckleNoise,
@@ -55,6 +55,15 @@ def default_filter(spec: str | None) -> str:
     """The filter whose labels suit a noise; for a chain, its first stage's. None is a camera's noise."""
     kind = _KINDS.get(_names(spec)[0]) if spec else None
     return kind.label_filter if kind else DEFAULT_FILTER
+
+
+def lies_bare_in_flat_areas(spec: str) -> bool:
+    """Whether x − blur(x) is the noise itself where there is no detail: it is added, with mean zero.
+
+    JPEG changes such noise but leaves it noise of that kind.
+    """
+    first, *others = _names(spec)
+    return _KINDS[first].is_additive and all(_KINDS[name].is_additive or name == "jpeg" for name in others)
 
 
 def _names(spec: str) -> list[str]:

@@ -22,6 +22,7 @@ class GaussianNoise:
     value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 255),)
     label_filter: ClassVar = "bilateral"
+    is_additive: ClassVar = True
     sigma: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -26,6 +26,7 @@ class JpegNoise:
     value_count: ClassVar = (1, 1)
     limits: ClassVar = ((1, 100),)
     label_filter: ClassVar = "bilateral"
+    is_additive: ClassVar = False
     quality: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

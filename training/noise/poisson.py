@@ -25,6 +25,7 @@ class PoissonNoise:
     value_count: ClassVar = (1, 2)
     limits: ClassVar = ((1e-3, 255), (0, 255))
     label_filter: ClassVar = "bilateral"
+    is_additive: ClassVar = True
     gain: Level
     read: Level = _NO_NOISE
 

@@ -24,6 +24,7 @@ class SaltPepperNoise:
     value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 1),)
     label_filter: ClassVar = "median:31"
+    is_additive: ClassVar = False
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

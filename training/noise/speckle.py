@@ -25,6 +25,7 @@ class SpeckleNoise:
     # The mean of logarithms, which the paper takes, is darker than the logarithm of the mean, by 5 % at a
     # variance of 0.1; the median is not.
     label_filter: ClassVar = "median:35"
+    is_additive: ClassVar = False
     variance: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -35,6 +35,7 @@ class TextNoise:
     value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 0.9),)  # ever more strings would fall on each other
     label_filter: ClassVar = "median:35"
+    is_additive: ClassVar = False
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from ..config import TrainConfig
 from ..flat_noise import FlatNoise
 from ..networks import NENet
 from .base import Batch, Objective
-from .camera import CameraNoise2Blur
+from .flat_area import FlatAreaNoise2Blur
 from .noise2blur import Noise2Blur, Noise2BlurUninterrupted
 from .noise2void import Noise2Void
 from .pairs import Noise2Noise, Supervised
@@ -44,8 +44,8 @@ def build_objective(
         return Noise2Noise(denoiser, seeks_median=(config.noise or "").startswith(_MEDIAN_KEEPING))
     if config.method == "n2v":
         return Noise2Void(denoiser)
-    if config.is_for_cameras:
-        return CameraNoise2Blur(
+    if config.is_extended:
+        return FlatAreaNoise2Blur(
             denoiser,
             networks["extractor"],
             flat=flat,

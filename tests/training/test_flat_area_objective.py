@@ -5,20 +5,20 @@ import pytest
 import torch
 from n2b.training.flat_noise import KNOTS, FlatNoise
 from n2b.training.objectives import Batch
-from n2b.training.objectives.camera import CameraNoise2Blur, anchored
+from n2b.training.objectives.flat_area import ENOUGH_PATCHES, FlatAreaNoise2Blur, anchored
 from torch import nn
 
 N, S = 4, 32
 
 
-def flat_noise(value: float = 0.02) -> FlatNoise:
-    """Two patches of ±value, of a camera whose noise does not depend on the brightness."""
-    signs = torch.ones(2, 3, S, S)
+def flat_noise(value: float = 0.02, count: int = ENOUGH_PATCHES) -> FlatNoise:
+    """Patches of ±value, of a camera whose noise does not depend on the brightness."""
+    signs = torch.ones(count, 3, S, S)
     signs[..., ::2] = -1
     return FlatNoise(
         patches=(value * signs).half(),
-        brightness=torch.tensor([100.0, 100.0]),
-        image=torch.zeros(2, dtype=torch.int64),
+        brightness=torch.full((count,), 100.0),
+        image=torch.zeros(count, dtype=torch.int64),
         level=torch.full((1, KNOTS), 255 * value),
     )
 
@@ -36,13 +36,19 @@ class Sees(nn.Module):
         return x * self.scale
 
 
-def objective(flat: FlatNoise | None, **options: object) -> tuple[CameraNoise2Blur, Sees]:
+def objective(flat: FlatNoise | None, **options: object) -> tuple[FlatAreaNoise2Blur, Sees]:
     denoiser = Sees()
-    given = {"extracted_share": 0.5, "anchor": False, "gain": (1.0, 1.0), "root_mean_square": False, **options}
-    return CameraNoise2Blur(denoiser, nn.Identity(), flat=flat, **given), denoiser  # type: ignore[arg-type]
+    given = {
+        "extracted_share": 0.5,
+        "anchor": False,
+        "gain": (1.0, 1.0),
+        "root_mean_square": False,
+        **options,
+    }
+    return FlatAreaNoise2Blur(denoiser, nn.Identity(), flat=flat, **given), denoiser  # type: ignore[arg-type]
 
 
-def batch_for(trained: CameraNoise2Blur) -> Batch:
+def batch_for(trained: FlatAreaNoise2Blur) -> Batch:
     random = trained.draw(np.random.default_rng(0), N, S)
     tensors = {name: torch.from_numpy(values) for name, values in random.items()}
     torch.manual_seed(0)
@@ -66,6 +72,38 @@ def test_afterwards_half_of_the_crops_have_bare_noise_and_half_the_extracted() -
     added = denoiser.inputs[-1] - batch.clean
     torch.testing.assert_close(added[:2].abs(), torch.full_like(added[:2], 0.02), atol=1e-4, rtol=0)
     torch.testing.assert_close(added[2:], batch.noisy[2:] / 2)  # n̂ = x − x/2, and NENet is the identity
+
+
+def test_the_share_of_the_extracted_is_at_least_one_crop() -> None:
+    for share, bare in ((0.1, 3), (0.75, 1), (1.0, 0)):
+        trained, denoiser = objective(flat_noise(), extracted_share=share)
+        batch = batch_for(trained)
+        trained.losses(batch, is_initial=False)
+        added = (denoiser.inputs[-1] - batch.clean).abs()
+        is_bare = (added - 0.02).abs().amax(dim=(1, 2, 3)) < 1e-4
+        assert is_bare.tolist() == [index < bare for index in range(N)]
+
+
+def test_few_patches_serve_for_few_crops() -> None:
+    for count, bare in ((ENOUGH_PATCHES // 2, 1), (2, 0)):
+        trained, denoiser = objective(flat_noise(count=count))
+        batch = batch_for(trained)
+        trained.losses(batch, is_initial=False)
+        added = (denoiser.inputs[-1] - batch.clean).abs()
+        is_bare = (added - 0.02).abs().amax(dim=(1, 2, 3)) < 1e-4
+        assert int(is_bare.sum()) == bare
+
+
+def test_a_saturated_crop_with_noise_stays_within_the_range_of_an_image() -> None:
+    trained, denoiser = objective(flat_noise(0.2), saturate=True)
+    batch = batch_for(trained)
+    for is_initial in (True, False):
+        trained.losses(batch, is_initial=is_initial)
+        degraded = denoiser.inputs[-1]
+        assert float(degraded.min()) == 0
+        assert float(degraded.max()) == 1
+    bare = batch.clean + trained._bare_noise(batch)
+    torch.testing.assert_close(degraded[:2], bare[:2].clamp(0, 1))
 
 
 def test_without_flat_areas_it_is_noise2blur() -> None:

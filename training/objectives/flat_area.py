@@ -1,4 +1,4 @@
-"""Noise2Blur for a camera's own noise: weak, correlated over pixels, stronger here than there."""
+"""Noise2Blur with the noise of flat areas: purer than what is extracted, and it does not fade."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from .noise2blur import Noise2Blur, noise_and_detail
 BLOCK_PX = 8
 FLATTEST = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
 ANCHOR_RANGE = (0.5, 3.0)
+ENOUGH_PATCHES = 256  # of bare noise: fewer would be learned by heart, and serve for less of a batch
 
 
-class CameraNoise2Blur(Noise2Blur):
-    """Noise2Blur with the noise of flat areas beside ñ, so that ñ does not fade.
+class FlatAreaNoise2Blur(Noise2Blur):
+    """Noise2Blur with the noise of flat areas beside ñ.
 
-    Plain Noise2Blur has a fixed point at ñ = 0 with DnNet the identity, and weak noise falls into it. Here
+    ñ keeps traces of the detail of its image, and what DnNet leaves in is missing from it: with bare noise
+    for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak,
+    correlated over pixels, stronger here than there, needs it all the more. Plain Noise2Blur has a fixed point at ñ = 0 with DnNet the identity, and weak noise falls into it. Here
     DnNet learns from the start on c + the bare noise of flat areas (`FlatNoise`), as strong as the camera
     makes it at the brightness of c, while NENet learns to extract ñ from what DnNet leaves; after that on
     both, since only ñ knows the noise of textures and of what flat areas do not show.
@@ -28,7 +31,7 @@ class CameraNoise2Blur(Noise2Blur):
         denoiser, extractor: DnNet and NENet.
         flat: noise of flat areas, if there is any.
         extracted_share: how much of each batch, after the first stage, has ñ added and not the noise of flat
-            areas, in (0, 1]; at least one crop.
+            areas, in (0, 1]; at least one crop, and more with fewer than 256 patches from flat areas.
         anchor: scale each ñ so that the 25th percentile of the RMS of its 8×8 blocks is that of n_b in the
             same crop (by a factor of 0.5 to 3): in a crop's flattest blocks n_b is the noise.
         gain: range of the random factor on what is added to c, so that DnNet sees weak and strong noise.
@@ -54,7 +57,8 @@ class CameraNoise2Blur(Noise2Blur):
             denoiser, extractor, turn_noise=turn_noise, shuffle_channels=shuffle_channels, saturate=saturate
         )
         self._flat = flat if flat is not None and len(flat) else None
-        self._extracted_share = extracted_share
+        enough = min(1.0, len(self._flat) / ENOUGH_PATCHES) if self._flat is not None else 0.0
+        self._bare_share = enough * (1 - extracted_share)
         self._anchors = anchor
         self._gain = gain
         self._root_mean_square = root_mean_square
@@ -78,7 +82,7 @@ class CameraNoise2Blur(Noise2Blur):
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
         """`n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
         count = len(batch.noisy)
-        bare = count - max(1, round(self._extracted_share * count)) if self._flat is not None else 0
+        bare = min(round(self._bare_share * count), count - 1)
         rest = _part(batch, slice(bare, None))
         loss, noise = self._n2b(rest)
         noise = noise.detach().clamp(-1, 1)
