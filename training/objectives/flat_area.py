@@ -21,9 +21,11 @@ class FlatAreaNoise2Blur(Noise2Blur):
     """Noise2Blur with the noise of flat areas beside ñ.
 
     ñ keeps traces of the detail of its image, and what DnNet leaves in is missing from it: with bare noise
-    for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak,
-    correlated over pixels, stronger here than there, needs it all the more. Plain Noise2Blur has a fixed point at ñ = 0 with DnNet the identity, and weak noise falls into it. Here
-    DnNet learns from the start on c + the bare noise of flat areas (`FlatNoise`), as strong as the camera
+    for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak
+    and correlated over pixels, needs it all the more: plain Noise2Blur has a fixed point at ñ = 0 with
+    DnNet the identity, and falls into it.
+
+    DnNet learns from the start on c + the bare noise of flat areas (`FlatNoise`), as strong as the source
     makes it at the brightness of c, while NENet learns to extract ñ from what DnNet leaves; after that on
     both, since only ñ knows the noise of textures and of what flat areas do not show.
 
