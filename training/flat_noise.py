@@ -33,7 +33,10 @@ _MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its me
 _MOST_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
 _MOST_REPETITION = 0.11  # autocorrelation 5 px away and further
 _FEWEST_WINDOWS = 4  # of one brightness, for a knot of the noise level function
-_PUREST, _MOST_IMPURE = 0.1, 1.04  # where all images are of one source: times this quantile of the coarseness
+_PUREST = 0.1  # quantile of the coarseness of those that pass all that …
+_SPREAD_PX = (
+    2.6  # … by more than which, as a part of it, divided by the window's side, chance is not the cause
+)
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ def find_flat_noise(
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
         patch_px: side of a patch.
         seed: of the choice.
-        one_source: the noise of all images has one spectrum, however strong it is: then the coarseness of
-            the purest windows of all tells which others hold fine texture or slow shades, and those are
-            left out. Noise of several cameras has several.
+        one_source: the noise of all images has one spectrum, however strong it is: then the purest windows
+            of all, not of each image, tell by their coarseness which others hold texture or slow shades.
+            Noise of several cameras has several.
 
     Returns:
         What was found; it may be empty.
@@ -123,9 +126,7 @@ def find_flat_noise(
             seen += 1
     of_windows = np.concatenate(found) if found else np.empty((0, 4))
     image, brightness, rms, coarseness = of_windows.T
-    is_pure = np.ones(seen, bool)
-    if one_source and seen:
-        is_pure = coarseness <= _MOST_IMPURE * np.quantile(coarseness, _PUREST)
+    is_pure = _are_pure(coarseness, np.zeros(seen) if one_source else image, patch_px)
     levels = [
         _level_function(brightness[mine], rms[mine], quietest[number])
         for number in range(len(found))
@@ -140,6 +141,15 @@ def find_flat_noise(
         image=torch.from_numpy(image[windows_of].astype(np.int64)).to(device),
         level=torch.from_numpy(np.array(levels, np.float32).reshape(len(levels), KNOTS)).to(device),
     )
+
+
+def _are_pure(coarseness: np.ndarray, source: np.ndarray, size_px: int) -> np.ndarray:
+    """Which windows are about as fine as the purest of their source; all (n,)."""
+    most = np.zeros(len(source))
+    for number in np.unique(source):
+        mine = source == number
+        most[mine] = (1 + _SPREAD_PX / size_px) * np.quantile(coarseness[mine], _PUREST)
+    return coarseness <= most
 
 
 def _level_function(brightness: np.ndarray, rms: np.ndarray, quietest: float) -> np.ndarray:

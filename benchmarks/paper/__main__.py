@@ -6,7 +6,8 @@ CLEAN_DIR holds clean photographs to train on, BSD300_TEST those to measure on, 
 images of a camera, of the same names. Every finished training and every figure is kept in --work; a command
 that was stopped goes on with --resume. Larger, on a GPU, as the paper:
 
-python -m benchmarks.paper --data … --test … --steps 296000 --batch 16 --patch 128 --images 100 --crop 0
+python -m benchmarks.paper --data … --test … --arch unet --steps 296000 --batch 16 --patch 128 --lr 1e-3 \
+    --images 100 --crop 0
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--steps", type=int, default=_DEFAULTS.steps, help="of every training")
     add("--batch", type=int, default=_DEFAULTS.batch)
     add("--patch", type=int, default=_DEFAULTS.patch_px, help="px")
+    add("--lr", type=float, default=_DEFAULTS.learning_rate, help="learning rate")
     add("--arch", default=_DEFAULTS.arch)
     add("--noisy-images", type=int, default=_DEFAULTS.noisy_images, help="to train on")
     add("--clean-images", type=int, default=_DEFAULTS.clean_images, help="to train on")
@@ -119,6 +121,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         steps=arguments.steps,
         batch=arguments.batch,
         patch_px=arguments.patch,
+        learning_rate=arguments.lr,
         arch=arguments.arch,
         noisy_images=arguments.noisy_images,
         clean_images=arguments.clean_images,

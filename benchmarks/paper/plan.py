@@ -56,10 +56,7 @@ def is_complete(table: Table, store: Store) -> bool:
 
 def training_seconds(system: Trained, settings: Settings) -> float:
     """Of one run on one core."""
-    steps = _named(system, "--steps", settings.steps)
-    steps_px = (
-        steps * _named(system, "--batch", settings.batch) * _named(system, "--patch", settings.patch_px) ** 2
-    )
+    steps_px = settings.steps * settings.batch * settings.patch_px**2
     arch = next((name for name in _COST_OF_ARCH if name in system.options), settings.arch)
     seconds = _START_S + steps_px * _STEP_S_PER_PX[system.method] * _COST_OF_ARCH.get(arch, 1.0)
     if system.method.startswith("n2b"):
@@ -67,12 +64,6 @@ def training_seconds(system: Trained, settings: Settings) -> float:
         images = system.noisy_images or settings.noisy_images
         seconds += images * _PHOTOGRAPH_PX * _LABEL_S_PER_PX[kind]
     return seconds
-
-
-def _named(system: Trained, option: str, otherwise: int) -> int:
-    """What the system's own options say, else what holds for all."""
-    options = system.options
-    return int(options[options.index(option) + 1]) if option in options else otherwise
 
 
 def measuring_seconds(system: System, settings: Settings) -> float:
@@ -88,11 +79,11 @@ def measuring_seconds(system: System, settings: Settings) -> float:
 
 def describe(work: Sequence[Work], settings: Settings) -> str:
     """One line a training, one for all of the measuring, and the sum."""
-    lines = [f"Of {settings.steps} steps, where none are named:"]
+    lines = []
     for item in work:
         if item.trains:
             state = "done" if item.done else f"about {item.seconds:.0f} s"
-            lines.append(f"train  {title_of(item.condition, item.system):70} {state}")
+            lines.append(f"train  {title_of(item.condition, item.system):58} {settings.steps} steps  {state}")
     trainings = [item for item in work if item.trains]
     cells = [item for item in work if not item.trains]
     lines.append(f"{len(trainings)} trainings: {_minutes(trainings)}")

@@ -15,7 +15,16 @@ from .experiments import Condition, LabelNoise, System, Trained
 from .images import training_images
 from .settings import Settings
 
-_TRAINING = ("steps", "batch", "patch_px", "arch", "noisy_images", "clean_images", "seed")  # decide a run
+_TRAINING = (
+    "steps",
+    "batch",
+    "patch_px",
+    "learning_rate",
+    "arch",
+    "noisy_images",
+    "clean_images",
+    "seed",
+)  # decide a run
 _MEASURING = ("images", "crop_px", "seed")  # … and what is measured of it
 
 

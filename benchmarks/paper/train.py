@@ -67,6 +67,7 @@ def training_options(
         *("--steps", str(settings.steps)),
         *("--batch", str(settings.batch)),
         *("--patch", str(settings.patch_px)),
+        *("--lr", str(settings.learning_rate)),
         *("--seed", str(settings.seed)),
         *("--device", settings.device),
         *("--out", str(run)),
