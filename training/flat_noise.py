@@ -58,11 +58,12 @@ class FlatNoise:
     def __len__(self) -> int:
         return len(self.patches)
 
-    def at(self, index: Tensor, clean: Tensor) -> Tensor:
+    def at(self, index: Tensor, flipped: Tensor, clean: Tensor) -> Tensor:
         """Patches as they would be over clean crops: as strong as their image's noise is at that brightness.
 
         Args:
             index: int64 (N,), of patches.
+            flipped: bool (N, 2), upside down and left to right: more patches of the same statistics.
             clean: float32 N×3×S×S in [0, 1].
 
         Returns:
@@ -74,7 +75,10 @@ class FlatNoise:
         level = self.level[self.image[index]]
         own = _interpolate(level, self.brightness[index][:, None])[:, :, None, None]
         gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(WEAKEST)
-        return self.patches[index].float() * gain.clamp(0, MOST_GAIN)
+        patches = self.patches[index].float()
+        for axis in (0, 1):
+            patches = torch.where(flipped[:, axis, None, None, None], patches.flip(2 + axis), patches)
+        return patches * gain.clamp(0, MOST_GAIN)
 
 
 def _interpolate(level: Tensor, brightness: Tensor) -> Tensor:

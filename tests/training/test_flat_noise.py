@@ -45,10 +45,20 @@ def test_over_a_clean_crop_the_noise_is_as_strong_as_the_camera_makes_it_there()
     index = torch.arange(len(flat))
     for brightness in (60, 180):
         clean = torch.full((len(flat), 3, S, S), brightness / 255)
-        noise = 255 * flat.at(index, clean)
+        noise = 255 * flat.at(index, torch.zeros(len(flat), 2, dtype=torch.bool), clean)
         assert noise.shape == clean.shape
         expected = (0.1 * brightness + 4) ** 0.5
         assert float(noise.square().mean().sqrt()) == pytest.approx(expected, rel=0.1)
+
+
+def test_patches_are_flipped_one_by_one() -> None:
+    flat = find_flat_noise([camera_frame(0)], S, seed=0)
+    index, clean = torch.zeros(4, dtype=torch.int64), torch.full((4, 3, S, S), 0.5)
+    flipped = torch.tensor([[False, False], [True, False], [False, True], [True, True]])
+    straight, down, left, both = flat.at(index, flipped, clean)
+    assert torch.equal(down, straight.flip(1))
+    assert torch.equal(left, straight.flip(2))
+    assert torch.equal(both, straight.flip(1, 2))
 
 
 def test_each_image_keeps_its_own_level() -> None:

@@ -66,12 +66,13 @@ class FlatAreaNoise2Blur(Noise2Blur):
         self._root_mean_square = root_mean_square
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Those of Noise2Blur, `gain` (N,), and `flat` (N,) with `sign` (N,): patches and ±1."""
+        """Those of Noise2Blur, `gain` (N,); `flat`, `sign` (N,), `flipped` (N, 2): a patch, ±1, whether."""
         drawn = super().draw(rng, count, patch_px)
         drawn["gain"] = rng.uniform(*self._gain, count).astype(np.float32)
         if self._flat is not None:
             drawn["flat"] = rng.integers(len(self._flat), size=count)
             drawn["sign"] = rng.choice(np.array([-1, 1], np.float32), count)
+            drawn["flipped"] = rng.random((count, 2)) < 0.5
         return drawn
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
@@ -112,7 +113,7 @@ class FlatAreaNoise2Blur(Noise2Blur):
     def _bare_noise(self, batch: Batch) -> Tensor:
         assert self._flat is not None
         strength = (batch.random["gain"] * batch.random["sign"])[:, None, None, None]
-        return strength * self._flat.at(batch.random["flat"], batch.clean)
+        return strength * self._flat.at(batch.random["flat"], batch.random["flipped"], batch.clean)
 
 
 def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
