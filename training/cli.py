@@ -143,6 +143,14 @@ def train(
             help="Clip a clean crop with noise added to the range of an image, as a sensor does.",
         ),
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace/--add",
+            rich_help_panel=_METHOD,
+            help="The noise takes the place of pixels, as text does, and is not added to them.",
+        ),
+    ] = False,
     initial_stage: Annotated[
         float,
         typer.Option(
@@ -281,6 +289,7 @@ def train(
         "warmup_steps": warmup_steps,
         "initial_stage": initial_stage,
         "saturate": saturate,
+        "replace": replace,
         "flat_noise": flat_noise,
         "extracted_share": extracted_share,
         "anchor": anchor,

@@ -57,6 +57,7 @@ class TrainConfig:
     turn_noise: bool = False  # flip, turn and roll ñ before it is added to c
     shuffle_channels: bool = False  # permute the colour channels of ñ before it is added to c
     saturate: bool = False  # clip what is added to c to the range of an image, as a sensor does
+    replace: bool = False  # where the noise is, c gives way to x, instead of adding ñ to c
     flat_noise: bool = False  # add the noise of flat areas to clean crops, beside ñ
     extracted_share: float = 0.5  # of a batch, to which ñ is added and not the noise of flat areas
     anchor: bool = False  # scale ñ to the noise in the flattest blocks of its crop

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.errors import UserError
-from .noise import lies_bare_in_flat_areas, parse_noise
+from .noise import lies_bare_in_flat_areas, parse_noise, replaces_pixels
 
 DEFAULT, PAPER, REAL = "default", "paper", "real"
 
@@ -49,6 +49,8 @@ def recipe_values(recipe: str, *, noise: str | None, method: str) -> dict[str, A
         parse_noise(noise)
         if lies_bare_in_flat_areas(noise):
             return RECIPES[recipe] | _WITH_FLAT_AREAS
+        if replaces_pixels(noise):
+            return RECIPES[recipe] | {"replace": True}
     return RECIPES[recipe]
 
 

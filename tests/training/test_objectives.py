@@ -136,6 +136,31 @@ def test_turning_the_noise_moves_its_pixels_and_keeps_their_values() -> None:
     torch.testing.assert_close(degraded.flatten(2).sort().values, batch.noisy.flatten(2).sort().values)
 
 
+def test_saturated_sums_stay_within_the_range_of_an_image() -> None:
+    denoiser = Sees()
+    objective = Noise2Blur(denoiser, nn.Identity(), saturate=True)
+    batch = small_batch()
+    objective.losses(batch, is_initial=False)
+    noise = batch.noisy - denoiser(batch.noisy).clamp(0, 1)
+    torch.testing.assert_close(denoiser.inputs[1], (batch.clean + noise).clamp(0, 1))
+    assert float((batch.clean + noise).max()) > 1
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_where_noise_replaces_pixels_the_clean_give_way_to_the_noisy(turn: bool) -> None:
+    denoiser = Sees()
+    objective = Noise2Blur(denoiser, nn.Identity(), replace=True, turn_noise=turn)
+    noisy = torch.full((2, 3, 32, 32), 0.04)  # n̂ is half of it, no noise
+    noisy[:, 1, 5:9, 7:20] = 1.0  # of one channel: the pixel is replaced
+    batch = Batch(noisy, torch.zeros_like(noisy), torch.rand_like(noisy), drawn(objective, 2, 32))
+    objective.losses(batch, is_initial=False)
+    is_replaced = (denoiser.inputs[1] != batch.clean).any(1)
+    assert is_replaced.sum(dim=(1, 2)).tolist() == [4 * 13, 4 * 13]
+    values = denoiser.inputs[1].permute(0, 2, 3, 1)[is_replaced]
+    torch.testing.assert_close(values, torch.tensor([0.04, 1.0, 0.04]).expand_as(values))
+    assert bool(is_replaced[:, 5:9, 7:20].all()) != turn
+
+
 def test_shuffled_channels_are_a_permutation() -> None:
     denoiser = Sees()
     objective = Noise2Blur(denoiser, nn.Identity(), shuffle_channels=True)

@@ -27,6 +27,15 @@ def test_the_default_recipe_takes_the_noise_of_flat_areas_where_it_lies_bare() -
     assert not has_it("gaussian:25", "n2v")
 
 
+def test_the_default_recipe_replaces_pixels_where_the_noise_does() -> None:
+    def replaces(noise: str, method: str = "n2b") -> bool:
+        return complete_config({"noisy": ("x",), "noise": noise, "method": method}).replace
+
+    assert all(map(replaces, ("saltpepper:0.5", "text:0.2")))
+    assert not any(map(replaces, ("gaussian:25", "speckle:0.1", "gaussian:5+text:0.2")))
+    assert not replaces("text:0.2", "n2b-v")
+
+
 def test_what_is_named_goes_before_the_recipe() -> None:
     config = complete_config({"noisy": ("x",), "recipe": "paper", "schedule": "cosine"})
     assert config.schedule == "cosine"

@@ -22,7 +22,8 @@ from .text import TextNoise
 Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 # What there is to know of a kind stands in its class: how it is written, how many levels it takes (least,
-# most), between which limits, the filter whose labels suit it, and whether it is added with mean zero.
+# most), between which limits, the filter whose labels suit it, whether it is added with mean zero, and
+# whether it takes the place of pixels.
 _KINDS: dict[str, Any] = {
     "gaussian": GaussianNoise,
     "speckle": SpeckleNoise,
@@ -64,6 +65,11 @@ def lies_bare_in_flat_areas(spec: str) -> bool:
     """
     first, *others = _names(spec)
     return _KINDS[first].is_additive and all(_KINDS[name].is_additive or name == "jpeg" for name in others)
+
+
+def replaces_pixels(spec: str) -> bool:
+    """Whether the noise takes the place of pixels, whatever they were."""
+    return all(_KINDS[name].replaces for name in _names(spec))
 
 
 def _names(spec: str) -> list[str]:

@@ -23,6 +23,7 @@ class GaussianNoise:
     limits: ClassVar = ((0, 255),)
     label_filter: ClassVar = "bilateral"
     is_additive: ClassVar = True
+    replaces: ClassVar = False
     sigma: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -27,6 +27,7 @@ class JpegNoise:
     limits: ClassVar = ((1, 100),)
     label_filter: ClassVar = "bilateral"
     is_additive: ClassVar = False
+    replaces: ClassVar = False
     quality: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -26,6 +26,7 @@ class PoissonNoise:
     limits: ClassVar = ((1e-3, 255), (0, 255))
     label_filter: ClassVar = "bilateral"
     is_additive: ClassVar = True
+    replaces: ClassVar = False
     gain: Level
     read: Level = _NO_NOISE
 

@@ -25,6 +25,7 @@ class SaltPepperNoise:
     limits: ClassVar = ((0, 1),)
     label_filter: ClassVar = "median:31"
     is_additive: ClassVar = False
+    replaces: ClassVar = True
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -26,6 +26,7 @@ class SpeckleNoise:
     # variance of 0.1; the median is not.
     label_filter: ClassVar = "median:35"
     is_additive: ClassVar = False
+    replaces: ClassVar = False
     variance: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -36,6 +36,7 @@ class TextNoise:
     limits: ClassVar = ((0, 0.9),)  # ever more strings would fall on each other
     label_filter: ClassVar = "median:35"
     is_additive: ClassVar = False
+    replaces: ClassVar = True
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -65,4 +65,5 @@ def build_objective(
         turn_noise=config.turn_noise,
         shuffle_channels=config.shuffle_channels,
         saturate=config.saturate,
+        replace=config.replace,
     )

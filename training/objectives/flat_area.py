@@ -105,7 +105,7 @@ class FlatAreaNoise2Blur(Noise2Blur):
 
     def _n2c(self, noise: Tensor, batch: Batch) -> Tensor:
         """L(DnNet(c + noise), c)."""
-        error = self.networks["denoiser"](self._degrade(batch.clean, noise)) - batch.clean
+        error = self.networks["denoiser"](self._add(batch.clean, noise)) - batch.clean
         if self._root_mean_square:
             return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
         return error.abs().mean()

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from ..symmetry import SYMMETRIES, turn_and_roll
 from .base import Batch
 
+REPLACED = 0.2  # |ñ| from which a pixel is taken for replaced by the noise
+
 
 class Noise2Blur:
     """Algorithm 1 of Noise2Blur (Lin et al., arXiv 1912.01158).
@@ -26,6 +28,9 @@ class Noise2Blur:
             a trace of x's detail is left in ñ, it then says nothing of c.
         shuffle_channels: permute the colour channels of ñ; for noise that is alike in all three.
         saturate: clip c + ñ to [0, 1], as the sensor clipped x.
+        replace: the noise does not add to pixels but takes their place, as salt and pepper and text do:
+            where |ñ| of a channel exceeds 0.2 the clean pixel gives way to that of x, elsewhere it stays. The
+            difference x − y would be no noise over another y.
     """
 
     def __init__(
@@ -37,12 +42,14 @@ class Noise2Blur:
         turn_noise: bool = False,
         shuffle_channels: bool = False,
         saturate: bool = False,
+        replace: bool = False,
     ) -> None:
         self.networks = {"denoiser": denoiser, "extractor": extractor}
         self._bounded = bounded
         self._turn_noise = turn_noise
         self._shuffle_channels = shuffle_channels
         self._saturate = saturate
+        self._replace = replace
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
         """`turn` (N, 3): symmetry, shift down and shift right; `channels` (N, 3): a permutation."""
@@ -82,13 +89,20 @@ class Noise2Blur:
         with torch.no_grad():
             denoised = self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](batch.noisy - self._bound(denoised, 0, 1))
-        degraded = self._degrade(batch.clean, self._place(self._bound(noise.detach(), -1, 1), batch))
+        degraded = self._degrade(batch, self._bound(noise.detach(), -1, 1))
         return {
             "n2b": F.l1_loss(noise, noise_and_detail(batch)),
             "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
         }
 
-    def _degrade(self, clean: Tensor, noise: Tensor) -> Tensor:
+    def _degrade(self, batch: Batch, noise: Tensor) -> Tensor:
+        """c with ñ."""
+        if self._replace:
+            is_replaced = self._place((noise.abs() > REPLACED).any(1, keepdim=True).expand_as(noise), batch)
+            return torch.where(is_replaced, self._place(batch.noisy, batch), batch.clean)
+        return self._add(batch.clean, self._place(noise, batch))
+
+    def _add(self, clean: Tensor, noise: Tensor) -> Tensor:
         return (clean + noise).clamp(0, 1) if self._saturate else clean + noise
 
     def _bound(self, values: Tensor, low: float, high: float) -> Tensor:
@@ -110,7 +124,7 @@ class Noise2BlurUninterrupted(Noise2Blur):
         """The two losses of Noise2Blur, of which each now trains both networks."""
         residual = batch.noisy - self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](residual)
-        degraded = self._degrade(batch.clean, self._place(noise, batch))
+        degraded = self._degrade(batch, noise)
         return {
             "n2b": F.l1_loss(noise, noise_and_detail(batch)),
             "n2c": F.l1_loss(self.networks["denoiser"](degraded), batch.clean),
