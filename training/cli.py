@@ -322,7 +322,10 @@ def train(
         print(f"run: {run}")
     checkpoint = train_loop(config, run, resume=resume)
     if is_first_process():
-        print(f"checkpoint: {checkpoint}\nreport: {run / 'report' / 'index.html'}\nnext: n2b-export --fp16")
+        print(f"checkpoint: {checkpoint}")
+        if (report := run / "report" / "index.html").is_file():
+            print(f"report: {report}")
+        print("next: n2b-export --fp16")
 
 
 def _is_named(ctx: typer.Context, field: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from ..runtime.errors import EnvironmentFault
+from ..runtime.console import warn
+from ..runtime.errors import EnvironmentFault, N2BError
 from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -70,7 +71,10 @@ def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> P
         from .report import write_report
 
         denoise = denoise_with(learner.kept["denoiser"], config.domain, fabric.device)
-        write_report(run, denoise=denoise, noisy_samples=dataset.noisy_samples)
+        try:
+            write_report(run, denoise=denoise, noisy_samples=dataset.noisy_samples)
+        except (N2BError, OSError) as error:
+            warn(f"no report: {error}; the checkpoint is whole")
     if at.progress(config) < 1:
         raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} goes on")
     return run / CHECKPOINT_NAME
