@@ -17,7 +17,7 @@ from .clean_variants import with_variants
 from .config import TrainConfig
 from .data import ImagePool, memory_budget
 from .filters import parse_filter
-from .flat_noise import FlatNoise, find_flat_noise
+from .flat_noise import LARGEST_PX, FlatNoise, find_flat_noise
 from .image_sets import (
     clean_photographs,
     noisy_sources,
@@ -134,12 +134,12 @@ def _with_targets(
 
 def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> FlatNoise:
     images = (noisy.image(index)[..., :3] for index in range(len(noisy)))
-    flat = find_flat_noise(
-        images, config.patch_px, seed=config.seed, one_source=config.noise is not None, device=device
-    )
+    size_px = min(config.patch_px, LARGEST_PX)
+    one_source = config.noise is not None
+    flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)
     if len(flat) < FEW_FLAT_AREAS:
         warn(
-            f"only {len(flat)} flat areas of {config.patch_px} px are in the noisy images; add pictures of a "
+            f"only {len(flat)} flat areas of {size_px} px are in the noisy images; add pictures of a "
             "wall or of paper by the same camera, or take a smaller --patch"
         )
     return flat

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ..runtime.opencv import load_opencv
 
+LARGEST_PX = 64  # of a window: larger ones are seldom flat
 BLUR_PX = 12.0  # σ of the Gaussian whose rest is the noise: keeps noise that is correlated over many pixels
 MOST_PATCHES = 8192
 KNOT_SPACING = 16  # grey levels between the knots of the noise level function: 0, 16, … 256
@@ -46,7 +47,7 @@ class FlatNoise:
     Attributes:
         patches: float16 (P, 3, S, S), zero mean, on the scale of images in [0, 1].
         brightness: float32 (P,), of the place they come from, 0..255.
-        image: int64 (P,), the image they come from.
+        image: int64 (P,), the image they come from, ascending.
         level: float32 (images, KNOTS), σ of the noise in grey levels at brightness 0, 16, … 256.
     """
 
@@ -57,6 +58,19 @@ class FlatNoise:
 
     def __len__(self) -> int:
         return len(self.patches)
+
+    @property
+    def size_px(self) -> int:
+        """Side of a patch."""
+        return self.patches.shape[-1]
+
+    def draw(self, rng: np.random.Generator, count: int, cells: int) -> np.ndarray:
+        """Indices of patches, (count, cells): any in the first column, beside it others of the same image."""
+        image = self.image.numpy(force=True)  # in ascending order
+        chosen = rng.integers(len(image), size=(count, cells))
+        first, last = (np.searchsorted(image, image[chosen[:, :1]], side) for side in ("left", "right"))
+        chosen[:, 1:] = first + (rng.random((count, cells - 1)) * (last - first)).astype(int)
+        return chosen
 
     def at(self, index: Tensor, flipped: Tensor, clean: Tensor) -> Tensor:
         """Patches as they would be over clean crops: as strong as their image's noise is at that brightness.
@@ -101,7 +115,7 @@ def find_flat_noise(
 
     Args:
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
-        patch_px: side of a patch.
+        patch_px: side of a patch, at most 64.
         seed: of the choice.
         one_source: the noise of all images has one spectrum, however strong it is: then the purest windows
             of all, not of each image, tell by their coarseness which others hold texture or slow shades.
@@ -136,7 +150,7 @@ def find_flat_noise(
         for number in range(len(found))
         for mine in [is_pure & (image == number)]
     ]
-    pure = [slot for slot, window in enumerate(kept) if is_pure[window]]
+    pure = sorted((slot for slot, window in enumerate(kept) if is_pure[window]), key=lambda slot: kept[slot])
     windows_of = np.array(kept, int)[pure]
     stacked = np.stack(patches)[pure] if pure else np.empty((0, 3, patch_px, patch_px), np.float16)
     return FlatNoise(

@@ -5,7 +5,13 @@ import pytest
 import torch
 from n2b.training.flat_noise import KNOTS, FlatNoise
 from n2b.training.objectives import Batch
-from n2b.training.objectives.flat_area import ENOUGH_PATCHES, FlatAreaNoise2Blur, anchored
+from n2b.training.objectives.flat_area import (
+    ENOUGH_PATCHES,
+    FlatAreaNoise2Blur,
+    anchored,
+    from_cells,
+    into_cells,
+)
 from torch import nn
 
 N, S = 4, 32
@@ -82,6 +88,32 @@ def test_the_share_of_the_extracted_is_at_least_one_crop() -> None:
         added = (denoiser.inputs[-1] - batch.clean).abs()
         is_bare = (added - 0.02).abs().amax(dim=(1, 2, 3)) < 1e-4
         assert is_bare.tolist() == [index < bare for index in range(N)]
+
+
+@pytest.mark.parametrize(("side", "size"), [(16, 16), (32, 16), (40, 16)])
+def test_cells_are_cut_row_by_row_and_put_together_again(side: int, size: int) -> None:
+    images = torch.rand(2, 3, side, side)
+    cells = into_cells(images, size)
+    assert cells.shape == (2 * (-(-side // size)) ** 2, 3, size, size)
+    assert torch.equal(from_cells(cells, 2)[..., :side, :side], images)
+    if side == 32:
+        assert torch.equal(cells[5], images[1, :, :16, 16:])
+
+
+def test_crops_larger_than_a_patch_take_several_of_one_image() -> None:
+    count, flat = ENOUGH_PATCHES, flat_noise()
+    image = torch.arange(count) // (count // 2)
+    trained, denoiser = objective(FlatNoise(flat.patches, flat.brightness, image, flat.level.repeat(2, 1)))
+    random = trained.draw(np.random.default_rng(0), N, 2 * S)
+    assert random["flat"].shape == (N, 4)
+    images = random["flat"] // (count // 2)
+    assert (images == images[:, :1]).all()
+    assert len(np.unique(random["flat"])) > 2 * N
+    tensors = {name: torch.from_numpy(values) for name, values in random.items()}
+    clean = torch.rand(N, 3, 2 * S, 2 * S)
+    trained.losses(Batch(clean, clean, clean, tensors), is_initial=True)
+    added = denoiser.inputs[-1] - clean
+    torch.testing.assert_close(added.abs(), torch.full_like(added, 0.02), atol=1e-4, rtol=0)
 
 
 def test_few_patches_serve_for_few_crops() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -66,13 +68,14 @@ class FlatAreaNoise2Blur(Noise2Blur):
         self._root_mean_square = root_mean_square
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Those of Noise2Blur, `gain` (N,); `flat`, `sign` (N,), `flipped` (N, 2): a patch, ±1, whether."""
+        """Those of Noise2Blur, `gain` and `sign` (N,), `flat` (N, cells), `flipped` (N, cells, 2)."""
         drawn = super().draw(rng, count, patch_px)
         drawn["gain"] = rng.uniform(*self._gain, count).astype(np.float32)
         if self._flat is not None:
-            drawn["flat"] = rng.integers(len(self._flat), size=count)
+            cells = math.ceil(patch_px / self._flat.size_px) ** 2
             drawn["sign"] = rng.choice(np.array([-1, 1], np.float32), count)
-            drawn["flipped"] = rng.random((count, 2)) < 0.5
+            drawn["flat"] = self._flat.draw(rng, count, cells)
+            drawn["flipped"] = rng.random((count, cells, 2)) < 0.5
         return drawn
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
@@ -111,9 +114,35 @@ class FlatAreaNoise2Blur(Noise2Blur):
         return error.abs().mean()
 
     def _bare_noise(self, batch: Batch) -> Tensor:
+        """Noise of flat areas for each clean crop: one patch, or several of one image side by side."""
         assert self._flat is not None
         strength = (batch.random["gain"] * batch.random["sign"])[:, None, None, None]
-        return strength * self._flat.at(batch.random["flat"], batch.random["flipped"], batch.clean)
+        height, width = batch.clean.shape[-2:]
+        cells = into_cells(batch.clean, self._flat.size_px)
+        noise = self._flat.at(batch.random["flat"].flatten(), batch.random["flipped"].flatten(0, 1), cells)
+        return strength * from_cells(noise, len(batch.clean))[..., :height, :width]
+
+
+def into_cells(images: Tensor, size_px: int) -> Tensor:
+    """Squares N×C×S×S cut, row by row, into k² squares of `size_px`: (N·k²)×C×size×size.
+
+    Where S is no multiple the last row and column are repeated.
+    """
+    missing = -images.shape[-1] % size_px
+    if missing:
+        images = F.pad(images, (0, missing, 0, missing), mode="replicate")
+    count, channels, side, _ = images.shape
+    k = side // size_px
+    cells = images.reshape(count, channels, k, size_px, k, size_px).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(count * k * k, channels, size_px, size_px)
+
+
+def from_cells(cells: Tensor, count: int) -> Tensor:
+    """The inverse of `into_cells`, for `count` images."""
+    total, channels, size_px, _ = cells.shape
+    k = math.isqrt(total // count)
+    images = cells.reshape(count, k, k, channels, size_px, size_px).permute(0, 3, 1, 4, 2, 5)
+    return images.reshape(count, channels, k * size_px, k * size_px)
 
 
 def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
