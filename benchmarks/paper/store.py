@@ -66,18 +66,18 @@ class Store:
 
     def result_of(self, condition: Condition, system: System) -> dict[str, Any] | None:
         """The figures of one cell, or None."""
-        path = self._cell(condition, system).with_suffix(".json")
+        path = self._cell(condition, system, ".json")
         return json.loads(path.read_text()) if path.is_file() else None
 
     def keep(self, condition: Condition, system: System, result: dict[str, Any]) -> None:
         """Keep the figures of one cell."""
-        write_atomically(self._cell(condition, system).with_suffix(".json"), _to_json(result))
+        write_atomically(self._cell(condition, system, ".json"), _to_json(result))
 
     def picture_of(self, condition: Condition, system: System) -> Path:
         """Where the first denoised crop lies, or is to lie."""
-        return self._cell(condition, system).with_suffix(".png")
+        return self._cell(condition, system, ".png")
 
-    def _cell(self, condition: Condition, system: System) -> Path:
+    def _cell(self, condition: Condition, system: System, suffix: str) -> Path:
         settings = self._settings
         test = settings.test.name if condition.noise else condition.camera
         facts = {"system": asdict(system), "noise": condition.noise, "test": test, **self._chosen(_MEASURING)}
@@ -89,7 +89,8 @@ class Store:
         else:
             name = system.name
             facts["wnnm_images"] = settings.wnnm_images if name == "wnnm" else None
-        return self.root / "cells" / _key(name, condition, facts)
+        # not Path.with_suffix: a level such as 0.5 has a dot in it
+        return self.root / "cells" / f"{_key(name, condition, facts)}{suffix}"
 
     def _chosen(self, names: tuple[str, ...]) -> dict[str, Any]:
         return {name: getattr(self._settings, name) for name in names}

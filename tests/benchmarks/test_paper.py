@@ -91,6 +91,16 @@ def test_a_training_that_two_tables_share_is_planned_once(settings: Settings, tm
     assert "in all about" in describe(work, settings)
 
 
+def test_each_cell_is_kept_by_itself(settings: Settings, tmp_path: Path) -> None:
+    store = Store(tmp_path / "work", settings)
+    places = list({(cell.condition, cell.system) for table in tables(["camera"]) for cell in table.cells})
+    for number, place in enumerate(places):
+        store.keep(*place, {"psnr_db": number})
+    kept = [store.result_of(*place) for place in places]
+    assert kept == [{"psnr_db": number} for number in range(len(places))]
+    assert len({store.picture_of(*place) for place in places}) == len(places)
+
+
 def test_a_dry_run_does_nothing(
     settings: Settings, tmp_path: Path, trained: list[Trained], capsys: pytest.CaptureFixture[str]
 ) -> None:
