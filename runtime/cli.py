@@ -57,8 +57,8 @@ def infer(
             "--model",
             "-m",
             metavar="PATH",
-            help="An .onnx or .engine file, an export's folder, or a bundled model's name; default: "
-            "exports/latest, else gaussian.",
+            help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
+            "default: exports/latest, else gaussian, for cameras camera.",
         ),
     ] = None,
     tile: Annotated[

@@ -31,8 +31,8 @@ class Denoiser:
     memory stays within its budget.
 
     Args:
-        model: an .onnx or .engine file, an export's folder, or the name of a bundled model ("gaussian");
-            None: the latest export below the current folder, else "gaussian".
+        model: an .onnx or .engine file, an export's folder, or the name of a bundled model ("gaussian",
+            "camera"); None: the latest export below the current folder, else "gaussian".
         device: "auto", "cpu", "cuda" or "cuda:1".
         backend: "auto", "onnxruntime" or "tensorrt".
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest

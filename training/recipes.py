@@ -30,8 +30,8 @@ RECIPES: dict[str, dict[str, Any]] = {
         "noise_gain": (0.5, 2.0),
         "vary_clean": True,
         "loss": "rms",
-        "patch_px": 64,
-        "batch": 16,
+        "patch_px": 128,  # a network trained on 64 px loses up to 1 dB on whole photographs
+        "batch": 8,
     },
 }
 
