@@ -140,9 +140,8 @@ def _load(flavour: str) -> Any:
 def _run_interruptibly(build: Callable[[], bytes], progress: BuildProgress) -> bytes:
     """Build in a second thread, so that this one hears Ctrl-C while the builder is at work."""
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(build)
-        try:
-            return future.result()
+        try:  # before the thread is there: Ctrl-C may come as soon as it is
+            return pool.submit(build).result()
         except KeyboardInterrupt:
             progress.cancel()
             raise
