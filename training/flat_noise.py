@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -34,10 +35,9 @@ _MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its me
 _MOST_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
 _MOST_REPETITION = 0.11  # autocorrelation 5 px away and further
 _FEWEST_WINDOWS = 4  # of one brightness, for a knot of the noise level function
-_PUREST = 0.1  # quantile of the coarseness of those that pass all that …
-_SPREAD_PX = (
-    2.6  # … by more than which, as a part of it, divided by the window's side, chance is not the cause
-)
+# Of those that pass all that: how much coarser than this quantile of them chance makes a window, as a part
+# of it, is the second divided by the window's side.
+_PUREST, _SPREAD_PX = 0.1, 2.6
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,13 @@ class FlatNoise:
         """Side of a patch."""
         return self.patches.shape[-1]
 
+    @cached_property
+    def _image_on_host(self) -> np.ndarray:
+        return self.image.numpy(force=True)
+
     def draw(self, rng: np.random.Generator, count: int, cells: int) -> np.ndarray:
         """Indices of patches, (count, cells): any in the first column, beside it others of the same image."""
-        image = self.image.numpy(force=True)  # in ascending order
+        image = self._image_on_host
         chosen = rng.integers(len(image), size=(count, cells))
         first, last = (np.searchsorted(image, image[chosen[:, :1]], side) for side in ("left", "right"))
         chosen[:, 1:] = first + (rng.random((count, cells - 1)) * (last - first)).astype(int)
@@ -145,10 +149,10 @@ def find_flat_noise(
     of_windows = np.concatenate(found) if found else np.empty((0, 4))
     image, brightness, rms, coarseness = of_windows.T
     is_pure = _are_pure(coarseness, np.zeros(seen) if one_source else image, patch_px)
+    pure_of = [is_pure & (image == number) for number in range(len(found))]
     levels = [
-        _level_function(brightness[mine], rms[mine], quietest[number])
-        for number in range(len(found))
-        for mine in [is_pure & (image == number)]
+        _level_function(brightness[mine], rms[mine], quiet)
+        for mine, quiet in zip(pure_of, quietest, strict=True)
     ]
     pure = sorted((slot for slot, window in enumerate(kept) if is_pure[window]), key=lambda slot: kept[slot])
     windows_of = np.array(kept, int)[pure]

@@ -15,16 +15,10 @@ from .experiments import Condition, LabelNoise, System, Trained
 from .images import training_images
 from .settings import Settings
 
+# what decides a run …
 _TRAINING = (
-    "steps",
-    "batch",
-    "patch_px",
-    "learning_rate",
-    "arch",
-    "noisy_images",
-    "clean_images",
-    "seed",
-)  # decide a run
+    "steps", "batch", "patch_px", "learning_rate", "arch", "noisy_images", "clean_images", "seed",
+)  # fmt: skip
 _MEASURING = ("images", "crop_px", "seed")  # … and what is measured of it
 
 
