@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# With a halo of 32 px a tile of 512 px computes 1.3 px for each that it keeps, one of 128 px 4; beyond 512
+# With a halo of 48 px a tile of 512 px computes 1.5 px for each that it keeps, one of 128 px 16; beyond 512
 # less is gained, while memory grows with the square.
 DEFAULT_TILE_PX = 512
 

@@ -31,7 +31,7 @@ class EdgeNet(nn.Module):
     size_multiple_px = STRIDE
     # The furthest pixel lies at the far side of its square, as seen from the near side of one's own.
     receptive_radius_px = SHUFFLE * receptive_radius_px(POOLINGS) + SHUFFLE - 1
-    default_halo_px = 32
+    default_halo_px = 96  # its deepest layers count more than DnNet's: docs/inference.md
 
     def __init__(self, channels: int = 3, down: int = 32, up: int = 48, top: int = 64) -> None:
         super().__init__()

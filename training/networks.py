@@ -21,7 +21,7 @@ class DnNet(UNet):
 
     size_multiple_px = STRIDE
     receptive_radius_px = receptive_radius_px(POOLINGS)
-    default_halo_px = 32  # what it costs: docs/inference.md
+    default_halo_px = 48  # what it costs: docs/inference.md
 
     def __init__(self, channels: int = 3, down: int = 48, up: int = 96) -> None:
         super().__init__(channels, channels, poolings=POOLINGS, down=down, up=up, top=(64, 32))

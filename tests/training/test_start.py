@@ -36,6 +36,15 @@ def test_the_default_recipe_replaces_pixels_where_the_noise_does() -> None:
     assert not replaces("text:0.2", "n2b-v")
 
 
+def test_an_architecture_has_its_learning_rate() -> None:
+    def rate(**named: object) -> float:
+        return complete_config({"noisy": ("x",), **named}).learning_rate
+
+    assert rate(arch="edge") == rate(arch="edge", recipe="real") == 2 * rate(arch="unet")
+    assert rate(arch="edge", learning_rate=5e-4) == 5e-4
+    assert rate(arch="edge", recipe="paper") == rate(arch="unet")
+
+
 def test_what_is_named_goes_before_the_recipe() -> None:
     config = complete_config({"noisy": ("x",), "recipe": "paper", "schedule": "cosine"})
     assert config.schedule == "cosine"
@@ -102,3 +111,10 @@ def test_a_resumed_run_says_by_option_what_differs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--lr was 0\.001; --patch was 128; leave"):
         resumed_run(tmp_path, {"learning_rate": 1e-4, "patch_px": 64, "steps": 2})
     assert resumed_run(tmp_path, {"steps": 2})[1].steps == 2
+
+
+@pytest.mark.parametrize("other", [{"anchor": True}, {"loss": "rms"}, {"noise_gain": (0.5, 2.0)}])
+def test_replacing_is_refused_with_what_does_not_do_it(other: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="--replace does not go with .* --add"):
+        complete_config({"noisy": ("x",), "noise": "text:0.2", **other})
+    assert not complete_config({"noisy": ("x",), "noise": "text:0.2", "replace": False, **other}).replace
