@@ -110,8 +110,8 @@ class TrainConfig:
             raise UserError("--flat-noise is of images as they are; it does not go with --domain log")
         if self.replace and self.is_extended:
             raise UserError(
-                "--replace does not go with --flat-noise, --anchor, --noise-gain and --loss rms: give --add with "
-                "these, or leave them out"
+                "--replace does not go with --flat-noise, --anchor, --noise-gain and --loss rms: "
+                "give --add with these, or leave them out"
             )
         if self.average >= 1:
             raise UserError(f"--average is {self.average}; a decay is less than 1, such as 0.999")

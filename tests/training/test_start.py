@@ -115,6 +115,6 @@ def test_a_resumed_run_says_by_option_what_differs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", [{"anchor": True}, {"loss": "rms"}, {"noise_gain": (0.5, 2.0)}])
 def test_replacing_is_refused_with_what_does_not_do_it(other: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="--replace does not go with .* --add"):
+    with pytest.raises(UserError, match=r"--replace does not go with .* --add"):
         complete_config({"noisy": ("x",), "noise": "text:0.2", **other})
     assert not complete_config({"noisy": ("x",), "noise": "text:0.2", "replace": False, **other}).replace
