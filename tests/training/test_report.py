@@ -285,3 +285,4 @@ def test_the_gravest_fault_decides_the_advice_and_all_are_named() -> None:
     assert verdict.level == POOR
     assert verdict.words == "Some noise remains. Detail is being removed."
     assert "clean photographs" in verdict.advice
+    assert "--patch 128" in verdict_on(judged(after=25, lost=0.7, shift=49)).advice

@@ -28,7 +28,10 @@ class Verdict:
 
 
 def verdict_on(judgement: Judgement) -> Verdict:
-    """The verdict on one result; of several faults all are named, the advice is on the gravest."""
+    """The verdict on one result; of several faults all are named, the advice is on the gravest.
+
+    Of equally grave ones it is on the last: a network that broke shows it by its colours.
+    """
     has_noise = judgement.sigma_before >= LITTLE_NOISE
     faults = []
     if has_noise:
@@ -40,7 +43,7 @@ def verdict_on(judgement: Judgement) -> Verdict:
     if not faults:
         kept = "" if judgement.detail_loss is None else ", detail is kept"
         return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is hardly any noise to remove.")
-    gravest = next((fault for fault in faults if fault.level == POOR), faults[0])
+    gravest = next((fault for fault in reversed(faults) if fault.level == POOR), faults[0])
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
 
@@ -93,5 +96,7 @@ def _colour_fault(shift: float) -> Verdict | None:
     return Verdict(
         POOR if abs(shift) > COLOUR_SHIFT[1] else FAIR,
         f"A colour channel becomes {direction} by {abs(shift):.1f} grey levels.",
-        "Train longer; a short training does not yet keep brightness and colour.",
+        "Train longer: a short training does not yet keep brightness and colour. After a long one, train on "
+        "larger crops (--patch 128) or with a smaller --lr: on crops of 64 px the deepest layers see mostly "
+        "the border, and may fail inside a larger picture.",
     )
