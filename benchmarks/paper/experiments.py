@@ -246,7 +246,8 @@ def _default_recipe() -> Table:
         "What might improve N2B at equal steps, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
         "Beside N2B with the default recipe: one thing changed at a time, but for “nor”. The row of "
-        "another seed tells how much chance does.",
+        "another seed tells how much chance does. At a constant rate this high the networks come to fail in "
+        "pictures larger than the crops that they are trained on: docs/training.md, “The crops”.",
     )
 
 
