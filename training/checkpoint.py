@@ -13,6 +13,7 @@ from torch import nn
 from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
 from ..runtime.errors import ModelError
 from .architectures import DENOISERS, build_denoiser
+from .expanded import fold
 from .networks import count_flops_per_pixel, count_parameters
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -117,4 +118,4 @@ def _network(arch: str, weights: dict[str, Any], file: Path) -> nn.Module:
         raise ModelError(
             f"{file} does not hold the weights of the architecture '{arch}'; train again or name another"
         ) from error
-    return network
+    return fold(network)

@@ -222,12 +222,7 @@ def train(
     ] = 16,
     patch: Annotated[int, typer.Option(rich_help_panel=_SCHEDULE, help="Side of a crop in pixels.")] = 128,
     lr: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=_SCHEDULE,
-            help="Adam's learning rate at its highest; default: by the architecture.",
-            show_default=False,
-        ),
+        float, typer.Option(rich_help_panel=_SCHEDULE, help="Adam's learning rate at its highest.")
     ] = 1e-3,
     schedule: Annotated[
         str, typer.Option(rich_help_panel=_SCHEDULE, help="Of the learning rate: cosine or constant.")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .expanded import ExpandedConvolution
 from .layers import at_multiple, linear_layer_in_full_precision
 from .unet import UNet, receptive_radius_px
 
@@ -20,7 +21,8 @@ class EdgeNet(nn.Module):
 
     Takes and gives float32 N×3×H×W, about [0, 1], any H, W ≥ 1; like DnNet it predicts the clean image,
     not the noise. 32 maps going down, 48 going up, then twice 64 where the result is made, which pays
-    most: multiples of 16, as the matrix units of a GPU want them.
+    most: multiples of 16, as the matrix units of a GPU want them. Its convolutions are learned as products
+    (see expanded.py), which so small a network needs.
 
     A 3×3 convolution of the input is added to the result, in full precision: what is sharp then need not
     be coded in 32 maps, and weak noise is removed without harm to detail. It is no residual x + f(x): its
@@ -37,7 +39,15 @@ class EdgeNet(nn.Module):
         super().__init__()
         squares = channels * SHUFFLE**2
         self.unshuffle = _pixel_unshuffle(channels)
-        self.unet = UNet(squares, squares, poolings=POOLINGS, down=down, up=up, top=(top, top))
+        self.unet = UNet(
+            squares,
+            squares,
+            poolings=POOLINGS,
+            down=down,
+            up=up,
+            top=(top, top),
+            layer=ExpandedConvolution,
+        )
         self.path = nn.Conv2d(squares, squares, 3, padding=1, bias=False)
         nn.init.normal_(self.path.weight, std=PATH_SPREAD)
 

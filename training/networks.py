@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
+from .expanded import fold
 from .layers import activate, at_multiple, convolution, linear_layer_in_full_precision
 from .unet import UNet, receptive_radius_px
 
@@ -57,13 +60,15 @@ class NENet(nn.Module):
 
 
 def count_parameters(network: nn.Module) -> int:
-    """How many numbers the network has learned."""
+    """How many numbers the network has learned, expanded convolutions counted as the ones they are."""
+    network = fold(copy.deepcopy(network))
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def count_flops_per_pixel(network: nn.Module, *, size_px: int = STRIDE) -> int:
     """Floating-point operations a pixel of the convolutions (multiply and add counted as two)."""
     total = 0
+    network = fold(copy.deepcopy(network))
 
     def count(conv: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         assert isinstance(conv, nn.Conv2d)

@@ -38,20 +38,14 @@ RECIPES: dict[str, dict[str, Any]] = {
 # what the default recipe has besides, for Noise2Blur against noise that lies bare in flat areas
 _WITH_FLAT_AREAS: dict[str, Any] = {"flat_noise": True, "extracted_share": 0.125, "anchor": True}
 
-# what an architecture trains best at, where that is not TrainConfig's. Noise2Blur at σ = 25, 3,000 steps:
-# edge comes to 29.96, 30.21 and 12 dB at 1e-3, 2e-3 and 4e-3, the U-Net to 30.46 and 15 at the first two
-_LEARNING_RATES = {"edge": 2e-3}
 
-
-def recipe_values(recipe: str, *, noise: str | None, method: str, arch: str) -> dict[str, Any]:
+def recipe_values(recipe: str, *, noise: str | None, method: str) -> dict[str, Any]:
     """Fields of TrainConfig, and what the recipe sets them to.
 
     Raises:
         UserError: `noise` names no noise.
     """
     values = dict(RECIPES[recipe])
-    if recipe != PAPER and arch in _LEARNING_RATES:
-        values["learning_rate"] = _LEARNING_RATES[arch]
     if recipe == DEFAULT and method == "n2b" and noise is not None:
         parse_noise(noise)
         if lies_bare_in_flat_areas(noise):

@@ -84,8 +84,7 @@ def complete_config(named: dict[str, Any]) -> TrainConfig:
     known = samples | named
     noise, method = known.get("noise"), named.get("method", TrainConfig.method)
     recipe = recipe_for(named.get("recipe"), noise=noise, method=method)
-    filled = recipe_values(recipe, noise=noise, method=method, arch=known.get("arch", TrainConfig.arch))
-    values: dict[str, Any] = {**filled, **known, "recipe": recipe}
+    values: dict[str, Any] = {**recipe_values(recipe, noise=noise, method=method), **known, "recipe": recipe}
     if values.get("steps") is None and values.get("minutes") is None:
         values["steps"] = DEFAULT_STEPS
     if recipe != DEFAULT and "recipe" not in named and is_first_process():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .expanded import ExpandedConvolution
 from .layers import activate, convolution, linear_layer_in_full_precision, upsample
 
 
@@ -30,21 +33,30 @@ class UNet(nn.Module):
         down: maps of every convolution on the way down.
         up: maps on the way up, two convolutions a level.
         top: maps of the two convolutions before the last one, at the full size.
+        layer: makes a 3×3 convolution from one number of maps to another.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, poolings: int, down: int, up: int, top: tuple[int, int]
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        poolings: int,
+        down: int,
+        up: int,
+        top: tuple[int, int],
+        layer: Callable[[int, int], nn.Conv2d | ExpandedConvolution] = convolution,
     ) -> None:
         super().__init__()
-        self.first = convolution(inputs, down)
-        self.down = nn.ModuleList(convolution(down, down) for _ in range(poolings + 1))
+        self.first = layer(inputs, down)
+        self.down = nn.ModuleList(layer(down, down) for _ in range(poolings + 1))
         self.up = nn.ModuleList()
         below = down
         for _ in range(poolings - 1):
-            self.up.append(nn.Sequential(convolution(below + down, up), convolution(up, up)))
+            self.up.append(nn.Sequential(layer(below + down, up), layer(up, up)))
             below = up
-        self.top = nn.ModuleList([convolution(below + inputs, top[0]), convolution(*top)])
-        self.last = convolution(top[1], outputs)
+        self.top = nn.ModuleList([layer(below + inputs, top[0]), layer(*top)])
+        self.last = layer(top[1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         skips = [x]

@@ -246,17 +246,14 @@ def _default_recipe() -> Table:
         "What might improve N2B at equal steps, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
         "Beside N2B with the default recipe: one thing changed at a time, but for “nor”. The row of "
-        "another seed tells how much chance does. At a constant rate this high the networks come to fail in "
-        "pictures larger than the crops that they are trained on: docs/training.md, “The crops”.",
+        "another seed tells how much chance does. At a constant rate networks may come to fail in pictures "
+        "larger than the crops that they are trained on: docs/training.md, “The crops”.",
     )
 
 
 def _architectures() -> Table:
     crops = ("--batch", "4", "--patch", "128")  # on smaller ones what the deepest layers do is left to chance
-    architectures = {
-        "the paper's U-Net": ("--arch", "unet", "--lr", "1e-3", *crops),
-        "edge": ("--arch", "edge", "--lr", "2e-3", *crops),
-    }
+    architectures = {"the paper's U-Net": ("--arch", "unet", *crops), "edge": ("--arch", "edge", *crops)}
     return Table(
         "architectures",
         "Architectures, Gaussian noise of σ = 25",
@@ -265,8 +262,8 @@ def _architectures() -> Table:
             for name, options in architectures.items()
             for system in (N2B, SUPERVISED)
         ),
-        "348 and 57 kFLOP a pixel; trained on 4 crops of 128×128 px a step, each at its default learning "
-        "rate, 1e-3 and 2e-3. DnCNN, with 1,110, is left to a GPU.",
+        "348 and 57 kFLOP a pixel; trained on 4 crops of 128×128 px a step. DnCNN, with 1,110, is left to "
+        "a GPU.",
     )
 
 

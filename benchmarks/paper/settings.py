@@ -16,7 +16,7 @@ class Settings:
     steps: int = 1500  # of every training
     batch: int = 8
     patch_px: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     arch: str = "edge"  # what two hours of a core train as far as that the methods differ by more than haste
     noisy_images: int = 40
     clean_images: int = 100

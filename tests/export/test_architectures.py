@@ -15,6 +15,7 @@ from n2b.export.to_onnx import network_to_onnx
 from n2b.export.verify import verify_onnx
 from n2b.training.dncnn import DnCnn
 from n2b.training.edge import EdgeNet
+from n2b.training.expanded import fold
 from torch import nn
 
 from .conftest import WriteModel
@@ -43,6 +44,7 @@ def network(arch: str) -> EdgeNet | DnCnn:
     """Random weights, and results about [0, 1] as a trained network's are."""
     torch.manual_seed(1)
     network = EdgeNet(down=8, up=16, top=16) if arch == "edge" else DnCnn(maps=8)
+    fold(network)
     last = network.unet.last if isinstance(network, EdgeNet) else network.last
     with torch.no_grad():
         last.weight.mul_(0.2)

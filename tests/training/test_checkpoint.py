@@ -10,6 +10,7 @@ from n2b.runtime.errors import ModelError
 from n2b.training.architectures import DENOISERS, build_denoiser
 from n2b.training.checkpoint import load_checkpoint, load_denoiser, save_checkpoint
 from n2b.training.edge import EdgeNet
+from n2b.training.expanded import fold
 from n2b.training.networks import DnNet
 
 Weights = dict[str, torch.Tensor]
@@ -84,10 +85,11 @@ def test_the_denoiser_comes_with_its_description(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arch", DENOISERS)
 def test_the_architecture_is_the_one_that_was_trained(tmp_path: Path, arch: str) -> None:
-    weights = build_denoiser(arch).state_dict()
-    save(tmp_path, weights, config={"arch": arch})
+    network = build_denoiser(arch)
+    save(tmp_path, network.state_dict(), config={"arch": arch})
     loaded, info = load_denoiser(tmp_path)
     assert type(loaded) is DENOISERS[arch]
+    weights = fold(network).state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
     assert info.architecture == arch
     assert info.size_multiple_px == DENOISERS[arch].size_multiple_px
@@ -96,10 +98,11 @@ def test_the_architecture_is_the_one_that_was_trained(tmp_path: Path, arch: str)
 
 
 def test_averaged_weights_come_first(tmp_path: Path) -> None:
-    last, averaged = EdgeNet().state_dict(), EdgeNet().state_dict()
-    save(tmp_path, last, config={"arch": "edge"}, averaged=averaged)
+    last, averaged = EdgeNet(), EdgeNet()
+    save(tmp_path, last.state_dict(), config={"arch": "edge"}, averaged=averaged.state_dict())
     loaded, _ = load_denoiser(tmp_path)
-    assert all(torch.equal(value, averaged[name]) for name, value in loaded.state_dict().items())
+    weights = fold(averaged).state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in loaded.state_dict().items())
 
 
 @pytest.mark.parametrize(

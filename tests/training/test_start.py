@@ -36,15 +36,6 @@ def test_the_default_recipe_replaces_pixels_where_the_noise_does() -> None:
     assert not replaces("text:0.2", "n2b-v")
 
 
-def test_an_architecture_has_its_learning_rate() -> None:
-    def rate(**named: object) -> float:
-        return complete_config({"noisy": ("x",), **named}).learning_rate
-
-    assert rate(arch="edge") == rate(arch="edge", recipe="real") == 2 * rate(arch="unet")
-    assert rate(arch="edge", learning_rate=5e-4) == 5e-4
-    assert rate(arch="edge", recipe="paper") == rate(arch="unet")
-
-
 def test_what_is_named_goes_before_the_recipe() -> None:
     config = complete_config({"noisy": ("x",), "recipe": "paper", "schedule": "cosine"})
     assert config.schedule == "cosine"
