@@ -1,1 +1,1 @@
-"""INT8 calibration; nothing here yet."""
+"""INT8: the tiles to calibrate on, the ranges of the activations, and where to quantise."""

@@ -4,43 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ..runtime.errors import MissingPackageError, ModelError
+from ..calibration.session import open_session, run_outputs, run_session
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-
-def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
-    """An ONNX Runtime session on the CPU that reports errors only.
-
-    Args:
-        model: a file, or its bytes.
-        source: what to call it in an error message.
-
-    Raises:
-        ModelError: ONNX Runtime cannot run it.
-        MissingPackageError: ONNX Runtime is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingPackageError("onnxruntime", extra="export", reason=_reason(error)) from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors come as exceptions
-    data = model if isinstance(model, bytes) else str(model)
-    try:
-        return onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-    except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime cannot run {source}: {error}") from error
+__all__ = ["open_session", "run_node_by_node", "run_session"]
 
 
 def run_node_by_node(
@@ -91,25 +62,8 @@ def _run_node(
     )
     single = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     session = open_session(single.SerializeToString(), f"node '{node.name}' ({node.op_type})")
-    return dict(zip(node.output, _run(session, feeds, node.name), strict=True))
-
-
-def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:
-    """The one output of a session with one input."""
-    name = session.get_inputs()[0].name
-    return _run(session, {name: batch}, name)[0]
-
-
-def _run(session: InferenceSession, feeds: dict[str, np.ndarray], source: str) -> list[np.ndarray]:
-    try:
-        return [np.asarray(result) for result in session.run(None, feeds)]
-    except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime failed at '{source}': {error}") from error
+    return dict(zip(node.output, run_outputs(session, feeds, node.name), strict=True))
 
 
 def _element_type(array: np.ndarray) -> int:
     return numpy_helper.from_array(array[:0]).data_type
-
-
-def _reason(error: ImportError) -> str | None:
-    return None if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime" else str(error)

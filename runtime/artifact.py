@@ -34,7 +34,7 @@ class ModelInfo:
 
     architecture: str  # "unet": the paper's DnNet
     io: str = "uint8"  # dtype of the graph's input and output: "uint8" or "float32"
-    precision: str = "fp32"  # of the weights and activations: "fp32", "fp16"
+    precision: str = "fp32"  # of the weights and activations: "fp32", "fp16", "int8", "int8-cpu"
     value_transform: str = "identity"  # what the graph does to values before and after the network
     channel_order: str = "rgb"
     layout: str = "NHWC"
@@ -45,6 +45,7 @@ class ModelInfo:
     flops_per_pixel: int = 0  # multiply and add counted as two
     trained: dict[str, Any] = field(default_factory=dict)  # data, noise, filter, method, steps, time
     measured: dict[str, Any] = field(default_factory=dict)  # e.g. {"psnr_db": …, "data": …}
+    calibration: dict[str, Any] = field(default_factory=dict)  # of INT8: method, tiles and their hash, layers
     sources: dict[str, str] = field(default_factory=dict)  # what it was made from: name → SHA-256
     engine: dict[str, Any] = field(default_factory=dict)  # an engine's flavour, version, GPU, profile
     schema: int = SCHEMA_VERSION
@@ -94,8 +95,8 @@ class ModelInfo:
 _FIELD_TYPES: dict[str, type] = {
     "architecture": str, "io": str, "precision": str, "value_transform": str, "channel_order": str,
     "layout": str, "size_multiple_px": int, "receptive_radius_px": int, "default_halo_px": int,
-    "parameters": int, "flops_per_pixel": int, "trained": dict, "measured": dict, "sources": dict,
-    "engine": dict, "schema": int,
+    "parameters": int, "flops_per_pixel": int, "trained": dict, "measured": dict, "calibration": dict,
+    "sources": dict, "engine": dict, "schema": int,
 }  # fmt: skip
 _ALLOWED = {"io": ("uint8", "float32"), "channel_order": ("rgb",), "layout": ("NHWC",)}
 

@@ -1,0 +1,184 @@
+"""The tiles to calibrate on: dark and bright, smooth and textured, chosen the same way each time."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from ..runtime.errors import UserError
+
+TILE_PX = 128
+BRIGHTNESS_EDGES = (40, 80, 120, 170)  # grey levels, mean of a tile
+TEXTURE_EDGES = (6, 14, 28)  # grey levels, standard deviation of the means of 4×4 px
+_TEXTURE_PX = 4
+_MOST_OF_A_PICTURE = 24  # tiles, so that one large picture does not fill the set
+
+
+class Picture(NamedTuple):
+    """A picture to take tiles of: its name, its noisy and, if it is known, its clean pixels.
+
+    Both uint8 (H, W, 3), H and W at least a tile's.
+    """
+
+    name: str
+    noisy: np.ndarray
+    clean: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """Tiles of noisy pictures.
+
+    Attributes:
+        noisy: uint8 (N, S, S, 3).
+        clean: the same without noise, or None where that is not known.
+        names: the picture that each is of, and the pixel of its upper left corner, as "a.png 128,0" (x, y).
+        seed: that they were chosen by.
+    """
+
+    noisy: np.ndarray
+    clean: np.ndarray | None
+    names: tuple[str, ...]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.noisy)
+
+    @property
+    def sha256(self) -> str:
+        """Of the noisy pixels in their order."""
+        digest = hashlib.sha256()
+        for tile in self.noisy:
+            digest.update(tile.tobytes())
+        return digest.hexdigest()
+
+    def part(self, chosen: np.ndarray) -> Tiles:
+        """Those of the given indices, in that order."""
+        clean = None if self.clean is None else self.clean[chosen]
+        return Tiles(self.noisy[chosen], clean, tuple(self.names[i] for i in chosen), self.seed)
+
+
+def choose_tiles(pictures: Iterable[Picture], *, count: int, tile_px: int = TILE_PX, seed: int = 0) -> Tiles:
+    """Tiles spread evenly over brightness and texture, as far as the pictures have them.
+
+    Pictures are read once, one at a time; what may be chosen waits in a temporary file.
+
+    Args:
+        pictures: all with a clean copy, or none.
+        count: how many, at most.
+        tile_px: S.
+
+    Raises:
+        UserError: `count` is not positive, there is no picture, or there is nothing in any.
+    """
+    if count < 1:
+        raise UserError(f"{count} tiles are none to calibrate on; name 1 or more")
+    rng = np.random.default_rng([seed, 6])
+    with tempfile.TemporaryFile() as file:  # has no name, and goes with the last array that maps it
+        waiting = _Waiting(file, count, tile_px)
+        for picture in pictures:
+            for tile in _tiles_of(picture, tile_px, rng):
+                waiting.offer(tile, rng)
+        return waiting.choose(count, seed)
+
+
+def split_tiles(tiles: Tiles, held_out: int) -> tuple[Tiles, Tiles]:
+    """Tiles to calibrate on and `held_out` others to measure on, as varied as all of them.
+
+    Raises:
+        UserError: there are not that many, and one more.
+    """
+    if len(tiles) <= held_out:
+        raise UserError(
+            f"the pictures give {len(tiles)} tiles, too few to calibrate on and to measure on {held_out} "
+            "others; name more or larger pictures with --calib"
+        )
+    apart = np.unique(np.linspace(0, len(tiles) - 1, held_out).round().astype(int))
+    rest = np.setdiff1d(np.arange(len(tiles)), apart)
+    return tiles.part(rest), tiles.part(apart)
+
+
+class _Tile(NamedTuple):
+    name: str
+    noisy: np.ndarray
+    clean: np.ndarray | None
+    stratum: tuple[int, int]
+
+
+class _Waiting:
+    """Up to `count` tiles of each stratum, of those offered each as likely as the other."""
+
+    def __init__(self, file: IO[bytes], count: int, tile_px: int) -> None:
+        self._strata = (len(BRIGHTNESS_EDGES) + 1, len(TEXTURE_EDGES) + 1)
+        shape = (self._strata[0] * self._strata[1], count, 2, tile_px, tile_px, 3)
+        self._pixels = np.memmap(file, np.uint8, "w+", shape=shape)
+        self._names: list[list[str]] = [[] for _ in range(shape[0])]
+        self._seen = [0] * shape[0]
+        self._count = count
+        self._has_clean: bool | None = None
+        self._is_flat = True
+
+    def offer(self, tile: _Tile, rng: np.random.Generator) -> None:
+        stratum = int(np.ravel_multi_index(tile.stratum, self._strata))
+        names, seen = self._names[stratum], self._seen[stratum]
+        self._seen[stratum] += 1
+        self._is_flat &= int(tile.noisy.min()) == int(tile.noisy.max())
+        self._has_clean = tile.clean is not None
+        slot = len(names) if len(names) < self._count else int(rng.integers(seen + 1))
+        if slot < self._count:
+            names[slot : slot + 1] = [tile.name]
+            self._pixels[stratum, slot, 0] = tile.noisy
+            if tile.clean is not None:
+                self._pixels[stratum, slot, 1] = tile.clean
+
+    def choose(self, count: int, seed: int) -> Tiles:
+        """One of each stratum in turn, until there are enough."""
+        if not any(self._seen):
+            raise UserError("there are no pictures to calibrate on; name some with --calib")
+        if self._is_flat:
+            raise UserError(
+                "there is nothing in the pictures to calibrate on (a covered lens?); name others with --calib"
+            )
+        turns = (
+            (s, slot) for slot in range(count) for s, names in enumerate(self._names) if slot < len(names)
+        )
+        chosen = [place for place, _ in zip(turns, range(count), strict=False)]
+        strata, slots = np.array(chosen).T
+        pixels = self._pixels.reshape(-1, *self._pixels.shape[2:])
+        places = strata * self._count + slots
+        return Tiles(
+            noisy=pixels[places, 0],
+            clean=pixels[places, 1] if self._has_clean else None,
+            names=tuple(self._names[s][slot] for s, slot in chosen),
+            seed=seed,
+        )
+
+
+def _tiles_of(picture: Picture, tile_px: int, rng: np.random.Generator) -> Iterator[_Tile]:
+    height, width = picture.noisy.shape[:2]
+    rows, columns = height // tile_px, width // tile_px
+    top, left = (int(rng.integers(side % tile_px + 1)) for side in (height, width))
+    order = rng.permutation(rows * columns)[:_MOST_OF_A_PICTURE]
+    for y, x in ((top + tile_px * (i // columns), left + tile_px * (i % columns)) for i in order.tolist()):
+        noisy, clean = (
+            None if pixels is None else pixels[y : y + tile_px, x : x + tile_px]
+            for pixels in (picture.noisy, picture.clean)
+        )
+        assert noisy is not None
+        yield _Tile(f"{picture.name} {x},{y}", noisy, clean, _stratum(noisy))
+
+
+def _stratum(tile: np.ndarray) -> tuple[int, int]:
+    """Which range of brightness and which of texture it is of."""
+    luma = tile.mean(axis=2)
+    side = luma.shape[0] // _TEXTURE_PX * _TEXTURE_PX
+    means = luma[:side, :side].reshape(side // _TEXTURE_PX, _TEXTURE_PX, -1, _TEXTURE_PX).mean(axis=(1, 3))
+    return (
+        int(np.digitize(luma.mean(), BRIGHTNESS_EDGES)),
+        int(np.digitize(means.std(), TEXTURE_EDGES)),
+    )

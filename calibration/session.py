@@ -1,0 +1,74 @@
+"""Graphs run with ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..runtime.errors import MissingPackageError, ModelError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
+    """An ONNX Runtime session on the CPU that reports errors only.
+
+    Args:
+        model: a file, or its bytes.
+        source: what to call it in an error message.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run it.
+        MissingPackageError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError("onnxruntime", extra="export", reason=_reason(error)) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors come as exceptions
+    data = model if isinstance(model, bytes) else str(model)
+    try:
+        return onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    except Exception as error:  # one class for each of its status codes
+        raise ModelError(f"ONNX Runtime cannot run {source}: {error}") from error
+
+
+def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:
+    """The one output of a session with one input."""
+    name = session.get_inputs()[0].name
+    return run_outputs(session, {name: batch}, name)[0]
+
+
+def run_all(session: InferenceSession, name: str, batch: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The input and every output of a session by their names.
+
+    Args:
+        name: of the one input.
+        batch: for it.
+    """
+    yield name, batch
+    outputs = run_outputs(session, {name: batch}, name)
+    yield from zip((output.name for output in session.get_outputs()), outputs, strict=True)
+
+
+def run_outputs(session: InferenceSession, feeds: dict[str, np.ndarray], source: str) -> list[np.ndarray]:
+    """All outputs of a session.
+
+    Raises:
+        ModelError: it failed; `source` says where.
+    """
+    try:
+        return [np.asarray(result) for result in session.run(None, feeds)]
+    except Exception as error:  # one class for each of its status codes
+        raise ModelError(f"ONNX Runtime failed at '{source}': {error}") from error
+
+
+def _reason(error: ImportError) -> str | None:
+    return None if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime" else str(error)

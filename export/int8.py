@@ -1,0 +1,182 @@
+"""A network → its two INT8 graphs, by ranges and a choice of layers that were measured."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ..calibration.image_path import image_layers, split_image_convolutions
+from ..calibration.quantize import OPSET, convolutions, quantize_for_cpu, quantize_for_tensorrt
+from ..calibration.ranges import ActivationRanges, load_ranges, measure_ranges
+from ..calibration.samples import Tiles, choose_tiles, split_tiles
+from ..calibration.sensitivity import (
+    ALLOWED_LOSS_DB,
+    Choice,
+    LayerLoss,
+    Trial,
+    choose_layers,
+    measure_layers,
+    result_layers,
+)
+from ..runtime.console import warn
+from ..runtime.errors import UserError
+from .calibration_pictures import calibration_pictures
+from .onnx_runs import open_session, run_session
+from .opset import opset_of, set_opset
+from .precision import to_fp16
+from .reference_values import from_network, to_network
+from .source import Source
+
+HELD_OUT = 32  # tiles that the loss is measured on, and nothing calibrated
+SEED = 0
+
+
+@dataclass(frozen=True)
+class CalibrationSettings:
+    """How to calibrate.
+
+    Attributes:
+        pictures: what to take tiles of; None: the run's noisy images, else the samples.
+        method: one of calibration.ranges.METHODS.
+        tiles: how many, at most.
+        ranges: a file of ranges to take instead of measuring them.
+    """
+
+    pictures: str | None = None
+    method: str = "percentile"
+    tiles: int = 256
+    ranges: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """What INT8 made of a network.
+
+    Attributes:
+        tensorrt, cpu: the graphs, without contract.
+        ranges: of the activations.
+        losses: what each layer costs alone, the costliest first.
+        choices: for "int8" and "int8-cpu".
+        pictures: what was calibrated on, in words.
+    """
+
+    tensorrt: onnx.ModelProto
+    cpu: onnx.ModelProto
+    ranges: ActivationRanges
+    losses: list[LayerLoss]
+    choices: dict[str, Choice]
+    pictures: str
+
+    def description(self, precision: str) -> dict[str, Any]:
+        """What the model file says of its calibration."""
+        choice = self.choices[precision]
+        return {
+            "method": self.ranges.method,
+            "pictures": self.pictures,
+            "tiles": self.ranges.tiles,
+            "floats": list(choice.kept),
+            "loss_db": round(choice.loss_db, 4),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for layers.json."""
+        return {
+            "allowed_loss_db": ALLOWED_LOSS_DB,
+            "layers": [asdict(loss) for loss in self.losses],
+            "files": {name: asdict(choice) for name, choice in self.choices.items()},
+        }
+
+
+def quantize(
+    source: Source, settings: CalibrationSettings, say: Callable[[str], None] = lambda _: None
+) -> Quantized:
+    """Calibrate a network and choose the layers that become INT8.
+
+    Args:
+        source: the network in FP32.
+        settings: what to calibrate on, and how.
+        say: hears what is being done, line by line.
+
+    Raises:
+        UserError: there is nothing to calibrate on, or the settings are impossible.
+        ModelError: the network has no convolutions, or cannot be INT8.
+    """
+    bare = split_image_convolutions(set_opset(source.bare, max(OPSET, opset_of(source.bare))))
+    half = to_fp16(bare)
+    transform = source.info.value_transform
+    network = hashlib.sha256(source.bare.SerializeToString(deterministic=True)).hexdigest()
+    known = load_ranges(settings.ranges, network) if settings.ranges else None
+    with tempfile.TemporaryDirectory() as recordings:
+        words, pictures = calibration_pictures(source, settings.pictures, Path(recordings))
+        say(f"calibrating on {words}")
+        every = choose_tiles(pictures, count=settings.tiles + HELD_OUT, seed=SEED)
+    tiles, apart = split_tiles(every, min(HELD_OUT, len(every) // 3))
+    if known is None:
+        say(f"measuring ranges on {len(tiles)} tiles ({settings.method})")
+        measured = measure_ranges(bare, _batches(tiles, transform), method=settings.method)
+        known = ActivationRanges(settings.method, network, measured, _description(tiles))
+    trial = _trial(bare, apart, transform)
+    in_floats = result_layers(bare) | image_layers(bare)
+    layers = [name for name in convolutions(bare) if name not in in_floats]
+    if not layers:
+        raise UserError("this network has no layers that could be INT8; export it with --fp16")
+    float_db = trial.psnr_db(bare)
+    for_tensorrt = partial(quantize_for_tensorrt, bare, known.ranges)
+    for_cpu = partial(quantize_for_cpu, bare, known.ranges)
+    losses = measure_layers(for_tensorrt, layers, trial, float_db, say)
+    choices = {
+        "int8": choose_layers(for_tensorrt, losses, trial, float_db),
+        "int8-cpu": choose_layers(for_cpu, losses, trial, float_db),
+    }
+    for precision, choice in choices.items():
+        if not choice.layers:
+            warn(
+                f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats"
+            )
+    return Quantized(
+        tensorrt=quantize_for_tensorrt(half, known.ranges, choices["int8"].layers),
+        cpu=for_cpu(choices["int8-cpu"].layers),
+        ranges=known,
+        losses=losses,
+        choices=choices,
+        pictures=words,
+    )
+
+
+def _batches(tiles: Tiles, transform: str) -> Iterator[np.ndarray]:
+    for tile in tiles.noisy:
+        yield to_network(tile[None], transform)
+
+
+def _description(tiles: Tiles) -> dict[str, Any]:
+    return {
+        "count": len(tiles),
+        "tile_px": tiles.noisy.shape[1],
+        "seed": tiles.seed,
+        "sha256": tiles.sha256,
+        "names": list(tiles.names),
+    }
+
+
+def _trial(bare: onnx.ModelProto, tiles: Tiles, transform: str) -> Trial:
+    """Noisy tiles and their clean ones.
+
+    Where no clean ones are known, the network makes them: what it gives counts as clean, and what it
+    removed, turned by half a circle so that it is that tile's noise no longer, as noise to add.
+    """
+    to_images = partial(from_network, transform=transform)
+    noisy = tiles.noisy.astype(np.float32) / 255
+    if tiles.clean is not None:
+        return Trial(to_network(noisy, transform), tiles.clean.astype(np.float32) / 255, to_images)
+    session = open_session(bare.SerializeToString(), "the network to calibrate")
+    clean = np.concatenate([to_images(run_session(session, to_network(x[None], transform))) for x in noisy])
+    again = np.clip(clean + (noisy - clean)[:, ::-1, ::-1], 0, 1)
+    return Trial(to_network(again, transform), clean, to_images)
