@@ -30,7 +30,7 @@ OBJECTS = {
     "runtime": "Runtime", "engine": "ICudaEngine", "inspector": "EngineInspector",
     "parser_error": "ParserError", "self._runtime": "Runtime", "self._engine": "ICudaEngine",
     "self._context": "IExecutionContext",
-    "self._config": "IRuntimeConfig", "self._cache": "IRuntimeCache",
+    "self._config": "IRuntimeConfig", "self._cache": "IRuntimeCache", "cache": "ITimingCache",
 }  # fmt: skip
 RETURNED = {
     "IBuilderConfig.get_timing_cache": "ITimingCache",
@@ -137,6 +137,29 @@ def test_the_code_uses_what_it_is_known_to_use() -> None:
     assert {"IExecutionContext.execute_async_v3", "Runtime.deserialize_cuda_engine"} <= names
     assert {"ITimingCache.serialize", "IOptimizationProfile.set_shape", "ParserError.desc"} <= names
     assert names >= ONLY_RTX | ONLY_TENSORRT
+
+
+def test_every_object_has_a_name_that_is_known() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.arg) and node.annotation is not None:
+                chain = _chain(node.annotation) or []
+                assert (
+                    chain[:1] != ["trt"]
+                    or chain == ["trt", "ILogger", "Severity"]
+                    or (OBJECTS.get(node.arg) == chain[1])
+                ), f"{path.name}: {node.arg}"
+            if isinstance(node, ast.Assign) and _is_made_by_tensorrt(node.value):
+                name = ".".join(_chain(node.targets[0]) or [])
+                assert name in OBJECTS, f"{path.name}: {name}"
+
+
+def _is_made_by_tensorrt(node: ast.expr) -> bool:
+    """Whether it is `builder.create_…(…)`, or the like."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    makes = node.func.attr.startswith(("create_", "deserialize_"))
+    return makes and _class_of(node.func.value) is not None
 
 
 def test_tensorrt_has_what_the_code_uses() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -40,12 +42,12 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that are run in place of n2b-export, which all fail with status 1."""
     commands: list[list[str]] = []
 
-    def run(command: list[str], **options: Any) -> SimpleNamespace:
+    def start(command: list[str], **options: Any) -> SimpleNamespace:
         assert options["stdout"] == 2
         commands.append(command)
-        return SimpleNamespace(returncode=1)
+        return SimpleNamespace(wait=lambda: 1)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "Popen", start)
     return commands
 
 
@@ -119,3 +121,50 @@ def test_without_n2b_export_it_says_what_to_install(stale: Path, monkeypatch: py
 def test_another_choice_is_refused(stale: Path) -> None:
     with pytest.raises(UserError, match="an engine is rebuilt auto or never, not 'always'"):
         open_backend(ModelFiles(engine=stale), rebuild="always")
+
+
+SLOW_TO_END = """
+import signal, sys, time
+def end(*_):
+    time.sleep({seconds})
+    print("ended in order", file=sys.stderr, flush=True)
+    sys.exit(130)
+signal.signal(signal.SIGINT, end)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+open({ready!r}, "w").close()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("seconds", "patience_s", "told"), [(0.2, 30, "ended in order"), (60, 0.2, "")])
+def test_ctrl_c_lets_n2b_export_end_in_order_but_not_for_ever(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    seconds: float,
+    patience_s: float,
+    told: str,
+) -> None:
+    ready = tmp_path / "ready"
+    (tmp_path / "slow_export.py").write_text(SLOW_TO_END.format(seconds=seconds, ready=str(ready)))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(module, "_EXPORT", "slow_export")
+    monkeypatch.setattr(module, "_LAST_STEP_S", patience_s)
+    wait, waited = subprocess.Popen.wait, []
+
+    def press_ctrl_c(export: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        waited.append(timeout)
+        if len(waited) == 1:  # a terminal sends it to both
+            while not ready.exists():
+                time.sleep(0.01)
+            export.send_signal(signal.SIGINT)
+            raise KeyboardInterrupt
+        return wait(export, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        run_export(tmp_path / "model.engine", [])
+    assert waited[:2] == [None, patience_s]
+    assert told in capfd.readouterr().err
+    assert len(waited) == (2 if told else 3)
