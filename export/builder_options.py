@@ -73,7 +73,7 @@ def check_options(
         timing_cache: the file that is named for kernel times.
         workspace_gib: the scratch memory that is named.
     """
-    if workspace_gib is not None and workspace_gib <= 0:
+    if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
         raise UserError(f"a workspace of {workspace_gib:g} GiB is none; name a positive number")
     if shapes.named() and not dynamic:
         raise UserError(f"{next(iter(shapes.named()))} is for engines of open size; add --dynamic")

@@ -47,7 +47,7 @@ class TensorRTBackend:
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))  # has to outlive the engine
         if self.info.engine.get("version_compat"):
             self._runtime.engine_host_code_allowed = True  # such an engine brings its own runtime
-        if (core := self.info.engine.get("dla")) is not None:
+        if isinstance(core := self.info.engine.get("dla"), int):
             self._runtime.DLA_core = core
         self._engine = self._runtime.deserialize_cuda_engine(model.read_bytes())
         if self._engine is None:

@@ -71,3 +71,11 @@ def test_kernel_times_are_kept_by_tensorrt_alone() -> None:
     check(BuilderOptions(), "tensorrt", timing_cache=Path("mine"))
     with pytest.raises(UserError, match="tensorrt-rtx has no --timing-cache"):
         check(BuilderOptions(), "tensorrt-rtx", timing_cache=Path("mine"))
+
+
+@pytest.mark.parametrize("workspace_gib", [0, -1.0, float("nan"), float("inf")])
+def test_a_workspace_is_a_positive_number(workspace_gib: float) -> None:
+    for flavour in ("tensorrt", None):
+        with pytest.raises(UserError, match=r"a workspace of .* GiB is none; name a positive number"):
+            check(BuilderOptions(), flavour, workspace_gib=workspace_gib)
+    check(BuilderOptions(), "tensorrt", workspace_gib=0.5)
