@@ -1,25 +1,42 @@
-"""The progress bar of an engine build: nested phases, named by the builder."""
+"""The progress bar of an engine build: nested phases, named by the builder, with the time each has left."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
+from time import monotonic
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class BuildProgress:
     """Shows the phases that a builder reports, and carries the user's wish to end it back to the builder.
 
     A context manager. Its methods may be called from any thread.
+
+    Args:
+        console: where to; None: standard error.
+        clock: the time in seconds.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = monotonic) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            get_time=clock,
             console=console or Console(stderr=True),
             transient=True,
         )

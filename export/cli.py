@@ -11,7 +11,9 @@ import typer
 
 from ..runtime.console import run_command, warn
 from ..runtime.dated import link_latest, new_dated_folder
-from ..runtime.errors import MissingPackageError
+from ..runtime.errors import MissingPackageError, UserError
+from .builder_options import BuilderOptions
+from .profile import Shapes, parse_shape
 from .settings import DEFAULT_TILE_PX, ExportSettings
 
 if TYPE_CHECKING:
@@ -59,9 +61,18 @@ def export(
         bool,
         typer.Option(
             "--dynamic",
-            help="Leave the input's sizes open; an engine takes up to --batch tiles of twice --tile.",
+            help="Leave the input's sizes open; an engine then takes a range of shapes.",
         ),
     ] = False,
+    min_shape: Annotated[
+        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: smallest input of an engine.")
+    ] = None,
+    opt_shape: Annotated[
+        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: the input that it is tuned for.")
+    ] = None,
+    max_shape: Annotated[
+        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: its largest input.")
+    ] = None,
     io: Annotated[
         Io, typer.Option(help="dtype of the input and output; float32 in [0, 1] is for 16-bit images.")
     ] = Io.uint8,
@@ -77,6 +88,10 @@ def export(
     target: Annotated[
         Target | None, typer.Option(help="Engine to build; default: whichever is installed.")
     ] = None,
+    engine: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Build only this engine, of an .onnx file as n2b-export wrote it."),
+    ] = None,
     verify: Annotated[bool, typer.Option(help="Compare each ONNX file with its source.")] = True,
     timing_cache: Annotated[
         Path | None,
@@ -85,6 +100,21 @@ def export(
             help="Where TensorRT keeps measured kernel times; default: in the user's cache folder.",
         ),
     ] = None,
+    builder_level: Annotated[
+        int | None, typer.Option(metavar="0..5", help="How long TensorRT searches for fast kernels.")
+    ] = None,
+    hardware_compat: Annotated[
+        bool, typer.Option("--hardware-compat", help="TensorRT: an engine for every GPU from Ampere on.")
+    ] = False,
+    version_compat: Annotated[
+        bool, typer.Option("--version-compat", help="TensorRT: an engine that later versions take too.")
+    ] = False,
+    dla: Annotated[
+        int | None, typer.Option(metavar="N", help="TensorRT: the DLA core to use, the GPU for the rest.")
+    ] = None,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="TensorRT-RTX: an engine for every GPU that it knows.")
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show TensorRT's messages, and the traceback of an error.")
     ] = False,
@@ -95,6 +125,7 @@ def export(
     """
     if importlib.util.find_spec("onnx") is None:
         raise MissingPackageError("onnx", extra="export")
+    from .engine import make_engine_only
     from .exporter import export_model
     from .source import find_source, load_source
 
@@ -103,14 +134,24 @@ def export(
         tile_px=tile,
         batch=batch,
         dynamic=dynamic,
+        shapes=Shapes(
+            parse_shape(min_shape, "--min-shape"),
+            parse_shape(opt_shape, "--opt-shape"),
+            parse_shape(max_shape, "--max-shape"),
+        ),
         io=io.value,
         target=target.value if target else None,
         workspace_gib=workspace,
         timing_cache=timing_cache,
+        builder=BuilderOptions(builder_level, hardware_compat, version_compat, dla, portable),
         verify=verify,
         verbose=debug,
     )
     path = find_source(model)
+    if engine is not None:
+        _refuse_with_engine(fp16, dynamic, io is Io.float32, opset, out)
+        make_engine_only(path, engine, settings, print)
+        return
     print(f"exporting {path}")
     folder = out or new_dated_folder(EXPORTS)
     earlier = _files_in(folder)
@@ -119,6 +160,13 @@ def export(
     if out is None:
         link_latest(folder, EXPORTS)
         print("next: n2b-infer --camera 0")
+
+
+def _refuse_with_engine(*others: object) -> None:
+    if any(others):
+        raise UserError(
+            "--engine takes an .onnx file as it is; leave --fp16, --dynamic, --io, --opset and --out out"
+        )
 
 
 def _files_in(folder: Path) -> set[Path]:

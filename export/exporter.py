@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ import onnx
 
 from ..runtime.artifact import write_atomically
 from ..runtime.console import warn
-from ..runtime.errors import UserError
-from .build_engine import FLAVOURS, BuildSettings, Profile, build_engine, is_installed, version_of
+from ..runtime.gpu import find_gpu
+from .builder_options import check_options
 from .contract import add_contract, check_sizes
-from .gpu import find_gpu
+from .engine import choose_flavour, make_engine
 from .onnx_file import to_bytes
 from .precision import to_fp16
+from .profile import Profile, dynamic_profile, static_profile
 from .settings import ExportSettings
 from .source import Source
 from .staging import staged_folder
@@ -54,7 +54,7 @@ def export_model(
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
     """
     flavour = choose_flavour(settings.target)
-    check_settings(source, settings)
+    check_settings(source, settings, flavour)
     with staged_folder(folder) as staging:
         artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
         if settings.fp16:
@@ -65,31 +65,25 @@ def export_model(
     return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
 
 
-def check_settings(source: Source, settings: ExportSettings) -> None:
-    """Raise UserError, before any work is done, where the settings do not fit the model."""
+def check_settings(source: Source, settings: ExportSettings, flavour: str | None) -> None:
+    """Raise UserError, before any work is done, where the settings do not fit the model or the TensorRT."""
     check_sizes(source.info, tile_px=settings.tile_px, batch=settings.batch)
-    if settings.workspace_gib is not None and settings.workspace_gib <= 0:
-        raise UserError(f"a workspace of {settings.workspace_gib:g} GiB is none; name a positive number")
+    check_options(
+        settings.builder,
+        flavour=flavour,
+        precision="fp16" if settings.fp16 else "fp32",
+        dynamic=settings.dynamic,
+        shapes=settings.shapes,
+        timing_cache=settings.timing_cache,
+        workspace_gib=settings.workspace_gib,
+    )
+    engine_profile(source, settings)
     halo_px = source.info.default_halo_px
     if not settings.dynamic and settings.tile_px <= 2 * halo_px:
         warn(
             f"tiles of {settings.tile_px} px leave nothing inside the halo of {halo_px} px on each side; "
             f"images larger than that need tiles of more than {2 * halo_px} px"
         )
-
-
-def choose_flavour(target: str | None) -> str | None:
-    """The TensorRT to build for; None: no engine.
-
-    Raises:
-        MissingPackageError: the one that was named is not installed.
-    """
-    if target == "none":
-        return None
-    if target is None:
-        return next((flavour for flavour in FLAVOURS if is_installed(flavour)), None)
-    version_of(target)  # loads it, or says why not
-    return target
 
 
 def _export_onnx(
@@ -115,42 +109,21 @@ def _export_engine(
     source: Source, made_from: Artifact, flavour: str, settings: ExportSettings, say: Callable[[str], None]
 ) -> Artifact:
     path = made_from.path.with_name(f"model.{made_from.precision}.engine")
-    version = version_of(flavour)
-    say(f"building {path.name} with {flavour} {version}")
-    build = BuildSettings(
-        flavour=flavour,
-        profile=engine_profile(source, settings),
-        workspace_gib=settings.workspace_gib,
-        timing_cache=_timing_cache(flavour, version, settings.timing_cache),
-        verbose=settings.verbose,
-    )
-    build_engine(made_from.path, path, build)
+    make_engine(made_from.path, path, flavour, engine_profile(source, settings), settings, say)
     return Artifact(path, made_from.precision, path.stat().st_size)
 
 
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:
-    """The shapes that an engine takes: one, or with `dynamic` up to twice the tile's height and width."""
+    """The shapes that an engine takes: one, or with `dynamic` a range."""
     channels = source.bare.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    tile_px, multiple = settings.tile_px, source.info.size_multiple_px
-    best = (settings.batch, tile_px, tile_px, channels)
+    tile_px, batch = settings.tile_px, settings.batch
     if not settings.dynamic:
-        return Profile(best, best, best)
-    return Profile(
-        (1, multiple, multiple, channels), best, (settings.batch, 2 * tile_px, 2 * tile_px, channels)
+        return static_profile(batch, tile_px, tile_px, channels)
+    return dynamic_profile(
+        settings.shapes,
+        tile_px=tile_px,
+        batch=batch,
+        multiple_px=source.info.size_multiple_px,
+        channels=channels,
+        gpu=find_gpu(),
     )
-
-
-def _timing_cache(flavour: str, version: str, named: Path | None) -> Path | None:
-    if flavour != "tensorrt":
-        if named is not None:
-            warn(f"{flavour} keeps no timing cache: {named} is not used")
-        return None
-    if named is not None:
-        return named
-    gpu = find_gpu()
-    capability = gpu.compute_capability if gpu else "unknown"
-    return _cache_folder() / f"tensorrt-{version}-sm{capability.replace('.', '')}.timing"
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "n2b"

@@ -67,6 +67,11 @@ def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
     )
 
 
+def is_dynamic(model: onnx.ModelProto) -> bool:
+    """Whether the model leaves a size of its input open."""
+    return not all(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
+
+
 def to_bytes(model: onnx.ModelProto) -> bytes:
     """The file's bytes: the same for the same model, whenever and wherever it is exported."""
     return model.SerializeToString(deterministic=True)

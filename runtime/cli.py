@@ -25,6 +25,13 @@ _FRAMES_KEPT = 10_000  # of a camera, for the report: a few minutes
 SOME_FAILED = 3  # exit status when some images were given up and the rest done
 
 
+class Rebuild(str, Enum):
+    """Whether an engine that does not fit is built again."""
+
+    auto = "auto"
+    never = "never"
+
+
 class BackendName(str, Enum):
     """What runs the model."""
 
@@ -83,6 +90,10 @@ def infer(
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
     ] = False,
+    rebuild: Annotated[
+        Rebuild,
+        typer.Option(help="auto: build an engine again that was built for another GPU, TensorRT or model."),
+    ] = Rebuild.never,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out images whose result is there.")
     ] = False,
@@ -116,6 +127,7 @@ def infer(
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory_mb": max_memory, "strict": strict,
+        "rebuild": rebuild.value,
     }  # fmt: skip
     if camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)

@@ -44,6 +44,8 @@ class Denoiser:
         max_memory_mb: memory (10⁶ bytes) for the model and its working set, beyond the images themselves;
             None: half of what is free, 2000 at most.
         strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
+        rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
+            built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
 
     Raises:
         UserError: an argument is out of range, or does not fit the model or the memory.
@@ -63,11 +65,12 @@ class Denoiser:
         batch: int | None = None,
         max_memory_mb: float | None = None,
         strict: bool = False,
+        rebuild: str = "never",
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory_mb)
         before = resident_bytes() or 0
         self._backend: Backend | None = open_backend(
-            find_model(model), backend=backend, device=device, strict=strict
+            find_model(model), backend=backend, device=device, strict=strict, rebuild=rebuild
         )
         self._lock = threading.Lock()
         opened = self._backend

@@ -4,6 +4,7 @@ N2BError
 ├── UserError                 something asked for cannot be done as asked; exit status 2
 │   ├── ImageError            a file that is no image, or one that this model cannot take
 │   └── ModelError            a model file that is missing, damaged, or not a denoiser of n2b
+│       └── StaleEngineError  an engine that was built for something else than what is here
 └── EnvironmentFault          the machine lacks something; exit status 1
     ├── MissingPackageError   a Python package is not installed or cannot load
     ├── DeviceError           a camera, GPU or accelerator that is missing or failed
@@ -34,6 +35,21 @@ class ImageError(UserError):
 
 class ModelError(UserError):
     """A model file that is missing, damaged, or not a denoiser of n2b."""
+
+
+class StaleEngineError(ModelError):
+    """An engine that was built for another GPU, another TensorRT or another ONNX file than is here.
+
+    Args:
+        message: which of them differs, and the command that builds it again.
+        reason: which of them differs, in half a sentence.
+        arguments: those of that command; None: the ONNX file to build it from is not there.
+    """
+
+    def __init__(self, message: str, reason: str, arguments: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.arguments = arguments
 
 
 class EnvironmentFault(N2BError):

@@ -1,4 +1,4 @@
-"""What the machine lets this process use: memory and processor cores, within a container's limits."""
+"""What the machine lets this process use: memory, processor cores, a folder for what can be made again."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def usable_cores() -> int:
     cores = {_core_of(cpu) for cpu in os.sched_getaffinity(0)}
     share = _container_cores()
     return max(1, len(cores) if share is None else min(len(cores), round(share)))
+
+
+def cache_folder() -> Path:
+    """The user's folder for what n2b can make again; it need not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "n2b"
 
 
 def _machine_available() -> int | None:

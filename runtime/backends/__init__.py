@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import DeviceError, EnvironmentFault, ModelError, UserError
+from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError, UserError
 from ..model_files import ModelFiles
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "image", "denoised"  # the names of a graph's one input and one output
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
+REBUILD = ("auto", "never")  # whether an engine that does not fit is built again
 
 # A working set that was not measured: that of the full-width U-Net in ONNX Runtime on a CPU, rounded up.
 ASSUMED_BYTES_PER_PX = 1500.0
@@ -73,7 +74,12 @@ class Backend(Protocol):
 
 
 def open_backend(
-    files: ModelFiles, *, backend: str = "auto", device: str = "auto", strict: bool = False
+    files: ModelFiles,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    strict: bool = False,
+    rebuild: str = "never",
 ) -> Backend:
     """Load a model with the library that fits it.
 
@@ -85,6 +91,8 @@ def open_backend(
         backend: one of BACKENDS.
         device: "auto", "cpu", "cuda" or "cuda:1".
         strict: refuse whatever is not exactly what was asked for.
+        rebuild: "auto": an engine that was built for something else than what is here is built again first,
+            from the ONNX file beside it, by n2b-export, which can take minutes; or "never".
 
     Raises:
         UserError: no such backend or device.
@@ -94,10 +102,12 @@ def open_backend(
     """
     if backend not in BACKENDS:
         raise UserError(f"there is no backend '{backend}'; there are {', '.join(BACKENDS)}")
+    if rebuild not in REBUILD:
+        raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
     parse_device(device)
     if backend == "auto" and files.engine and files.onnx and device != "cpu":
         try:
-            return _open_engine(files.engine, device)
+            return _open_engine(files.engine, device, rebuild)
         except (EnvironmentFault, ModelError) as error:
             if strict:
                 raise
@@ -106,7 +116,7 @@ def open_backend(
     if backend == "tensorrt" or (backend == "auto" and not files.onnx):
         if files.engine is None:
             raise ModelError(f"tensorrt needs an engine: n2b-export {files.onnx} builds one")
-        return _open_engine(files.engine, device)
+        return _open_engine(files.engine, device, rebuild)
     if files.onnx is None:
         raise ModelError(f"onnxruntime needs an .onnx file, and {files.engine} is an engine")
     return _open_onnx(files.onnx, device, strict)
@@ -173,10 +183,18 @@ def _open_onnx(path: Path, device: str, strict: bool) -> Backend:
     return OnnxRuntimeBackend(path, device=device, strict=strict)
 
 
-def _open_engine(path: Path, device: str) -> Backend:
+def _open_engine(path: Path, device: str, rebuild: str) -> Backend:
+    from .engine_rebuild import run_export
     from .tensorrt import TensorRTBackend
 
     kind, index = parse_device(device)
     if kind == "cpu":
         raise DeviceError(f"{path} runs on a GPU only; for the CPU name the .onnx file")
+    try:
+        return TensorRTBackend(path, device_index=index)
+    except StaleEngineError as error:
+        if rebuild == "never" or error.arguments is None:
+            raise
+        run_export(path, error.arguments)
+        warnings.warn(f"{path} was rebuilt, since {error.reason}", RuntimeWarning, stacklevel=3)
     return TensorRTBackend(path, device_index=index)

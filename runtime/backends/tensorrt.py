@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..artifact import ModelInfo
+from ..artifact import ModelInfo, sha256_of_file
 from ..cuda import Buffer, Cuda
-from ..errors import DeviceError, MissingPackageError, ModelError
+from ..errors import DeviceError, ModelError, StaleEngineError
+from ..flavours import FLAVOURS, load
+from ..gpu import Gpu, find_gpu
 from . import ASSUMED_BYTES_PER_PX, INPUT, OUTPUT, InputShape, check_graph, check_info
-
-_MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}  # by flavour
-_EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+from .engine_match import Here, difference, onnx_beside, rebuild_arguments
+from .engine_rebuild import rebuild_command
+from .tensorrt_kernels import Kernels, kernels_path
 
 
 class TensorRTBackend:
@@ -28,7 +29,8 @@ class TensorRTBackend:
         device_index: which GPU.
 
     Raises:
-        ModelError: the engine or its description is missing or damaged, or was built for something else.
+        ModelError: the engine or its description is missing or damaged.
+        StaleEngineError: the engine was built for another GPU, TensorRT or ONNX file than is here.
         MissingPackageError: the engine's flavour of TensorRT, or cuda-bindings, is not installed.
         DeviceError: there is no GPU, or it has failed.
     """
@@ -38,15 +40,26 @@ class TensorRTBackend:
         self.info = _read_description(model)
         self.name = self.info.engine["flavour"]
         self.device = f"cuda:{device_index}"
-        trt = _load(self.name)
+        trt = load(self.name)
+        gpu = find_gpu(device_index)
+        _check_fits(model, self.info, trt.__version__, gpu)
         self._cuda = Cuda(device_index)
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))  # has to outlive the engine
+        if self.info.engine.get("version_compat"):
+            self._runtime.engine_host_code_allowed = True  # such an engine brings its own runtime
+        if isinstance(core := self.info.engine.get("dla"), int):
+            self._runtime.DLA_core = core
         self._engine = self._runtime.deserialize_cuda_engine(model.read_bytes())
         if self._engine is None:
-            raise ModelError(_why_it_does_not_load(model, self.info, trt.__version__))
+            raise _stale(model, self.info, f"{self.name} {trt.__version__} cannot load it")
         self.shape, io = _read_contract(trt, self._engine, model)
         check_info(self.info, self.shape, io, model)
-        self._context: Any = self._engine.create_execution_context()
+        self._kernels: Kernels | None = None
+        if self.name == "tensorrt-rtx" and gpu is not None:
+            self._kernels = Kernels(self._engine, kernels_path(model, trt.__version__, gpu))
+            self._context: Any = self._kernels.create_context(self._engine)
+        else:
+            self._context = self._engine.create_execution_context()
         if self._context is None:
             raise DeviceError(f"{self.name} cannot start {model}: the GPU lacks memory; free some")
         self._buffers: dict[str, Buffer] = {}
@@ -77,7 +90,9 @@ class TensorRTBackend:
         for buffer in self._buffers.values():
             self._cuda.free(buffer)
         self._buffers.clear()
-        self._context = self._engine = self._runtime = None
+        if self._kernels is not None:
+            self._kernels.save()
+        self._context = self._kernels = self._engine = self._runtime = None
         self._cuda.close()
 
     def _buffer(self, name: str, size: int) -> Buffer:
@@ -97,21 +112,9 @@ def _read_description(model: Path) -> ModelInfo:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
     info = ModelInfo.from_json(text, source=str(beside))
-    if info.engine.get("flavour") not in _MODULES:
-        raise ModelError(f"{beside} describes no engine of {' or '.join(_MODULES)}; build it with n2b-export")
+    if info.engine.get("flavour") not in FLAVOURS:
+        raise ModelError(f"{beside} describes no engine of {' or '.join(FLAVOURS)}; build it with n2b-export")
     return info
-
-
-def _load(flavour: str) -> Any:
-    try:
-        module = importlib.import_module(_MODULES[flavour])
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(flavour, extra=_EXTRAS[flavour]) from error
-    except (ImportError, OSError, RuntimeError) as error:
-        raise MissingPackageError(flavour, extra=_EXTRAS[flavour], reason=str(error)) from error
-    if not hasattr(module, "Runtime"):  # a folder of type stubs passes for a package
-        raise MissingPackageError(flavour, extra=_EXTRAS[flavour])
-    return module
 
 
 def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]:
@@ -140,11 +143,23 @@ def _dtype(trt: Any, engine: Any, name: str) -> str:
     return names.get(dtype, str(dtype))
 
 
-def _why_it_does_not_load(model: Path, info: ModelInfo, version: str) -> str:
-    built = f"{info.engine['flavour']} {info.engine.get('version')}"
-    gpu = info.engine.get("gpu")
-    return (
-        f"{model} does not load here, with {info.engine['flavour']} {version}: it was built by {built}"
-        f"{f' on {gpu}' if gpu else ''}, and an engine runs only where the same GPU and version are; "
-        "build it here with n2b-export"
-    )
+def _check_fits(model: Path, info: ModelInfo, version: str, gpu: Gpu | None) -> None:
+    """Raise StaleEngineError where an engine's description says that it does not run here."""
+    onnx = onnx_beside(model, info)
+    sha256 = sha256_of_file(onnx) if onnx is not None and onnx.is_file() else None
+    found = difference(info.engine, Here(version, gpu, sha256))
+    if found is not None:
+        raise _stale(model, info, found)
+
+
+def _stale(model: Path, info: ModelInfo, reason: str) -> StaleEngineError:
+    """The error that says why an engine does not run here and how to build it again."""
+    onnx = onnx_beside(model, info)
+    arguments = None if onnx is None else rebuild_arguments(model, onnx, info.engine)
+    advice = "build it here with n2b-export"
+    if onnx is not None and arguments is not None:
+        command = rebuild_command(arguments)
+        advice = f"build it again: {command}"
+        if not onnx.is_file():
+            advice, arguments = f"put {onnx.name} beside it, then {command}", None
+    return StaleEngineError(f"{model} does not fit: {reason}; {advice}", reason, arguments)

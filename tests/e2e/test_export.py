@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from n2b.export import build_engine, exporter
-from n2b.export.build_engine import is_installed
+from n2b.export import engine
 from n2b.export.cli import main
 from n2b.export.onnx_file import read_onnx
 from n2b.runtime.artifact import ModelInfo
+from n2b.runtime.flavours import FLAVOURS, is_installed
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.networks import DnNet
 
@@ -73,7 +73,7 @@ def test_the_latest_run_becomes_the_latest_export(exported: Path, work: Path) ->
     assert exported.resolve().parent == work / "exports"
     names = {path.name for path in exported.iterdir()}
     assert names >= {"model.onnx", "model.fp16.onnx"}
-    if any(map(is_installed, build_engine.FLAVOURS)):
+    if any(map(is_installed, FLAVOURS)):
         assert names >= {"model.fp16.engine", "model.fp16.engine.json"}
     assert not [path for path in (work / "exports").iterdir() if path.name.startswith(".")]
 
@@ -149,7 +149,7 @@ def test_an_engine_describes_itself(
 def test_without_tensorrt_a_line_says_what_to_install(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exporter, "is_installed", lambda _flavour: False)
+    monkeypatch.setattr(engine, "is_installed", lambda _flavour: False)
     assert run_in(tmp_path, monkeypatch, str(exported / "model.onnx"), "--tile", "64", "--no-verify") == 0
     assert "no engine: TensorRT is not installed (pip install 'n2b[tensorrt]'" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "exports" / "latest").iterdir()] == ["model.onnx"]
@@ -189,6 +189,10 @@ def test_files_of_an_earlier_export_are_named(
         (["model.onnx", "--tile", "100"], "take a multiple of 32 px"),
         (["model.onnx", "--batch", "0"], "take 1 or more"),
         (["model.onnx", "--workspace", "0"], "name a positive number"),
+        (["model.onnx", "--opt-shape", "1x64x64"], "--opt-shape is for engines of open size; add --dynamic"),
+        (["model.onnx", "--dynamic", "--max-shape", "64x64"], "--max-shape takes a shape as NxHxW"),
+        (["model.onnx", "--target", "none", "--dla", "0"], "--dla is about an engine, and none is built"),
+        (["model.onnx", "--engine", "model.plan"], "an engine's name ends in .engine"),
         (["model.onnx", "--io", "int8"], "'int8'"),
         (["model.onnx", "--target", "tpu"], "'tpu'"),
         (["model.onnx", "--out", "notes.txt"], "notes.txt is a file"),

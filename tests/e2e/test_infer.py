@@ -10,10 +10,10 @@ import onnxruntime
 import pytest
 import torch
 from n2b.export import cli as export_cli
-from n2b.export.build_engine import FLAVOURS, is_installed
-from n2b.export.gpu import find_gpu
 from n2b.runtime import Denoiser, Image, read_image, write_image
 from n2b.runtime import cli as infer_cli
+from n2b.runtime.flavours import FLAVOURS, is_installed
+from n2b.runtime.gpu import find_gpu
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.networks import STRIDE, DnNet
 

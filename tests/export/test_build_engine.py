@@ -1,32 +1,29 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from n2b.export import build_engine as module
-from n2b.export.build_engine import (
-    BuildSettings,
-    Profile,
-    build_engine,
-    description_path,
-    is_installed,
-    save_timing_cache,
-    use_timing_cache,
-    version_of,
-)
+from n2b.export.build_engine import build_engine, description_path
+from n2b.export.build_engine_plan import BuildSettings
 from n2b.export.build_progress import BuildProgress
+from n2b.export.builder_options import BuilderOptions
 from n2b.export.contract import MARK
-from n2b.export.onnx_file import read_onnx, to_bytes
+from n2b.export.onnx_file import read_onnx, to_bytes, write_description
 from n2b.export.precision import to_fp16
+from n2b.export.profile import Profile
 from n2b.runtime.artifact import ModelInfo, sha256_of_file
-from n2b.runtime.errors import EnvironmentFault, MissingPackageError
+from n2b.runtime.errors import EnvironmentFault
+from n2b.runtime.flavours import is_installed, version_of
+from n2b.runtime.gpu import find_gpu
+from onnx import helper, numpy_helper
 
-from .conftest import WriteModel
+from .conftest import WriteModel, clone
 
 STATIC = Profile((1, 64, 64, 3), (1, 64, 64, 3), (1, 64, 64, 3))
 DYNAMIC = Profile((1, 32, 32, 3), (2, 64, 64, 3), (2, 128, 128, 3))
@@ -56,7 +53,11 @@ def test_an_engine_and_its_description_are_written(
     assert (read.io, read.precision) == (told.io, told.precision) == (io, precision)
     assert read.engine["flavour"] == "tensorrt-rtx"
     assert read.engine["version"] == version_of("tensorrt-rtx")
-    assert read.engine["precision"] == precision
+    assert read.engine["precision"] == read.engine["precision_asked"] == precision
+    assert set(read.engine["convolutions"]) == {precision}
+    assert read.engine["onnx"] == "model.onnx"
+    assert read.engine["workspace_gib"] == 0.5
+    assert "ranges_sha256" not in read.engine
     assert read.engine["onnx_sha256"] == read.sources["model.onnx"] == sha256_of_file(model)
     shapes = read.engine["profile"]
     assert [tuple(shapes[key]) for key in ("min", "opt", "max")] == [
@@ -65,6 +66,71 @@ def test_an_engine_and_its_description_are_written(
         profile.largest,
     ]
     assert set(read.engine) >= {"gpu", "compute_capability"}
+
+
+@needs_rtx
+def test_a_portable_engine_says_what_it_runs_on(
+    bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
+) -> None:
+    model, here, everywhere = write_model(bare), tmp_path / "here.engine", tmp_path / "everywhere.engine"
+    assert build_engine(model, here, RTX).engine["portable"] is None
+    settings = BuildSettings("tensorrt-rtx", STATIC, options=BuilderOptions(portable=True))
+    assert {"7.5", "8.9", "12.0"} <= set(build_engine(model, everywhere, settings).engine["portable"])
+    assert everywhere.stat().st_size > here.stat().st_size
+
+
+@needs_rtx
+def test_quantised_convolutions_count_as_int8(
+    bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
+) -> None:
+    convolutions = [node.name for node in bare.graph.node if node.op_type == "Conv"]
+    path = write_model(with_quantised_inputs(bare, convolutions[1:3]))
+    with pytest.raises(EnvironmentFault, match=r"fp32 was asked for, but TensorRT built int8"):
+        build_engine(path, tmp_path / "model.engine", RTX)
+
+    model, described = read_onnx(path)
+    sources = {**described.sources, "ranges.json": "5e" * 32}
+    write_description(model, dataclasses.replace(described, precision="int8", sources=sources))
+    path.write_bytes(to_bytes(model))
+    engine = build_engine(path, tmp_path / "model.engine", RTX).engine
+    assert engine["precision"] == engine["precision_asked"] == "int8"
+    assert engine["convolutions"] == {"int8": 2, "fp32": len(convolutions) - 2}
+    assert engine["ranges_sha256"] == "5e" * 32
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(find_gpu() is None, reason="needs an NVIDIA GPU, and this machine has none")
+@pytest.mark.skipif(not is_installed("tensorrt"), reason="needs the package tensorrt")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_where_there_is_a_gpu_the_precision_is_that_of_the_engine(
+    bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path, precision: str
+) -> None:
+    model = write_model(to_fp16(bare) if precision == "fp16" else bare)
+    engine = build_engine(model, tmp_path / "model.engine", BuildSettings("tensorrt", STATIC)).engine
+    assert (engine["precision"], engine["precision_read_from"]) == (precision, "engine")
+
+
+def with_quantised_inputs(bare: onnx.ModelProto, convolutions: list[str]) -> onnx.ModelProto:
+    """Quantise and dequantise what the named convolutions take, pictures and weights."""
+    model = clone(bare)
+    graph, nodes = model.graph, list(model.graph.node)
+    for name, value in (("q.scale", np.float32(0.02)), ("q.zero", np.int8(0))):
+        graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    for node in [node for node in nodes if node.name in convolutions]:
+        for index, tensor in enumerate(node.input[:2]):
+            steps, source = [], tensor
+            for operator in ("QuantizeLinear", "DequantizeLinear"):
+                result = f"{node.name}.{index}.{operator}"
+                inputs = [source, "q.scale", "q.zero"]
+                steps.append(helper.make_node(operator, inputs, [result], name=result))
+                source = result
+            node.input[index] = source
+            at = nodes.index(node)
+            nodes[at:at] = steps
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(kept)
+    return model
 
 
 @needs_rtx
@@ -166,88 +232,3 @@ def test_phases_of_the_build_reach_the_progress_bar(
     monkeypatch.setattr(BuildProgress, "start", note)
     build_engine(write_model(bare), tmp_path / "model.engine", RTX)
     assert len(phases) > 3
-
-
-def test_type_stubs_alone_are_no_tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stubs = tmp_path / "stubs_only"
-    stubs.mkdir()
-    (stubs / "__init__.pyi").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(module._MODULES, "tensorrt", "stubs_only")
-    assert not is_installed("tensorrt")
-    with pytest.raises(
-        MissingPackageError, match=r"tensorrt is not installed: pip install 'n2b\[tensorrt\]'"
-    ):
-        version_of("tensorrt")
-
-
-def test_a_tensorrt_that_does_not_load_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broken_trt.py").write_text(
-        "raise ImportError('libnvinfer.so.10: cannot open shared object')"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(module._MODULES, "tensorrt", "broken_trt")
-    assert is_installed("tensorrt")
-    with pytest.raises(MissingPackageError, match=r"tensorrt cannot be loaded \(libnvinfer\.so\.10"):
-        version_of("tensorrt")
-
-
-class Config:
-    """A builder configuration that takes timing caches which begin with `good`."""
-
-    def __init__(self) -> None:
-        self.cache: bytes | None = None
-
-    def create_timing_cache(self, data: bytes) -> bytes | None:
-        return None if data.startswith(b"damaged") else data
-
-    def set_timing_cache(self, cache: bytes, *, ignore_mismatch: bool) -> bool:
-        assert not ignore_mismatch
-        if cache and not cache.startswith(b"good"):
-            return False
-        self.cache = cache
-        return True
-
-    def get_timing_cache(self) -> Any:
-        cache = self.cache
-
-        class Serializable:
-            def serialize(self) -> bytes:
-                return (cache or b"good") + b"+more"
-
-        return Serializable()
-
-
-def use(data: bytes | None, path: Path) -> Config:
-    if data is not None:
-        path.write_bytes(data)
-    config: Any = Config()
-    use_timing_cache(config, path)
-    return config
-
-
-def test_kernel_times_are_used_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "cache" / "kernels.timing"
-    config: Any = use(None, path)
-    assert config.cache == b""
-    save_timing_cache(config, path)
-    assert path.read_bytes() == b"good+more"
-    assert use(None, path).cache == b"good+more"
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("data", [b"damaged", b"of another GPU"])
-def test_kernel_times_that_do_not_fit_are_measured_anew(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
-) -> None:
-    assert use(data, tmp_path / "kernels.timing").cache == b""
-    assert "kernels are measured anew" in capsys.readouterr().err
-
-
-def test_kernel_times_that_cannot_be_kept_do_not_fail_the_build(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("no folder")
-    config: Any = Config()
-    save_timing_cache(config, tmp_path / "file" / "kernels.timing")
-    assert "the timing cache was not kept" in capsys.readouterr().err

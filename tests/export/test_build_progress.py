@@ -25,6 +25,22 @@ def test_phases_nest_advance_and_go() -> None:
         assert shown(progress) == [("build", 0, 6)]
 
 
+def test_each_phase_shows_how_far_it_is_and_the_time_that_it_has_left() -> None:
+    seconds = 0.0
+    console = Console(file=io.StringIO(), width=120)
+    with BuildProgress(console, clock=lambda: seconds) as progress:
+        progress.start("build", None, 6)
+        progress.start("time tactics", "build", 100)
+        for step in range(20):
+            seconds += 1.5
+            progress.step("time tactics", step)
+        with console.capture() as captured:
+            console.print(progress._progress.make_tasks_table(progress._progress.tasks))
+    whole, tactics = captured.get().splitlines()
+    assert "build" in whole and "0/6" in whole and "0:00:30 left -:--:--" in whole
+    assert "time tactics" in tactics and "20/100" in tactics and "0:00:30 left 0:02:00" in tactics
+
+
 def test_one_name_can_run_twice() -> None:
     with new_progress() as progress:
         progress.start("reformat", None, 1)

@@ -4,14 +4,19 @@ from pathlib import Path
 
 import onnx
 import pytest
+from n2b.export import engine as engine_module
 from n2b.export import exporter
-from n2b.export.build_engine import BuildSettings, is_installed
-from n2b.export.exporter import choose_flavour, engine_profile, export_model
+from n2b.export.build_engine_plan import BuildSettings
+from n2b.export.builder_options import BuilderOptions
+from n2b.export.engine import choose_flavour
+from n2b.export.exporter import engine_profile, export_model
 from n2b.export.onnx_file import read_onnx
+from n2b.export.profile import Profile, Shapes
 from n2b.export.settings import ExportSettings
 from n2b.export.source import Source, load_source
 from n2b.runtime.artifact import ModelInfo
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, UserError, VerificationError
+from n2b.runtime.flavours import is_installed
 
 from .conftest import WriteModel, change_weight
 
@@ -93,8 +98,8 @@ def test_an_engine_that_cannot_be_built_leaves_nothing(
         raise EnvironmentFault("out of memory")
 
     monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt")
-    monkeypatch.setattr(exporter, "version_of", lambda _flavour: "10.3.0")
-    monkeypatch.setattr(exporter, "build_engine", fail)
+    monkeypatch.setattr(engine_module, "version_of", lambda _flavour: "10.3.0")
+    monkeypatch.setattr(engine_module, "build_engine", fail)
     with pytest.raises(EnvironmentFault, match="out of memory"):
         export_model(source, tmp_path / "out", ExportSettings(tile_px=64, verify=False))
     assert names_in(tmp_path) == ["source.onnx"]
@@ -127,7 +132,7 @@ def test_tiles_that_the_halo_fills_are_warned_of(
 
 def test_the_flavour_is_the_one_named_or_the_first_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     installed: set[str] = set()
-    monkeypatch.setattr(exporter, "is_installed", installed.__contains__)
+    monkeypatch.setattr(engine_module, "is_installed", installed.__contains__)
     assert choose_flavour("none") is None
     assert choose_flavour(None) is None
     installed.add("tensorrt-rtx")
@@ -143,13 +148,12 @@ def test_a_flavour_that_is_named_and_missing_is_an_error() -> None:
         choose_flavour("tensorrt")
 
 
-def test_a_dynamic_engine_takes_up_to_twice_the_tile(source: Source) -> None:
+def test_a_static_engine_takes_the_tile_and_a_dynamic_one_the_shapes_that_are_named(source: Source) -> None:
     static = engine_profile(source, ExportSettings(tile_px=64, batch=2))
     assert static.smallest == static.best == static.largest == (2, 64, 64, 3)
-    dynamic = engine_profile(source, ExportSettings(tile_px=64, batch=2, dynamic=True))
-    assert dynamic.smallest == (1, 32, 32, 3)
-    assert dynamic.best == (2, 64, 64, 3)
-    assert dynamic.largest == (2, 128, 128, 3)
+    shapes = Shapes(largest=(4, 96, 160))
+    dynamic = engine_profile(source, ExportSettings(tile_px=64, batch=2, dynamic=True, shapes=shapes))
+    assert dynamic == Profile((1, 32, 32, 3), (2, 64, 64, 3), (4, 96, 160, 3))
 
 
 def built_with(
@@ -157,13 +161,15 @@ def built_with(
 ) -> BuildSettings:
     asked: list[BuildSettings] = []
 
-    def build(_onnx: Path, engine: Path, build_settings: BuildSettings) -> None:
+    def build(_onnx: Path, engine: Path, build_settings: BuildSettings) -> ModelInfo:
         asked.append(build_settings)
         engine.write_bytes(b"plan")
+        precision = {"convolutions": {"fp32": 1}, "precision_read_from": "network"}
+        return ModelInfo("unet", engine=precision)
 
     monkeypatch.setattr(exporter, "choose_flavour", lambda _target: flavour)
-    monkeypatch.setattr(exporter, "version_of", lambda _flavour: "10.3.0")
-    monkeypatch.setattr(exporter, "build_engine", build)
+    monkeypatch.setattr(engine_module, "version_of", lambda _flavour: "10.3.0")
+    monkeypatch.setattr(engine_module, "build_engine", build)
     export_model(source, tmp_path / "out", settings)
     return asked[0]
 
@@ -182,9 +188,24 @@ def test_kernel_times_lie_in_the_user_s_cache_unless_told_otherwise(
     assert built_with(source, tmp_path, monkeypatch, "tensorrt", named).timing_cache == Path("mine")
 
 
-def test_tensorrt_rtx_says_that_it_keeps_no_kernel_times(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (ExportSettings(timing_cache=Path("mine")), "tensorrt-rtx has no --timing-cache"),
+        (
+            ExportSettings(builder=BuilderOptions(hardware_compat=True)),
+            "tensorrt-rtx has no --hardware-compat",
+        ),
+        (ExportSettings(shapes=Shapes(best=(1, 64, 64))), "--opt-shape is for engines of open size"),
+        (ExportSettings(dynamic=True, shapes=Shapes(best=(1, 60, 64))), "multiples of 32"),
+    ],
+)
+def test_what_an_engine_cannot_be_is_refused_before_any_work(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ExportSettings, words: str
 ) -> None:
-    settings = ExportSettings(tile_px=64, verify=False, timing_cache=Path("mine"))
-    assert built_with(source, tmp_path, monkeypatch, "tensorrt-rtx", settings).timing_cache is None
-    assert "keeps no timing cache: mine is not used" in capsys.readouterr().err
+    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt-rtx")
+    heard: list[str] = []
+    with pytest.raises(UserError, match=words):
+        export_model(source, tmp_path / "out", settings, heard.append)
+    assert heard == []
+    assert names_in(tmp_path) == ["source.onnx"]

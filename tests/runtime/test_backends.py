@@ -13,7 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from n2b.runtime.artifact import METADATA_KEY, ModelInfo
-from n2b.runtime.backends import ASSUMED_BYTES_PER_PX, InputShape, open_backend, parse_device
+from n2b.runtime.backends import ASSUMED_BYTES_PER_PX, InputShape, open_backend, parse_device, tensorrt
 from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from n2b.runtime.errors import (
     DeviceError,
@@ -215,7 +215,8 @@ class TestTensorRT:
 
     def test_missing_cuda_bindings_are_named(self, engine, monkeypatch):
         stand_in = ModuleType("tensorrt")
-        stand_in.Runtime = object  # type: ignore[attr-defined]
+        stand_in.__dict__.update(Runtime=object, __version__="10.3.0")
+        monkeypatch.setattr(tensorrt, "find_gpu", lambda _index: None)
         monkeypatch.setitem(sys.modules, "tensorrt", stand_in)
         monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
         with pytest.raises(MissingPackageError, match="cuda-bindings is not installed"):

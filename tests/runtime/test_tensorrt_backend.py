@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from n2b.runtime.artifact import ModelInfo
 from n2b.runtime.backends import InputShape
+from n2b.runtime.backends import tensorrt as module
 from n2b.runtime.backends.tensorrt import TensorRTBackend
-from n2b.runtime.errors import DeviceError, ModelError
+from n2b.runtime.errors import DeviceError, ModelError, StaleEngineError
+from n2b.runtime.gpu import Gpu
 
 
 class Status(enum.Enum):
@@ -99,8 +101,12 @@ class Engine:
         profile = ((1, 32, 32, 3), (2, 64, 96, 3), (4, 128, 192, 3))
         return [np.where(np.array(self.shape) > 0, self.shape, choice) for choice in profile]
 
-    def create_execution_context(self):
+    def create_execution_context(self, config=None):
+        self.config = config
         return self
+
+    def create_runtime_config(self):
+        return RuntimeConfig()
 
     def set_input_shape(self, name, shape):
         assert name == "image"
@@ -124,6 +130,28 @@ class Engine:
         result[:] = 255 - source
 
 
+class RuntimeConfig:
+    """A configuration of TensorRT-RTX whose runtime cache is itself; what it keeps begins with "kernels"."""
+
+    def __init__(self) -> None:
+        self.data = b"kernels"
+
+    def create_runtime_cache(self):
+        return self
+
+    def set_runtime_cache(self, cache):
+        assert cache is self
+        return True
+
+    def deserialize(self, data):
+        if data.startswith(b"kernels"):
+            self.data = data
+        return data.startswith(b"kernels")
+
+    def serialize(self):
+        return self.data
+
+
 @pytest.fixture
 def cuda(monkeypatch):
     stand_in = Cuda()
@@ -137,7 +165,9 @@ def cuda(monkeypatch):
 def load(monkeypatch, tmp_path, cuda):
     """load(shape, …) → a backend over an Engine; load(None) → over a plan that TensorRT does not take."""
 
-    def open_engine(shape: tuple[int, ...] | None, **options: Any) -> TensorRTBackend:
+    def open_engine(
+        shape: tuple[int, ...] | None, version: str = "1.7", gpu: Gpu | None = None, **options: Any
+    ) -> TensorRTBackend:
         engine = None if shape is None else Engine(cuda, shape, **options)
         trt = ModuleType("tensorrt_rtx")
         trt.__dict__.update(
@@ -149,9 +179,11 @@ def load(monkeypatch, tmp_path, cuda):
         )
         trt.Logger.INTERNAL_ERROR = 0  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "tensorrt_rtx", trt)
+        monkeypatch.setattr(module, "find_gpu", lambda _index: gpu)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
         path = tmp_path / "model.fp16.engine"
         path.write_bytes(b"plan")
-        description = {"flavour": "tensorrt-rtx", "version": "1.6", "gpu": "RTX 4090"}
+        description = {"flavour": "tensorrt-rtx", "version": version, "gpu": "RTX 4090"}
         info = ModelInfo("unet", size_multiple_px=32, engine=description)
         path.with_name("model.fp16.engine.json").write_text(info.to_json())
         return TensorRTBackend(path)
@@ -195,10 +227,15 @@ def test_an_open_size_is_what_the_engine_was_tuned_for(load):
     assert load((-1, -1, -1, 3)).shape == InputShape(None, 64, 96, largest_batch=4)
 
 
-def test_an_engine_for_another_machine_says_what_it_was_built_on(load):
-    with pytest.raises(ModelError, match=r"built by tensorrt-rtx 1\.6 on RTX 4090.*build it here") as error:
-        load(None)
+def test_an_engine_of_another_version_says_so(load):
+    with pytest.raises(StaleEngineError, match=r"by tensorrt-rtx 1\.6, and 1\.7 is .*build it here") as error:
+        load((1, 64, 64, 3), version="1.6")
     assert "\n" not in str(error.value)
+
+
+def test_an_engine_that_does_not_load_says_so(load):
+    with pytest.raises(StaleEngineError, match=r"tensorrt-rtx 1\.7 cannot load it; build it here"):
+        load(None)
 
 
 def test_another_kind_of_engine_is_refused(load):
@@ -218,3 +255,48 @@ def test_a_gpu_that_is_not_there_is_refused(load, tmp_path):
     load((1, 64, 64, 3))
     with pytest.raises(DeviceError, match="no GPU cuda:1; this machine has 1"):
         TensorRTBackend(tmp_path / "model.fp16.engine", device_index=1)
+
+
+RTX_4090 = Gpu("NVIDIA GeForce RTX 4090", "8.9")
+
+
+def kept(tmp_path):
+    return sorted((tmp_path / "cache" / "n2b").glob("*.kernels"))
+
+
+def test_compiled_kernels_are_kept_for_the_next_start(load, tmp_path):
+    backend = load((1, 64, 64, 3), gpu=RTX_4090)
+    backend._engine.config.data += b" of the first run"
+    backend.close()
+    (path,) = kept(tmp_path)
+    assert path.name.startswith("rtx-1.7-nvidia-geforce-rtx-4090-sm89-")
+    assert path.read_bytes() == b"kernels of the first run"
+
+    again = load((1, 64, 64, 3), gpu=RTX_4090)
+    assert again._engine.config.data == b"kernels of the first run"
+    before = path.stat().st_mtime_ns
+    again.close()
+    assert path.stat().st_mtime_ns == before  # nothing new, nothing written
+
+
+def test_kernels_of_another_gpu_are_kept_apart(load, tmp_path):
+    load((1, 64, 64, 3), gpu=RTX_4090).close()
+    load((1, 64, 64, 3), gpu=Gpu("NVIDIA GeForce RTX 5090", "12.0")).close()
+    assert len(kept(tmp_path)) == 2
+
+
+def test_damaged_kernels_are_replaced(load, tmp_path):
+    load((1, 64, 64, 3), gpu=RTX_4090).close()
+    (path,) = kept(tmp_path)
+    path.write_bytes(b"damaged")
+    load((1, 64, 64, 3), gpu=RTX_4090).close()
+    assert path.read_bytes() == b"kernels"
+
+
+def test_kernels_that_cannot_be_kept_are_told_and_do_no_harm(load, tmp_path, cuda):
+    backend = load((1, 64, 64, 3), gpu=RTX_4090)
+    backend.run(picture(1, 64, 64, 3))
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.warns(RuntimeWarning, match="compiled kernels were not kept: cannot write"):
+        backend.close()
+    assert not cuda.memory

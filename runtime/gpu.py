@@ -6,32 +6,34 @@ import ctypes
 import sys
 from dataclasses import dataclass
 
-_COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+_MAJOR, _MINOR, _INTEGRATED = 75, 76, 18  # CUdevice_attribute
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU: its name ("Orin") and compute capability ("8.7")."""
+    """A GPU."""
 
-    name: str
-    compute_capability: str
+    name: str  # "Orin"
+    compute_capability: str  # "8.7"
+    integrated: bool = False  # its memory is the CPU's, as in a Jetson
 
 
-def find_gpu() -> Gpu | None:
-    """The first GPU, or None where there is no GPU or no driver."""
+def find_gpu(index: int = 0) -> Gpu | None:
+    """A GPU by its index, or None where there is no such GPU or no driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return None
     device, number = ctypes.c_int(), ctypes.c_int()
-    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0):
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), index):
         return None
     name = ctypes.create_string_buffer(256)
     if driver.cuDeviceGetName(name, len(name), device):
         return None
-    version = []
-    for attribute in (_COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR):
+    values = []
+    for attribute in (_MAJOR, _MINOR, _INTEGRATED):
         if driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, device):
             return None
-        version.append(str(number.value))
-    return Gpu(name.value.decode(errors="replace"), ".".join(version))
+        values.append(number.value)
+    major, minor, integrated = values
+    return Gpu(name.value.decode(errors="replace"), f"{major}.{minor}", bool(integrated))

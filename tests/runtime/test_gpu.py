@@ -4,7 +4,7 @@ import ctypes
 from typing import Any
 
 import pytest
-from n2b.export.gpu import Gpu, find_gpu
+from n2b.runtime.gpu import Gpu, find_gpu
 
 
 class Driver:
@@ -25,7 +25,7 @@ class Driver:
         return 0
 
     def cuDeviceGetAttribute(self, value: Any, attribute: int, _device: Any) -> int:  # noqa: N802
-        value._obj.value = {75: 8, 76: 7}[attribute]
+        value._obj.value = {75: 8, 76: 7, 18: 1}[attribute]
         return 0
 
 
@@ -40,7 +40,8 @@ def install(monkeypatch: pytest.MonkeyPatch, driver: Driver | None) -> None:
 
 def test_the_first_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, Driver(1))
-    assert find_gpu() == Gpu("Orin", "8.7")
+    assert find_gpu() == Gpu("Orin", "8.7", integrated=True)
+    assert find_gpu(1) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""A finished ONNX file → its engine, by the settings of an export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+
+from ..runtime.artifact import ModelInfo
+from ..runtime.errors import UserError
+from ..runtime.flavours import FLAVOURS, is_installed, version_of
+from ..runtime.gpu import find_gpu
+from ..runtime.machine import cache_folder
+from .build_engine import build_engine, built_precision
+from .build_engine_plan import BuildSettings
+from .builder_options import check_options
+from .contract import check_sizes
+from .onnx_file import is_dynamic, read_onnx
+from .profile import Profile, dynamic_profile, static_profile
+from .settings import DEFAULT_TILE_PX, ExportSettings
+
+Say = Callable[[str], None]
+
+
+def choose_flavour(target: str | None) -> str | None:
+    """The TensorRT to build for; None: no engine.
+
+    Raises:
+        MissingPackageError: the one that was named is not installed.
+    """
+    if target == "none":
+        return None
+    if target is None:
+        return next((flavour for flavour in FLAVOURS if is_installed(flavour)), None)
+    version_of(target)  # loads it, or says why not
+    return target
+
+
+def make_engine(
+    onnx_path: Path, engine_path: Path, flavour: str, profile: Profile, settings: ExportSettings, say: Say
+) -> ModelInfo:
+    """Build an engine of an ONNX file, with its description beside it; what was built is told to `say`.
+
+    Raises:
+        ModelError, EnvironmentFault, KeyboardInterrupt: see `build_engine`.
+    """
+    version = version_of(flavour)
+    say(f"building {engine_path.name} with {flavour} {version}")
+    build = BuildSettings(
+        flavour=flavour,
+        profile=profile,
+        workspace_gib=settings.workspace_gib,
+        timing_cache=_timing_cache(flavour, version, settings.timing_cache),
+        options=settings.builder,
+        verbose=settings.verbose,
+    )
+    info = build_engine(onnx_path, engine_path, build)
+    say(f"{engine_path.name} was built in {built_precision(info)}")
+    return info
+
+
+def make_engine_only(
+    onnx_path: Path, engine_path: Path, settings: ExportSettings, say: Say = lambda _: None
+) -> ModelInfo:
+    """Build an engine from a finished ONNX file as it is, of any precision, and export nothing else.
+
+    Args:
+        onnx_path: a model that n2b-export wrote.
+        engine_path: gets the engine; its description goes beside it. Both replace what was there.
+        settings: the target, the shapes of a dynamic model, the options of the builder; the rest, which is
+            about the ONNX file, is not looked at.
+        say: hears what is being done, line by line.
+
+    Raises:
+        ModelError: the file is no model of n2b.
+        UserError: the settings do not fit it or the TensorRT, or there is none.
+        EnvironmentFault: the engine could not be built.
+    """
+    if onnx_path.suffix != ".onnx":
+        raise UserError(f"--engine builds from a finished .onnx file, and {onnx_path} is none; leave it out")
+    if engine_path.suffix != ".engine":
+        raise UserError(f"an engine's name ends in .engine, and '{engine_path}' does not")
+    flavour = choose_flavour(settings.target)
+    if flavour is None:
+        raise UserError("--engine needs TensorRT: pip install 'n2b[tensorrt]', or 'n2b[rtx]'")
+    model, info = read_onnx(onnx_path)
+    profile = _own_profile(model, info, onnx_path, settings)
+    check_options(
+        settings.builder,
+        flavour=flavour,
+        precision=info.precision,
+        dynamic=is_dynamic(model),
+        shapes=settings.shapes,
+        timing_cache=settings.timing_cache,
+        workspace_gib=settings.workspace_gib,
+    )
+    return make_engine(onnx_path, engine_path, flavour, profile, settings, say)
+
+
+def _own_profile(model: onnx.ModelProto, info: ModelInfo, path: Path, settings: ExportSettings) -> Profile:
+    """The shapes of a model, or where it leaves them open those of the settings."""
+    batch, height, width, channels = (
+        dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim
+    )
+    if not is_dynamic(model):
+        for option in settings.shapes.named():
+            raise UserError(f"{path} takes {batch}x{height}x{width} only; leave {option} out")
+        if (settings.batch, settings.tile_px) != (1, DEFAULT_TILE_PX):
+            raise UserError(f"{path} takes {batch}x{height}x{width} only; leave --tile and --batch out")
+        return static_profile(batch, height, width, channels)
+    check_sizes(info, tile_px=settings.tile_px, batch=settings.batch)
+    return dynamic_profile(
+        settings.shapes,
+        tile_px=settings.tile_px,
+        batch=settings.batch,
+        multiple_px=info.size_multiple_px,
+        channels=channels,
+        gpu=find_gpu(),
+    )
+
+
+def _timing_cache(flavour: str, version: str, named: Path | None) -> Path | None:
+    """Where kernel times are kept; None: nowhere, since TensorRT-RTX measures none."""
+    if flavour != "tensorrt":
+        return None
+    if named is not None:
+        return named
+    gpu = find_gpu()
+    capability = gpu.compute_capability if gpu else "unknown"
+    return cache_folder() / f"tensorrt-{version}-sm{capability.replace('.', '')}.timing"
