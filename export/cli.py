@@ -85,6 +85,11 @@ def export(
             help="Where TensorRT keeps measured kernel times; default: in the user's cache folder.",
         ),
     ] = None,
+    triton: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also add the model to this Triton model repository."),
+    ] = None,
+    triton_name: Annotated[str, typer.Option(metavar="NAME", help="The model's name there.")] = "n2b",
     debug: Annotated[
         bool, typer.Option("--debug", help="Show TensorRT's messages, and the traceback of an error.")
     ] = False,
@@ -109,6 +114,8 @@ def export(
         timing_cache=timing_cache,
         verify=verify,
         verbose=debug,
+        triton=triton,
+        triton_name=triton_name,
     )
     path = find_source(model)
     print(f"exporting {path}")

@@ -21,6 +21,7 @@ from .precision import to_fp16
 from .settings import ExportSettings
 from .source import Source
 from .staging import staged_folder
+from .triton import add_to_repository, check_repository
 from .verify import Agreement, verify_onnx
 
 FILES = ("model.onnx", "model.fp16.onnx", "model.fp32.engine", "model.fp16.engine")
@@ -48,7 +49,7 @@ def export_model(
         say: hears what is being done, line by line.
 
     Raises:
-        UserError: the settings do not fit the model, or the folder cannot be written.
+        UserError: the settings do not fit the model, or a folder cannot be written.
         ModelError: the model cannot be FP16.
         VerificationError: a file does not compute what the source computes.
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
@@ -62,6 +63,8 @@ def export_model(
             artifacts.append(_export_onnx(source, to_fp16(source.bare), path, settings, say))
         if flavour:
             artifacts.append(_export_engine(source, artifacts[-1], flavour, settings, say))
+        if settings.triton:
+            _serve(source, _choose_served(artifacts, flavour), settings.triton, settings, say)
     return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
 
 
@@ -70,6 +73,8 @@ def check_settings(source: Source, settings: ExportSettings) -> None:
     check_sizes(source.info, tile_px=settings.tile_px, batch=settings.batch)
     if settings.workspace_gib is not None and settings.workspace_gib <= 0:
         raise UserError(f"a workspace of {settings.workspace_gib:g} GiB is none; name a positive number")
+    if settings.triton:
+        check_repository(settings.triton, settings.triton_name)
     halo_px = source.info.default_halo_px
     if not settings.dynamic and settings.tile_px <= 2 * halo_px:
         warn(
@@ -126,6 +131,22 @@ def _export_engine(
     )
     build_engine(made_from.path, path, build)
     return Artifact(path, made_from.precision, path.stat().st_size)
+
+
+def _choose_served(artifacts: list[Artifact], flavour: str | None) -> Artifact:
+    """What Triton serves: an engine of TensorRT (it runs none of TensorRT-RTX), else ONNX, best in FP16."""
+    if flavour == "tensorrt":
+        return artifacts[-1]
+    precisions = {artifact.precision: artifact for artifact in artifacts if artifact.path.suffix == ".onnx"}
+    return precisions.get("fp16", precisions["fp32"])
+
+
+def _serve(
+    source: Source, artifact: Artifact, repository: Path, settings: ExportSettings, say: Callable[[str], None]
+) -> None:
+    info = dataclasses.replace(source.info, precision=artifact.precision)
+    folder = add_to_repository(repository, settings.triton_name, artifact.path, info, settings)
+    say(f"{artifact.path.name} is version {folder.name} of '{settings.triton_name}' in {repository}")
 
 
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:

@@ -25,6 +25,8 @@ class ExportSettings:
         timing_cache: where TensorRT keeps its kernel times; None: in the user's cache folder.
         verify: compare each ONNX file with the source before it gets its name.
         verbose: show TensorRT's messages.
+        triton: a model repository of the Triton Inference Server that gets the model too; None: none does.
+        triton_name: the model's name there.
     """
 
     fp16: bool = False
@@ -37,3 +39,5 @@ class ExportSettings:
     timing_cache: Path | None = None
     verify: bool = True
     verbose: bool = False
+    triton: Path | None = None
+    triton_name: str = "n2b"
