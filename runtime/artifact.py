@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, UserError
+from .errors import ModelError, UserError, in_short
 
 METADATA_KEY = "n2b"
 SCHEMA_VERSION = 1
@@ -104,9 +104,12 @@ def _check_types(values: dict[str, Any], source: str) -> None:
     for name, value in values.items():
         expected = _FIELD_TYPES[name]
         if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
-            raise ModelError(f"{source}: '{name}' in its description is {value!r}; export the model again")
+            raise ModelError(
+                f"{source}: '{name}' in its description is {in_short(value)}; export the model again"
+            )
         if name in _ALLOWED and value not in _ALLOWED[name]:
-            raise ModelError(f"{source}: '{name}' is {value!r}, expected one of {', '.join(_ALLOWED[name])}")
+            allowed = ", ".join(_ALLOWED[name])
+            raise ModelError(f"{source}: '{name}' is {in_short(value)}, expected one of {allowed}")
     if values.get("size_multiple_px", 1) < 1:
         raise ModelError(f"{source}: 'size_multiple_px' in its description is 0; export the model again")
 

@@ -12,14 +12,20 @@ N2BError
 
 from __future__ import annotations
 
+import reprlib
+
 
 class N2BError(Exception):
     """Base of every error that n2b raises on purpose.
 
-    `exit_status` is what the command-line tools exit with when the error reaches them.
+    `exit_status` is what the command-line tools exit with when the error reaches them. A message of several
+    lines, as other libraries write them, becomes one.
     """
 
     exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
 
 
 class UserError(N2BError):
@@ -74,3 +80,13 @@ class DeviceError(EnvironmentFault):
 
 class VerificationError(EnvironmentFault):
     """An artifact was built but does not compute what its source computes."""
+
+
+def in_short(value: object) -> str:
+    """A value that stood in a file, for an error message: quoted, escaped, and of a bearable length."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+_SHORT.maxlevel = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,10 @@ import torch
 from torch import nn
 
 from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
-from ..runtime.errors import ModelError
+from ..runtime.errors import ModelError, in_short
 from .architectures import DENOISERS, build_denoiser
 from .networks import count_flops_per_pixel, count_parameters
+from .weights import describe_differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = "n2b-checkpoint-1"
@@ -42,15 +42,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; train one with n2b-train") from error
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # whatever the reader meets in a damaged file
         raise ModelError(f"{path} is no checkpoint, or damaged; train again or name another") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ModelError(f"{path} is no checkpoint of n2b ({FORMAT} expected)")
@@ -88,7 +80,7 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
             f"{file} lacks what a run's checkpoint holds; train again or name another"
         ) from error
     if domain not in VALUE_TRANSFORMS:
-        raise ModelError(f"{file} was trained in the domain '{domain}', unknown here; upgrade n2b")
+        raise ModelError(f"{file} was trained in the domain {in_short(domain)}, unknown here; upgrade n2b")
     network = _network(arch, weights, file)
     info = ModelInfo(
         architecture=arch,
@@ -108,13 +100,13 @@ def _network(arch: str, weights: dict[str, Any], file: Path) -> nn.Module:
     if arch not in DENOISERS:
         known = ", ".join(DENOISERS)
         raise ModelError(
-            f"{file} is of the architecture '{arch}', unknown here (known: {known}); upgrade n2b"
+            f"{file} is of the architecture {in_short(arch)}, unknown here (known: {known}); upgrade n2b"
         )
     network = build_denoiser(arch)
-    try:
-        network.load_state_dict(weights)
-    except (TypeError, AttributeError, RuntimeError, ValueError) as error:  # of several lines
+    if differences := describe_differences(weights, network.state_dict()):
         raise ModelError(
-            f"{file} does not hold the weights of the architecture '{arch}'; train again or name another"
-        ) from error
+            f"{file} does not hold the weights of the architecture '{arch}': {differences}; "
+            "train again or name another"
+        )
+    network.load_state_dict(weights)
     return network

@@ -123,14 +123,39 @@ def misshapen(weights: Weights) -> Weights:
     return {**weights, "unet.last.bias": torch.ones(5)}
 
 
-@pytest.mark.parametrize("change", [missing, extra, misshapen])
-def test_weights_of_another_network_are_refused_in_one_line(
-    tmp_path: Path, change: Callable[[Weights], Weights]
+def mistyped(weights: Weights) -> Weights:
+    return {**weights, "unet.last.bias": weights["unet.last.bias"].double()}
+
+
+def no_tensor(weights: Weights) -> Weights:
+    return {**weights, "unet.last.bias": 3}  # type: ignore[dict-item]
+
+
+def of_another_architecture(_: Weights) -> Weights:
+    return build_denoiser("unet").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (missing, r": 1 missing \(unet\.last\.bias\); train"),
+        (extra, r": 1 unknown \('last\.scale'\); train"),
+        (misshapen, r": 1 of another shape \(unet\.last\.bias: 5, not \d+\); train"),
+        (mistyped, r": 1 of another type \(unet\.last\.bias: float64, not float32\); train"),
+        (no_tensor, r": 1 of another type \(unet\.last\.bias: int, not float32\); train"),
+        (of_another_architecture, r"\d+ missing \([\w., ]+, and \d+ more\), \d+ unknown \(.* more\); train"),
+    ],
+)
+def test_weights_of_another_network_are_refused_by_their_names(
+    tmp_path: Path, change: Callable[[Weights], Weights], words: str
 ) -> None:
     save(tmp_path, change(EdgeNet().state_dict()), config={"arch": "edge"})
-    with pytest.raises(ModelError, match="weights of the architecture 'edge'") as caught:
+    with pytest.raises(
+        ModelError, match="does not hold the weights of the architecture 'edge'.*" + words
+    ) as caught:
         load_denoiser(tmp_path)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
 
 
 @pytest.mark.parametrize(
