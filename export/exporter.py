@@ -71,7 +71,7 @@ def export_model(
 def check_settings(source: Source, settings: ExportSettings) -> None:
     """Raise UserError, before any work is done, where the settings do not fit the model."""
     check_sizes(source.info, tile_px=settings.tile_px, batch=settings.batch)
-    if settings.workspace_gib is not None and settings.workspace_gib <= 0:
+    if settings.workspace_gib is not None and not 0 < settings.workspace_gib < 2**20:  # nor NaN
         raise UserError(f"a workspace of {settings.workspace_gib:g} GiB is none; name a positive number")
     if settings.triton:
         check_repository(settings.triton, settings.triton_name)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +58,9 @@ def test_a_truncated_file_is_refused(bare: onnx.ModelProto, write_model: WriteMo
 def test_a_model_of_someone_else_is_refused(bare: onnx.ModelProto, tmp_path: Path) -> None:
     path = tmp_path / "foreign.onnx"
     path.write_bytes(to_bytes(bare))
-    with pytest.raises(ModelError, match=r"foreign\.onnx is not a denoiser of n2b"):
+    with pytest.raises(ModelError, match=r"foreign\.onnx is not a denoiser of n2b") as caught:
         read_onnx(path)
+    assert "it takes 'input' of float32, ?×3×?×?, where one input 'image' of uint8" in str(caught.value)
 
 
 def test_weights_in_another_file_are_refused(
@@ -68,6 +71,90 @@ def test_weights_in_another_file_are_refused(
     path = tmp_path / "split.onnx"
     onnx.save(model, str(path))
     with pytest.raises(ModelError, match=r"split\.onnx keeps its weights in another file"):
+        read_onnx(path)
+
+
+def in_a_weight(model: onnx.ModelProto) -> onnx.TensorProto:
+    return model.graph.initializer[0]
+
+
+def in_an_attribute(model: onnx.ModelProto) -> onnx.TensorProto:
+    return model.graph.node[3].attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t
+
+
+def in_a_subgraph(model: onnx.ModelProto) -> onnx.TensorProto:
+    branch = model.graph.node[3].attribute.add(name="body", type=onnx.AttributeProto.GRAPH).g
+    return branch.node.add(op_type="Constant").attribute.add(name="value").t
+
+
+def in_a_sparse_weight(model: onnx.ModelProto) -> onnx.TensorProto:
+    return model.graph.sparse_initializer.add().values
+
+
+def in_a_function(model: onnx.ModelProto) -> onnx.TensorProto:
+    return model.functions.add(name="f").node.add(op_type="Constant").attribute.add(name="value").t
+
+
+def in_training(model: onnx.ModelProto) -> onnx.TensorProto:
+    return model.training_info.add().algorithm.initializer.add()
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../secret", "weights", "pipe"])
+@pytest.mark.parametrize(
+    "place", [in_a_weight, in_an_attribute, in_a_subgraph, in_a_sparse_weight, in_a_function, in_training]
+)
+def test_paths_to_data_are_refused_before_anything_follows_them(
+    bare: onnx.ModelProto,
+    write_model: WriteModel,
+    monkeypatch: pytest.MonkeyPatch,
+    place: Callable[[onnx.ModelProto], onnx.TensorProto],
+    location: str,
+) -> None:
+    path = write_model(bare)
+    monkeypatch.chdir(path.parent)
+    os.mkfifo("pipe")  # whoever opens it waits for ever
+    model = onnx.load(str(path))
+    tensor = place(model)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path.write_bytes(to_bytes(model))
+    monkeypatch.setattr(onnx.checker, "check_model", lambda *_args, **_more: pytest.fail("it was checked"))
+    with pytest.raises(ModelError, match="keeps its weights in another file"):
+        read_onnx(path)
+
+
+@pytest.mark.parametrize(
+    ("opset", "words"), [(99, "of opset 99"), (16, "of opset 16"), (None, "of no opset")]
+)
+def test_an_opset_that_n2b_does_not_know_is_named(
+    bare: onnx.ModelProto, write_model: WriteModel, opset: int | None, words: str
+) -> None:
+    path = write_model(bare)
+    model = onnx.load(str(path))
+    del model.opset_import[:]
+    if opset is not None:
+        model.opset_import.add(domain="", version=opset)
+    path.write_bytes(to_bytes(model))
+    with pytest.raises(ModelError, match=f"{words}; n2b reads 17 to 20: export it again with --opset 18"):
+        read_onnx(path)
+
+
+def test_operators_of_others_are_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    path = write_model(bare)
+    model = onnx.load(str(path))
+    model.opset_import.add(domain="com.example", version=1)
+    model.graph.node[5].domain = "com.example"
+    path.write_bytes(to_bytes(model))
+    with pytest.raises(ModelError, match=r"operators of 'com\.example'"):
+        read_onnx(path)
+
+
+def test_a_graph_with_branches_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
+    path = write_model(bare)
+    model = onnx.load(str(path))
+    model.graph.node[3].attribute.add(name="body", type=onnx.AttributeProto.GRAPH).g.name = "branch"
+    path.write_bytes(to_bytes(model))
+    with pytest.raises(ModelError, match="has functions, branches, loops or sparse weights"):
         read_onnx(path)
 
 
