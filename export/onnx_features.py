@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx
+from onnx import numpy_helper
 
 from ..runtime.errors import ModelError, in_short
 from .opset import DEFAULT_OPSET, OPSETS, opset_of
@@ -42,6 +43,19 @@ def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
             f"{source} has functions, branches, loops or sparse weights, which no denoiser of n2b has; "
             "name a file that n2b-export wrote"
         )
+
+
+def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
+    """Raise ModelError where a weight has more or fewer values than its shape; ONNX's checker lets it."""
+    for tensor in model.graph.initializer:
+        try:
+            numpy_helper.to_array(tensor)
+        except Exception as error:  # it is no tensor in one of many ways
+            name, shape = in_short(tensor.name), "×".join(map(str, tensor.dims[:6]))
+            raise ModelError(
+                f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, says; "
+                "copy or export it again"
+            ) from error
 
 
 def describe_input(model: onnx.ModelProto) -> str:

@@ -8,8 +8,13 @@ from pathlib import Path
 import onnx
 
 from ..runtime.artifact import METADATA_KEY, ModelInfo
-from ..runtime.errors import ModelError
-from .onnx_features import describe_input, keeps_data_elsewhere, refuse_unknown_features
+from ..runtime.errors import ModelError, cut
+from .onnx_features import (
+    describe_input,
+    keeps_data_elsewhere,
+    refuse_broken_weights,
+    refuse_unknown_features,
+)
 
 LARGEST_BYTES = 2**31 - 1  # what protobuf can hold in one message
 
@@ -33,6 +38,7 @@ def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
     info = read_description(model, str(path))
     refuse_unknown_features(model, str(path))
     check(model, str(path))
+    refuse_broken_weights(model, str(path))
     return model, info
 
 
@@ -110,4 +116,4 @@ def _texts(model: onnx.ModelProto) -> Iterator[str]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return cut(lines[0]) if lines else type(error).__name__

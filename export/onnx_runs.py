@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ..runtime.errors import MissingPackageError, ModelError
+from ..runtime.errors import MissingPackageError, ModelError, cut
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -40,7 +40,7 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime cannot run {source}: {error}") from error
+        raise ModelError(f"ONNX Runtime cannot run {source}: {cut(error)}") from error
 
 
 def run_node_by_node(
@@ -104,7 +104,7 @@ def _run(session: InferenceSession, feeds: dict[str, np.ndarray], source: str) -
     try:
         return [np.asarray(result) for result in session.run(None, feeds)]
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime failed at '{source}': {error}") from error
+        raise ModelError(f"ONNX Runtime failed at '{source}': {cut(error)}") from error
 
 
 def _element_type(array: np.ndarray) -> int:

@@ -84,11 +84,18 @@ class ModelInfo:
         values = {name: value for name, value in values.items() if name in known}
         _check_types(values, source)
         try:
-            return cls(**values)
+            info = cls(**values)
         except TypeError as error:
             raise ModelError(
                 f"{source}: its description lacks a field ({error}); export the model again"
             ) from error
+        try:
+            info.to_json()  # as it will be, in what is made of this model
+        except RecursionError as error:
+            raise ModelError(
+                f"{source}: its description is nested too deep; export the model again"
+            ) from error
+        return info
 
 
 _FIELD_TYPES: dict[str, type] = {

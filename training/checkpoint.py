@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -70,16 +71,12 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     """
     file = checkpoint_path(Path(path))
     state = load_checkpoint(file)
-    try:
-        config = dict(state.get("config", {}))
-        arch, domain = str(config.get("arch", "unet")), str(config.get("domain", "linear"))
-        weights = dict(state["averaged"] if "averaged" in state else state["networks"]["denoiser"])
-        trained = dict(state["trained"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{file} lacks what a run's checkpoint holds; train again or name another"
-        ) from error
-    if domain not in VALUE_TRANSFORMS:
+    config, trained = state.get("config", {}), state.get("trained")
+    weights = state.get("averaged", _entry(state.get("networks"), "denoiser"))
+    if not (_is_plain(config) and isinstance(weights, dict) and _is_plain(trained)):
+        raise ModelError(f"{file} lacks what a run's checkpoint holds; train again or name another")
+    arch, domain = config.get("arch", "unet"), config.get("domain", "linear")
+    if domain not in tuple(VALUE_TRANSFORMS):  # it may be of any type
         raise ModelError(f"{file} was trained in the domain {in_short(domain)}, unknown here; upgrade n2b")
     network = _network(arch, weights, file)
     info = ModelInfo(
@@ -96,8 +93,21 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     return network.eval(), info
 
 
-def _network(arch: str, weights: dict[str, Any], file: Path) -> nn.Module:
-    if arch not in DENOISERS:
+def _entry(values: Any, name: str) -> Any:
+    return values.get(name) if isinstance(values, dict) else None
+
+
+def _is_plain(values: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether `values` is a dict that a ModelInfo can hold: of what JSON knows."""
+    try:
+        json.dumps(values, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict)
+
+
+def _network(arch: Any, weights: dict[str, Any], file: Path) -> nn.Module:
+    if arch not in tuple(DENOISERS):  # it may be of any type
         known = ", ".join(DENOISERS)
         raise ModelError(
             f"{file} is of the architecture {in_short(arch)}, unknown here (known: {known}); upgrade n2b"

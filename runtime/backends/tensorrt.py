@@ -97,7 +97,7 @@ def _read_description(model: Path) -> ModelInfo:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
     info = ModelInfo.from_json(text, source=str(beside))
-    if info.engine.get("flavour") not in _MODULES:
+    if info.engine.get("flavour") not in tuple(_MODULES):  # of any type, so not in a dict
         raise ModelError(f"{beside} describes no engine of {' or '.join(_MODULES)}; build it with n2b-export")
     return info
 

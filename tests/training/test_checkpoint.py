@@ -160,10 +160,15 @@ def test_weights_of_another_network_are_refused_by_their_names(
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"arch": "resnet"}, "architecture 'resnet'"), ({"arch": "edge", "domain": "sqrt"}, "domain 'sqrt'")],
+    [
+        ({"arch": "resnet"}, "architecture 'resnet'"),
+        ({"arch": ["edge"]}, "architecture \\['edge'\\]"),
+        ({"arch": "edge", "domain": "sqrt"}, "domain 'sqrt'"),
+        ({"arch": "edge", "domain": {}}, "domain {}"),
+    ],
 )
 def test_a_checkpoint_of_a_newer_version_is_refused(
-    tmp_path: Path, config: dict[str, str], message: str
+    tmp_path: Path, config: dict[str, object], message: str
 ) -> None:
     save(tmp_path, EdgeNet().state_dict(), config=config)
     with pytest.raises(ModelError, match=f"{message}.*upgrade n2b"):
@@ -178,3 +183,22 @@ def test_a_checkpoint_without_networks_is_refused(tmp_path: Path) -> None:
 
 def save(run: Path, weights: Weights, **state: object) -> None:
     save_checkpoint(run / "checkpoint.pt", {"networks": {"denoiser": weights}, "trained": {}, **state})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trained": torch.ones(3)},
+        {"trained": torch.zeros(1).expand(2**40)},  # 4 TiB, when taken apart
+        {"trained": {"noise": torch.ones(3)}},
+        {"trained": None},
+        {"config": "unet"},
+        {"networks": torch.ones(3)},
+        {"averaged": []},
+    ],
+)
+def test_entries_of_another_kind_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    state = {"networks": {"denoiser": EdgeNet().state_dict()}, "trained": {}, "config": {"arch": "edge"}}
+    save_checkpoint(tmp_path / "checkpoint.pt", {**state, **change})
+    with pytest.raises(ModelError, match="lacks what a run's checkpoint holds"):
+        load_denoiser(tmp_path)
