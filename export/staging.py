@@ -33,10 +33,12 @@ def staged_folder(final: Path) -> Iterator[Path]:
         yield staging
         with _os_errors(final):
             _publish(staging, final)
-    except BaseException:
+    except BaseException as error:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(created)
+        if staging is not None and isinstance(error, UserError):  # the place that the user knows
+            raise type(error)(str(error).replace(str(staging), str(final))) from error
         raise
     shutil.rmtree(staging, ignore_errors=True)
 

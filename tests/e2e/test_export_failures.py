@@ -139,6 +139,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
     error = capsys.readouterr().err
     assert "No space left on device" in error
     assert error.startswith("n2b-export: cannot write ")
+    assert ".part" not in error  # the temporary folder is nobody's business
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
