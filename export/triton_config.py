@@ -36,7 +36,7 @@ def config_text(name: str, info: ModelInfo, settings: ExportSettings, *, is_engi
     dims = [-1, -1, CHANNELS] if settings.dynamic else [settings.batch, tile_px, tile_px, CHANNELS]
     tensor = f"data_type: {_DATA_TYPES[info.io]}, dims: [ {', '.join(map(str, dims))} ]"
     lines = [
-        "# Written by n2b-export: uint8 0..255 or float32 in [0, 1], N×H×W×3, RGB.",
+        "# Written by n2b-export. Tensors are N x H x W x 3, RGB: uint8 in 0..255, or float32 in [0, 1].",
         f"name: {_quoted(name)}",
         f"platform: {_quoted('tensorrt_plan' if is_engine else 'onnxruntime_onnx')}",
         f"max_batch_size: {settings.batch if settings.dynamic else 0}",

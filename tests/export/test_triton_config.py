@@ -29,7 +29,9 @@ def parse(text: str) -> Any:
 
 
 def config(info: ModelInfo, *, is_engine: bool = False, **settings: Any) -> Any:
-    return parse(config_text("denoiser", info, ExportSettings(**settings), is_engine=is_engine))
+    text = config_text("denoiser", info, ExportSettings(**settings), is_engine=is_engine)
+    assert text.isascii()
+    return parse(text)
 
 
 def kind_of(config: Any) -> str:
