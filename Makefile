@@ -32,11 +32,12 @@ clean:
 	touch $@
 
 # The constraints name the releases that the tests are known to pass with. TensorRT's stubs, for the type
-# checker, come without what they ask for, which is TensorRT itself. TensorRT-RTX builds engines without a
+# checker, come without what they ask for, which is TensorRT itself; so does Triton's client, of which the
+# tests read one file, the definition of a config, and which asks for an older protobuf. TensorRT-RTX builds engines without a
 # GPU; where it has no wheels the tests that need it are skipped and say so.
 .venv/test: .venv/demo scripts/constraints.txt
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,train,export,dev,bm3d,dnd]'
-	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --no-deps tensorrt-stubs
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --no-deps tensorrt-stubs tritonclient
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'
 	touch $@

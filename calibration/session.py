@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..runtime.errors import MissingPackageError, ModelError
+from ..runtime.errors import MissingPackageError, ModelError, cut
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -37,7 +37,7 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime cannot run {source}: {error}") from error
+        raise ModelError(f"ONNX Runtime cannot run {source}: {cut(error)}") from error
 
 
 def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def run_outputs(session: InferenceSession, feeds: dict[str, np.ndarray], source:
     try:
         return [np.asarray(result) for result in session.run(None, feeds)]
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime failed at '{source}': {error}") from error
+        raise ModelError(f"ONNX Runtime failed at '{source}': {cut(error)}") from error
 
 
 def _reason(error: ImportError) -> str | None:

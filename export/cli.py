@@ -14,7 +14,7 @@ from ..runtime.dated import link_latest, new_dated_folder
 from ..runtime.errors import MissingPackageError, UserError
 from .builder_options import BuilderOptions
 from .profile import Shapes, parse_shape
-from .settings import DEFAULT_TILE_PX, ExportSettings
+from .settings import DEFAULT_TILE_PX, CalibrationSettings, ExportSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,6 +55,24 @@ def export(
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Also write FP16, and build the engine from it.")
     ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Also write INT8, for TensorRT and CPUs; the engine is built from it."),
+    ] = False,
+    calib: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Noisy images for INT8: file, folder, film, camera:0; default: the run's, else samples.",
+        ),
+    ] = None,
+    calib_method: Annotated[
+        str, typer.Option(help="How INT8 ranges are taken: percentile, minmax or entropy.")
+    ] = "percentile",
+    calib_tiles: Annotated[int, typer.Option(metavar="N", help="Tiles to calibrate on, at most.")] = 256,
+    ranges: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="ranges.json of an earlier --int8, to take again.")
+    ] = None,
     tile: Annotated[int, typer.Option(metavar="PX", help="Height and width of the input.")] = DEFAULT_TILE_PX,
     batch: Annotated[int, typer.Option(metavar="N", help="Tiles in the input.")] = 1,
     dynamic: Annotated[
@@ -115,6 +133,11 @@ def export(
     portable: Annotated[
         bool, typer.Option("--portable", help="TensorRT-RTX: an engine for every GPU that it knows.")
     ] = False,
+    triton: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also add the model to this Triton model repository."),
+    ] = None,
+    triton_name: Annotated[str, typer.Option(metavar="NAME", help="The model's name there.")] = "n2b",
     debug: Annotated[
         bool, typer.Option("--debug", help="Show TensorRT's messages, and the traceback of an error.")
     ] = False,
@@ -131,6 +154,7 @@ def export(
 
     settings = ExportSettings(
         fp16=fp16,
+        int8=CalibrationSettings(calib, calib_method, calib_tiles, ranges) if int8 else None,
         tile_px=tile,
         batch=batch,
         dynamic=dynamic,
@@ -146,10 +170,14 @@ def export(
         builder=BuilderOptions(builder_level, hardware_compat, version_compat, dla, portable),
         verify=verify,
         verbose=debug,
+        triton=triton,
+        triton_name=triton_name,
     )
+    if not int8 and (calib or ranges):
+        raise UserError("--calib and --ranges are of INT8; give --int8 with them")
     path = find_source(model)
     if engine is not None:
-        _refuse_with_engine(fp16, dynamic, io is Io.float32, opset, out)
+        _refuse_with_engine(fp16, int8, dynamic, io is Io.float32, opset, out)
         make_engine_only(path, engine, settings, print)
         return
     print(f"exporting {path}")
@@ -165,7 +193,8 @@ def export(
 def _refuse_with_engine(*others: object) -> None:
     if any(others):
         raise UserError(
-            "--engine takes an .onnx file as it is; leave --fp16, --dynamic, --io, --opset and --out out"
+            "--engine takes an .onnx file as it is; "
+            "leave --fp16, --int8, --dynamic, --io, --opset and --out out"
         )
 
 

@@ -28,11 +28,13 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ..runtime.artifact import ModelInfo
-from ..runtime.errors import ModelError, UserError
+from ..runtime.errors import ModelError, UserError, in_short
+from .onnx_features import describe_input
 from .onnx_file import check, read_description, write_description
 from .to_onnx import INPUT, OUTPUT, bare_value
 
 IMAGE, DENOISED = "image", "denoised"  # the names of the finished graph's input and output
+LARGEST_BATCH_PX = 2**29  # of 3 channels; TensorRT's tensors have less than 2**31 values
 MARK = "contract."  # the names of all nodes, tensors and constants of the contract begin with it
 
 _ELEMENT_TYPES: dict[str, int] = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
@@ -43,7 +45,14 @@ _CONSTANTS = {
 
 
 def add_contract(
-    bare: onnx.ModelProto, info: ModelInfo, *, io: str, tile_px: int, batch: int, dynamic: bool
+    bare: onnx.ModelProto,
+    info: ModelInfo,
+    *,
+    io: str,
+    tile_px: int,
+    batch: int,
+    dynamic: bool,
+    precision: str | None = None,
 ) -> tuple[onnx.ModelProto, ModelInfo]:
     """A model as the runtime takes it: the bare graph with its edges and its description.
 
@@ -54,6 +63,7 @@ def add_contract(
         tile_px: H and W of the input, unless dynamic.
         batch: N of the input, unless dynamic.
         dynamic: leave N, H and W open (`batch`, `height`, `width`).
+        precision: what the description calls it; None: that of the graph's floats.
 
     Raises:
         UserError: `tile_px` or `batch` is impossible for this network.
@@ -77,7 +87,7 @@ def add_contract(
     for name, values in ((IMAGE, graph.input), (DENOISED, graph.output)):
         values.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[io], [*sizes, channels]))
 
-    info = dataclasses.replace(info, io=io, precision=_PRECISIONS[element_type])
+    info = dataclasses.replace(info, io=io, precision=precision or _PRECISIONS[element_type])
     write_description(model, info)
     check(model, "the finished graph")
     return model, info
@@ -96,7 +106,7 @@ def strip_contract(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     complaint = f"{source} lacks the input and output that n2b-export writes; export it again"
     io = _io_of(model)
     if io is None:
-        raise ModelError(complaint)
+        raise ModelError(f"{source} is no denoiser of n2b: {describe_input(model)}; export it again")
     edge = [node for node in model.graph.node if node.name.startswith(MARK)]
     inside = [node for node in model.graph.node if not node.name.startswith(MARK)]
     half = any(node.name == f"{MARK}input.to_fp16" for node in edge)
@@ -125,12 +135,14 @@ def check_sizes(info: ModelInfo, *, tile_px: int, batch: int) -> None:
         raise UserError(f"tiles of {tile_px} px do not fit this network; take a multiple of {multiple} px")
     if batch < 1:
         raise UserError(f"a batch of {batch} holds no image; take 1 or more")
+    if batch * tile_px**2 > LARGEST_BATCH_PX:
+        raise UserError(f"{batch} × {tile_px}×{tile_px} px are more than a tensor holds; take less")
 
 
 def _edges(io: str, transform: str, *, half: bool) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
     """The nodes before and after the network; `half`: the network computes in FP16."""
     if transform not in _TRANSFORMS:
-        raise ModelError(f"the value transform '{transform}' is not known to this n2b; upgrade it")
+        raise ModelError(f"the value transform {in_short(transform)} is not known to this n2b; upgrade it")
     before, after = [_TO_NCHW], [_CLAMP, _TO_NHWC]
     if io == "uint8":
         before = [_cast("to_float", TensorProto.FLOAT), _TO_NCHW, _SCALE_DOWN]

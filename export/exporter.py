@@ -15,15 +15,20 @@ from ..runtime.gpu import find_gpu
 from .builder_options import check_options
 from .contract import add_contract, check_sizes
 from .engine import choose_flavour, make_engine
+from .export_int8 import LAYERS, RANGES, Quantization, export_int8
 from .onnx_file import to_bytes
 from .precision import to_fp16
 from .profile import Profile, dynamic_profile, static_profile
 from .settings import ExportSettings
 from .source import Source
 from .staging import staged_folder
+from .triton import add_to_repository, check_repository
 from .verify import Agreement, verify_onnx
 
-FILES = ("model.onnx", "model.fp16.onnx", "model.fp32.engine", "model.fp16.engine")
+FILES = (
+    "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
+    "model.fp32.engine", "model.fp16.engine", "model.int8.engine", RANGES, LAYERS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def export_model(
         say: hears what is being done, line by line.
 
     Raises:
-        UserError: the settings do not fit the model, or the folder cannot be written.
+        UserError: the settings do not fit the model, or a folder cannot be written.
         ModelError: the model cannot be FP16.
         VerificationError: a file does not compute what the source computes.
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
@@ -60,8 +65,13 @@ def export_model(
         if settings.fp16:
             path = staging / "model.fp16.onnx"
             artifacts.append(_export_onnx(source, to_fp16(source.bare), path, settings, say))
+        if settings.int8:
+            artifacts += export_int8(source, staging, settings, _export_onnx, say)
         if flavour:
-            artifacts.append(_export_engine(source, artifacts[-1], flavour, settings, say))
+            best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
+            artifacts.append(_export_engine(source, best, flavour, settings, say))
+        if settings.triton:
+            _serve(source, _choose_served(artifacts, flavour), settings.triton, settings, say)
     return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
 
 
@@ -71,13 +81,15 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
     check_options(
         settings.builder,
         flavour=flavour,
-        precision="fp16" if settings.fp16 else "fp32",
+        precision=_engine_precision(settings),
         dynamic=settings.dynamic,
         shapes=settings.shapes,
         timing_cache=settings.timing_cache,
         workspace_gib=settings.workspace_gib,
     )
     engine_profile(source, settings)
+    if settings.triton:
+        check_repository(settings.triton, settings.triton_name)
     halo_px = source.info.default_halo_px
     if not settings.dynamic and settings.tile_px <= 2 * halo_px:
         warn(
@@ -86,12 +98,26 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
         )
 
 
+def _engine_precision(settings: ExportSettings) -> str:
+    return "int8" if settings.int8 else "fp16" if settings.fp16 else "fp32"
+
+
 def _export_onnx(
-    source: Source, bare: onnx.ModelProto, path: Path, settings: ExportSettings, say: Callable[[str], None]
+    source: Source,
+    bare: onnx.ModelProto,
+    path: Path,
+    settings: ExportSettings,
+    say: Callable[[str], None],
+    quantized: Quantization | None = None,
 ) -> Artifact:
+    info = source.info
+    if quantized:
+        sources = info.sources | {RANGES: quantized.ranges_sha256}
+        info = dataclasses.replace(info, calibration=quantized.description, sources=sources)
     model, info = add_contract(
         bare,
-        source.info,
+        info,
+        precision=quantized.precision if quantized else None,
         io=settings.io,
         tile_px=settings.tile_px,
         batch=settings.batch,
@@ -111,6 +137,22 @@ def _export_engine(
     path = made_from.path.with_name(f"model.{made_from.precision}.engine")
     make_engine(made_from.path, path, flavour, engine_profile(source, settings), settings, say)
     return Artifact(path, made_from.precision, path.stat().st_size)
+
+
+def _choose_served(artifacts: list[Artifact], flavour: str | None) -> Artifact:
+    """What Triton serves: an engine of TensorRT (it runs none of TensorRT-RTX), else ONNX, best in FP16."""
+    if flavour == "tensorrt":
+        return artifacts[-1]
+    precisions = {artifact.precision: artifact for artifact in artifacts if artifact.path.suffix == ".onnx"}
+    return precisions.get("fp16", precisions["fp32"])
+
+
+def _serve(
+    source: Source, artifact: Artifact, repository: Path, settings: ExportSettings, say: Callable[[str], None]
+) -> None:
+    info = dataclasses.replace(source.info, precision=artifact.precision)
+    folder = add_to_repository(repository, settings.triton_name, artifact.path, info, settings)
+    say(f"{artifact.path.name} is version {folder.name} of '{settings.triton_name}' in {repository}")
 
 
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:

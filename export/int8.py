@@ -33,27 +33,11 @@ from .onnx_runs import open_session, run_session
 from .opset import opset_of, set_opset
 from .precision import to_fp16
 from .reference_values import from_network, to_network
+from .settings import CalibrationSettings
 from .source import Source
 
 HELD_OUT = 32  # tiles that the loss is measured on, and nothing calibrated
 SEED = 0
-
-
-@dataclass(frozen=True)
-class CalibrationSettings:
-    """How to calibrate.
-
-    Attributes:
-        pictures: what to take tiles of; None: the run's noisy images, else the samples.
-        method: one of calibration.ranges.METHODS.
-        tiles: how many, at most.
-        ranges: a file of ranges to take instead of measuring them.
-    """
-
-    pictures: str | None = None
-    method: str = "percentile"
-    tiles: int = 256
-    ranges: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

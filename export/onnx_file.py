@@ -8,7 +8,13 @@ from pathlib import Path
 import onnx
 
 from ..runtime.artifact import METADATA_KEY, ModelInfo
-from ..runtime.errors import ModelError
+from ..runtime.errors import ModelError, cut
+from .onnx_features import (
+    describe_input,
+    keeps_data_elsewhere,
+    refuse_broken_weights,
+    refuse_unknown_features,
+)
 
 LARGEST_BYTES = 2**31 - 1  # what protobuf can hold in one message
 
@@ -20,17 +26,19 @@ def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
         The model, checked for validity, and its description.
 
     Raises:
-        ModelError: the file is missing, damaged, not ONNX, not a denoiser of n2b, or keeps its weights
-            in another file.
+        ModelError: the file is missing, damaged, not ONNX, not a denoiser of n2b, of an opset that n2b does
+            not know, or keeps its weights in another file.
     """
     model = _parse(Path(path))
-    if any(map(_is_external, model.graph.initializer)):
+    if keeps_data_elsewhere(model):  # before anything follows the path
         raise ModelError(
             f"{path} keeps its weights in another file; n2b takes single files: "
             "export it again, or join the two with onnx.load and onnx.save"
         )
     info = read_description(model, str(path))
+    refuse_unknown_features(model, str(path))
     check(model, str(path))
+    refuse_broken_weights(model, str(path))
     return model, info
 
 
@@ -62,8 +70,8 @@ def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
         if entry.key == METADATA_KEY:
             return ModelInfo.from_json(entry.value, source=source)
     raise ModelError(
-        f"{source} is not a denoiser of n2b (its metadata has no '{METADATA_KEY}'); "
-        "name a file that n2b-export wrote"
+        f"{source} is not a denoiser of n2b (its metadata has no '{METADATA_KEY}', "
+        f"and {describe_input(model)}); name a file that n2b-export wrote"
     )
 
 
@@ -111,10 +119,6 @@ def _texts(model: onnx.ModelProto) -> Iterator[str]:
         yield from (entry.key, entry.value)
 
 
-def _is_external(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_location == onnx.TensorProto.EXTERNAL
-
-
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    return cut(lines[0]) if lines else type(error).__name__

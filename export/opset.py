@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import helper, version_converter
 
-from ..runtime.errors import EnvironmentFault, UserError
+from ..runtime.errors import EnvironmentFault, UserError, cut
 
 OPSETS = range(17, 21)  # all of them are read by every TensorRT since 10.0
 DEFAULT_OPSET = 18
@@ -38,7 +38,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             converted = version_converter.convert_version(model, opset)
         except Exception as error:  # whatever its C++ happens to raise
             raise EnvironmentFault(
-                f"onnx {onnx.__version__} cannot convert to opset {opset}: {error}"
+                f"onnx {onnx.__version__} cannot convert to opset {opset}: {cut(error)}"
             ) from error
     # old readers, TensorRT's parser among them, refuse a file format newer than they know
     converted.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])

@@ -10,20 +10,22 @@ from ..runtime.image import read_image, to_float
 from ..runtime.samples import sample_photographs
 
 SIGMA = 25 / 255  # the noise level at which denoisers are usually compared
+CAMERA_SIGMA = 4 / 255  # about that of a camera
 COUNT = 3  # pictures: enough for varied content, few enough for a Jetson's CPU
 _SEED = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Noisy pictures, float32 N×H×W×3 in [0, 1], and what they are."""
+    """Noisy pictures and their clean ones, float32 N×H×W×3 in [0, 1], and what they are."""
 
     noisy: np.ndarray
+    clean: np.ndarray
     description: str
 
 
-def noisy_pictures(height_px: int, width_px: int, *, count: int = COUNT) -> Pictures:
-    """Pictures with Gaussian noise of σ = 25/255, the same ones each time.
+def noisy_pictures(height_px: int, width_px: int, *, count: int = COUNT, sigma: float = SIGMA) -> Pictures:
+    """Pictures with Gaussian noise, the same ones each time.
 
     They are the middles of the sample photographs of scikit-image and scikit-learn, mirrored at the border
     where a photograph is smaller; where neither package is installed, drawn pictures that look like none.
@@ -40,8 +42,9 @@ def noisy_pictures(height_px: int, width_px: int, *, count: int = COUNT) -> Pict
         clean = [_drawn(rng, height_px, width_px) for _ in range(count)]
         description = f"{count} drawn pictures (no sample photographs: pip install scikit-image)"
     chosen = np.stack([clean[i % len(clean)] for i in range(count)])
-    noisy = chosen + SIGMA * rng.standard_normal(chosen.shape, np.float32)
-    return Pictures(np.clip(noisy, 0, 1, dtype=np.float32), f"{description}, noise σ = 25")
+    noisy = chosen + sigma * rng.standard_normal(chosen.shape, np.float32)
+    described = f"{description}, noise σ = {255 * sigma:.3g}"
+    return Pictures(np.clip(noisy, 0, 1, dtype=np.float32), chosen, described)
 
 
 def _middle(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:

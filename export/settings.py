@@ -14,11 +14,30 @@ DEFAULT_TILE_PX = 512
 
 
 @dataclass(frozen=True)
+class CalibrationSettings:
+    """How to make INT8.
+
+    Attributes:
+        pictures: noisy pictures to take tiles of: file, folder, glob, film, camera:0; None: the run's, else
+            the samples.
+        method: "percentile", "minmax" or "entropy".
+        tiles: how many, at most.
+        ranges: a file of ranges to take instead of measuring them.
+    """
+
+    pictures: str | None = None
+    method: str = "percentile"
+    tiles: int = 256
+    ranges: Path | None = None
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """What to make of a model.
 
     Attributes:
         fp16: also write FP16, and build the engine from it.
+        int8: also write INT8, for TensorRT and for CPUs, and build the engine from it; None: do not.
         tile_px: height and width of the input; with `dynamic`, of the input that an engine is tuned for.
         batch: images in the input; with `dynamic`, the most that an engine takes.
         dynamic: leave batch, height and width of the input open.
@@ -30,9 +49,12 @@ class ExportSettings:
         builder: what else is asked of an engine's builder.
         verify: compare each ONNX file with the source before it gets its name.
         verbose: show TensorRT's messages.
+        triton: a model repository of the Triton Inference Server that gets the model too; None: none does.
+        triton_name: the model's name there.
     """
 
     fp16: bool = False
+    int8: CalibrationSettings | None = None
     tile_px: int = DEFAULT_TILE_PX
     batch: int = 1
     dynamic: bool = False
@@ -44,3 +66,5 @@ class ExportSettings:
     builder: BuilderOptions = field(default_factory=BuilderOptions)
     verify: bool = True
     verbose: bool = False
+    triton: Path | None = None
+    triton_name: str = "n2b"

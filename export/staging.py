@@ -14,37 +14,94 @@ from ..runtime.errors import UserError
 
 @contextmanager
 def staged_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder beside `final`, whose files move there when the block succeeds.
+    """A temporary folder beside `final`, whose entries move there when the block succeeds.
 
-    On an error `final` stays as it was, and does not come into being. A file of the same name in it is
-    replaced; its other files are left alone.
+    On an error `final` stays as it was, and neither it nor a folder above it comes into being. A file of
+    the same name in it is replaced; its other entries are left alone.
 
     Raises:
         UserError: the folder cannot be written.
     """
     if final.exists() and not final.is_dir():
         raise UserError(f"{final} is a file; name a folder for the export")
+    created: list[Path] = []
+    staging = None
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-", suffix=".part"))
+        with _os_errors(final):
+            _create_parents(final, created)
+            staging = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-", suffix=".part"))
+        yield staging
+        with _os_errors(final):
+            _publish(staging, final)
+    except BaseException as error:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        _remove_empty(created)
+        if staging is not None and isinstance(error, UserError):  # the place that the user knows
+            raise type(error)(str(error).replace(str(staging), str(final))) from error
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _os_errors(final: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"cannot write {final}: {error.strerror}; choose another folder") from error
-    try:
-        yield staging
-        _publish(staging, final)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _create_parents(final: Path, created: list[Path]) -> None:
+    """Make the folders above `final`; `created` hears of each, from the top."""
+    missing = [folder for folder in final.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        created.append(folder)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        try:
+            folder.rmdir()
+        except OSError:  # somebody else uses it by now
+            return
 
 
 def _publish(staging: Path, final: Path) -> None:
+    if not final.exists():
+        mask = os.umask(0)
+        os.umask(mask)
+        staging.chmod(0o777 & ~mask)  # a temporary folder is its owner's alone
+        staging.rename(final)
+        return
+    earlier = Path(tempfile.mkdtemp(dir=staging))
+    moved: list[Path] = []
     try:
-        if not final.exists():
-            mask = os.umask(0)
-            os.umask(mask)
-            staging.chmod(0o777 & ~mask)  # a temporary folder is its owner's alone
-            staging.rename(final)
-            return
-        for file in sorted(staging.iterdir()):
-            file.replace(final / file.name)
-    except OSError as error:
-        raise UserError(f"cannot write {final}: {error.strerror}; choose another folder") from error
+        for entry in sorted(staging.iterdir()):
+            if entry == earlier:
+                continue
+            target = final / entry.name
+            if target.is_file():
+                _keep(target, earlier / entry.name)
+            moved.append(target)
+            entry.replace(target)
+    except BaseException:
+        _put_back(moved, staging, earlier)
+        raise
+
+
+def _keep(file: Path, kept: Path) -> None:
+    try:
+        kept.hardlink_to(file)  # `file` is never missing, not for a moment
+    except OSError:  # a file system without links
+        shutil.copy2(file, kept)
+
+
+def _put_back(moved: list[Path], staging: Path, earlier: Path) -> None:
+    """Undo a publication: the earlier files where there were any, nothing where there were none."""
+    for target in moved:
+        kept = earlier / target.name
+        if kept.exists():
+            kept.replace(target)
+        elif not (staging / target.name).exists():  # it did move
+            target.rename(staging / target.name)

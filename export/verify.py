@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from ..runtime.errors import VerificationError
 from ..runtime.metrics import psnr
 from .contract import IMAGE, strip_contract
 from .divergence import describe_divergence
+from .looks import Look, compare_looks, gradient
 from .onnx_file import read_onnx
 from .onnx_runs import open_session, run_node_by_node, run_session
-from .pictures import noisy_pictures
+from .pictures import CAMERA_SIGMA, SIGMA, noisy_pictures
 from .reference import Reference
 from .reference_values import from_network, to_levels, to_network
 
 LARGEST_FP32_DIFFERENCE = 1 / 255
-LOWEST_FP16_PSNR_DB = 50.0
+LOWEST_PSNR_DB = {"fp16": 50.0, "int8": 35.0, "int8-cpu": 35.0}
+COMPUTED_IN_FP16 = ("fp16", "int8")  # on a GPU; the floats of int8-cpu are FP32
 UNTRAINED = 1e3  # results this large are no image, and even FP32 rounds them by more than they may be off
 PICTURES = 3  # at least: enough for varied content, few enough for a Jetson's CPU
 DYNAMIC_PX = 256  # height of the pictures for a graph that takes any size, and for one run node by node
@@ -36,18 +39,21 @@ class Agreement:
         largest_difference: of any value, where 1 is the whole range.
         pictures: what was denoised.
         overflow: the first layer with a value that FP16 cannot hold, if there is one.
+        look: what a viewer would see of it.
     """
 
     psnr_db: float
     largest_difference: float
     pictures: str
     overflow: str | None = None
+    look: Look | None = None
 
 
 def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
     """Compare an exported ONNX file with its reference on noisy photographs.
 
-    An FP32 file runs as users run it; an FP16 file node by node, as a GPU would compute it.
+    An FP32 file, or one for a CPU, runs as users run it; one with FP16 node by node, as a GPU would compute
+    it.
 
     Args:
         path: the file, static or dynamic, in either form of the contract.
@@ -55,20 +61,26 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
         source: what the reference was read from, for the error message.
 
     Raises:
-        VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, or a value is not finite;
-            the message names the layer from which on it is.
+        VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, INT8 below 35, or a value is
+            not finite; the message names the layer from which on it is.
     """
     model, info = read_onnx(path)
     batch, height_px, width_px = _input_shape(model, info)
-    pictures = noisy_pictures(height_px, width_px, count=-(-max(batch, PICTURES) // batch) * batch)
-    noisy = pictures.noisy if info.io == "float32" else to_levels(pictures.noisy)
+    count = -(-max(batch, PICTURES + 1) // batch) * batch
+    sigma = CAMERA_SIGMA if info.trained.get("noise") == "real" else SIGMA
+    pictures = noisy_pictures(height_px, width_px, count=count - 1, sigma=sigma)
+    images = np.concatenate([pictures.noisy, gradient(height_px, width_px)[None]])
+    noisy = images if info.io == "float32" else to_levels(images)
     transform = info.value_transform
     expected = np.concatenate([_expected(reference, image[None], transform, source) for image in noisy])
-    if info.precision == "fp16":
+    if info.precision in COMPUTED_IN_FP16:
         results, overflow = _run_as_gpu(model, noisy)
     else:
         results, overflow = _run(path, noisy, batch), None
     agreement = _compare(results, expected, pictures.description, overflow)
+    if np.isfinite(results).all():
+        look = compare_looks(noisy, results, expected, pictures.clean)
+        agreement = dataclasses.replace(agreement, look=look)
     if not _is_good(agreement, info.precision):
         crop = _worst_crop(noisy, results, expected, info.size_multiple_px)
         bare = strip_contract(model, path.name)
@@ -89,7 +101,7 @@ def _input_shape(model: onnx.ModelProto, info: ModelInfo) -> tuple[int, int, int
     multiple = info.size_multiple_px
     height_usual = max(multiple, DYNAMIC_PX // multiple * multiple)
     width_usual = height_usual + multiple  # not square: a swap of the axes shows
-    if info.precision == "fp16":
+    if info.precision in COMPUTED_IN_FP16:
         return 1, min(height_px or height_usual, height_usual), min(width_px or width_usual, width_usual)
     return n or 1, height_px or height_usual, width_px or width_usual
 
@@ -134,11 +146,11 @@ def _compare(results: np.ndarray, expected: np.ndarray, pictures: str, overflow:
 def _is_good(agreement: Agreement, precision: str) -> bool:
     if precision == "fp32":
         return agreement.largest_difference < 1.001 * LARGEST_FP32_DIFFERENCE
-    return agreement.psnr_db >= LOWEST_FP16_PSNR_DB and not agreement.overflow
+    return agreement.psnr_db >= LOWEST_PSNR_DB[precision] and not agreement.overflow
 
 
 def _complaint(agreement: Agreement, precision: str, name: str, source: str) -> str:
-    limit = "at most 1/255" if precision == "fp32" else f"at least {LOWEST_FP16_PSNR_DB:g} dB"
+    limit = "at most 1/255" if precision == "fp32" else f"at least {LOWEST_PSNR_DB[precision]:g} dB"
     levels = agreement.largest_difference * 255
     return (
         f"{name} does not compute what {source} computes: PSNR {agreement.psnr_db:.1f} dB, largest "

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import ModelError, UserError
+from .errors import ModelError, UserError, in_short
 
 METADATA_KEY = "n2b"
 SCHEMA_VERSION = 1
@@ -85,11 +85,18 @@ class ModelInfo:
         values = {name: value for name, value in values.items() if name in known}
         _check_types(values, source)
         try:
-            return cls(**values)
+            info = cls(**values)
         except TypeError as error:
             raise ModelError(
                 f"{source}: its description lacks a field ({error}); export the model again"
             ) from error
+        try:
+            info.to_json()  # as it will be, in what is made of this model
+        except RecursionError as error:
+            raise ModelError(
+                f"{source}: its description is nested too deep; export the model again"
+            ) from error
+        return info
 
 
 _FIELD_TYPES: dict[str, type] = {
@@ -105,9 +112,12 @@ def _check_types(values: dict[str, Any], source: str) -> None:
     for name, value in values.items():
         expected = _FIELD_TYPES[name]
         if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
-            raise ModelError(f"{source}: '{name}' in its description is {value!r}; export the model again")
+            raise ModelError(
+                f"{source}: '{name}' in its description is {in_short(value)}; export the model again"
+            )
         if name in _ALLOWED and value not in _ALLOWED[name]:
-            raise ModelError(f"{source}: '{name}' is {value!r}, expected one of {', '.join(_ALLOWED[name])}")
+            allowed = ", ".join(_ALLOWED[name])
+            raise ModelError(f"{source}: '{name}' is {in_short(value)}, expected one of {allowed}")
     if values.get("size_multiple_px", 1) < 1:
         raise ModelError(f"{source}: 'size_multiple_px' in its description is 0; export the model again")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,13 +32,13 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     import typer
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(context_settings=COMMAND_SETTINGS)(command)
+    app.command(context_settings=COMMAND_SETTINGS)(_past_typer(command))
     debug = "--debug" in sys.argv
     try:
         status = app(prog_name=name, standalone_mode=False)
     except N2BError as error:
         status = _report(name, str(error), error.exit_status, debug)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _CtrlC):
         status = _report(name, "interrupted", INTERRUPTED, debug)
     except MemoryError:
         status = _report(name, "out of memory; use smaller tiles or free memory", 1, debug)
@@ -49,6 +50,21 @@ def run_command(command: Callable[..., Any], name: str) -> None:
             raise
         status = _report(name, f"{usage()} (see {name} --help)", getattr(error, "exit_code", 2), debug)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+class _CtrlC(Exception):
+    """KeyboardInterrupt in a form that typer, which ends that one in silence, lets pass."""
+
+
+def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except KeyboardInterrupt as error:
+            raise _CtrlC from error
+
+    return run
 
 
 def warn(message: str) -> None:

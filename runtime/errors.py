@@ -13,14 +13,21 @@ N2BError
 
 from __future__ import annotations
 
+import reprlib
+
 
 class N2BError(Exception):
     """Base of every error that n2b raises on purpose.
 
-    `exit_status` is what the command-line tools exit with when the error reaches them.
+    `exit_status` is what the command-line tools exit with when the error reaches them. A message of several
+    lines, as other libraries write them, becomes one, and what would steer a terminal is escaped.
     """
 
     exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
 
 
 class UserError(N2BError):
@@ -90,3 +97,19 @@ class DeviceError(EnvironmentFault):
 
 class VerificationError(EnvironmentFault):
     """An artifact was built but does not compute what its source computes."""
+
+
+def in_short(value: object) -> str:
+    """A value that stood in a file, for an error message: quoted, escaped, and of a bearable length."""
+    return _SHORT.repr(value)
+
+
+def cut(message: object, length: int = 300) -> str:
+    """What another library said, which may hold all of a file's content, as one line of bearable length."""
+    text = " ".join(str(message).split())
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 60
+_SHORT.maxlevel = 2

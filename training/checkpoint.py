@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
 
 from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
-from ..runtime.errors import ModelError
+from ..runtime.errors import ModelError, in_short
 from .architectures import DENOISERS, build_denoiser
 from .expanded import fold
 from .networks import count_flops_per_pixel, count_parameters
+from .weights import describe_differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = "n2b-checkpoint-1"
@@ -43,15 +44,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; train one with n2b-train") from error
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        KeyError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # whatever the reader meets in a damaged file
         raise ModelError(f"{path} is no checkpoint, or damaged; train again or name another") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ModelError(f"{path} is no checkpoint of n2b ({FORMAT} expected)")
@@ -79,17 +72,13 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     """
     file = checkpoint_path(Path(path))
     state = load_checkpoint(file)
-    try:
-        config = dict(state.get("config", {}))
-        arch, domain = str(config.get("arch", "unet")), str(config.get("domain", "linear"))
-        weights = dict(state["averaged"] if "averaged" in state else state["networks"]["denoiser"])
-        trained = dict(state["trained"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{file} lacks what a run's checkpoint holds; train again or name another"
-        ) from error
-    if domain not in VALUE_TRANSFORMS:
-        raise ModelError(f"{file} was trained in the domain '{domain}', unknown here; upgrade n2b")
+    config, trained = state.get("config", {}), state.get("trained")
+    weights = state.get("averaged", _entry(state.get("networks"), "denoiser"))
+    if not (_is_plain(config) and isinstance(weights, dict) and _is_plain(trained)):
+        raise ModelError(f"{file} lacks what a run's checkpoint holds; train again or name another")
+    arch, domain = config.get("arch", "unet"), config.get("domain", "linear")
+    if domain not in tuple(VALUE_TRANSFORMS):  # it may be of any type
+        raise ModelError(f"{file} was trained in the domain {in_short(domain)}, unknown here; upgrade n2b")
     network = _network(arch, weights, file)
     info = ModelInfo(
         architecture=arch,
@@ -105,17 +94,30 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     return network.eval(), info
 
 
-def _network(arch: str, weights: dict[str, Any], file: Path) -> nn.Module:
-    if arch not in DENOISERS:
+def _entry(values: Any, name: str) -> Any:
+    return values.get(name) if isinstance(values, dict) else None
+
+
+def _is_plain(values: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether `values` is a dict that a ModelInfo can hold: of what JSON knows."""
+    try:
+        json.dumps(values, sort_keys=True)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict)
+
+
+def _network(arch: Any, weights: dict[str, Any], file: Path) -> nn.Module:
+    if arch not in tuple(DENOISERS):  # it may be of any type
         known = ", ".join(DENOISERS)
         raise ModelError(
-            f"{file} is of the architecture '{arch}', unknown here (known: {known}); upgrade n2b"
+            f"{file} is of the architecture {in_short(arch)}, unknown here (known: {known}); upgrade n2b"
         )
     network = build_denoiser(arch)
-    try:
-        network.load_state_dict(weights)
-    except (TypeError, AttributeError, RuntimeError, ValueError) as error:  # of several lines
+    if differences := describe_differences(weights, network.state_dict()):
         raise ModelError(
-            f"{file} does not hold the weights of the architecture '{arch}'; train again or name another"
-        ) from error
+            f"{file} does not hold the weights of the architecture '{arch}': {differences}; "
+            "train again or name another"
+        )
+    network.load_state_dict(weights)
     return fold(network)

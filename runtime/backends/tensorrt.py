@@ -112,7 +112,7 @@ def _read_description(model: Path) -> ModelInfo:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
     info = ModelInfo.from_json(text, source=str(beside))
-    if info.engine.get("flavour") not in FLAVOURS:
+    if info.engine.get("flavour") not in tuple(FLAVOURS):  # of any type, so not in a dict
         raise ModelError(f"{beside} describes no engine of {' or '.join(FLAVOURS)}; build it with n2b-export")
     return info
 

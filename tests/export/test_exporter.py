@@ -112,6 +112,10 @@ def test_an_engine_that_cannot_be_built_leaves_nothing(
         (ExportSettings(batch=0), "batch of 0"),
         (ExportSettings(workspace_gib=0), "workspace of 0 GiB"),
         (ExportSettings(workspace_gib=-1), "workspace of -1 GiB"),
+        (ExportSettings(workspace_gib=float("nan")), "workspace of nan GiB"),
+        (ExportSettings(workspace_gib=float("inf")), "workspace of inf GiB"),
+        (ExportSettings(tile_px=2**80), "more than a tensor holds"),
+        (ExportSettings(batch=2**20), "more than a tensor holds"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(

@@ -57,3 +57,27 @@ def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(UserError, match="choose another folder"), staged_folder(tmp_path / "file" / "x"):
         pass
+
+
+def test_folders_above_come_into_being_only_when_the_block_succeeds(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), staged_folder(tmp_path / "a" / "b" / "export"):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_files_that_cannot_all_be_replaced_are_all_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    (tmp_path / "a").write_text("old")
+    (tmp_path / "z").mkdir()  # a folder in a file's place
+    with pytest.raises(UserError, match="cannot write"), staged_folder(tmp_path) as staging:
+        for name in ("a", "b", "z"):
+            (staging / name).write_text("new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "z"]

@@ -126,22 +126,52 @@ def misshapen(weights: Weights) -> Weights:
     return {**weights, "unet.last.bias": torch.ones(5)}
 
 
-@pytest.mark.parametrize("change", [missing, extra, misshapen])
-def test_weights_of_another_network_are_refused_in_one_line(
-    tmp_path: Path, change: Callable[[Weights], Weights]
+def mistyped(weights: Weights) -> Weights:
+    return {**weights, "unet.last.bias": weights["unet.last.bias"].double()}
+
+
+def no_tensor(weights: Weights) -> Weights:
+    return {**weights, "unet.last.bias": 3}  # type: ignore[dict-item]
+
+
+def of_another_architecture(_: Weights) -> Weights:
+    return build_denoiser("unet").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (missing, r": 1 missing \(unet\.last\.bias\); train"),
+        (extra, r": 1 unknown \('last\.scale'\); train"),
+        (misshapen, r": 1 of another shape \(unet\.last\.bias: 5, not \d+\); train"),
+        (mistyped, r": 1 of another type \(unet\.last\.bias: float64, not float32\); train"),
+        (no_tensor, r": 1 of another type \(unet\.last\.bias: int, not float32\); train"),
+        (of_another_architecture, r"\d+ missing \([\w., ]+, and \d+ more\), \d+ unknown \(.* more\); train"),
+    ],
+)
+def test_weights_of_another_network_are_refused_by_their_names(
+    tmp_path: Path, change: Callable[[Weights], Weights], words: str
 ) -> None:
     save(tmp_path, change(EdgeNet().state_dict()), config={"arch": "edge"})
-    with pytest.raises(ModelError, match="weights of the architecture 'edge'") as caught:
+    with pytest.raises(
+        ModelError, match="does not hold the weights of the architecture 'edge'.*" + words
+    ) as caught:
         load_denoiser(tmp_path)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"arch": "resnet"}, "architecture 'resnet'"), ({"arch": "edge", "domain": "sqrt"}, "domain 'sqrt'")],
+    [
+        ({"arch": "resnet"}, "architecture 'resnet'"),
+        ({"arch": ["edge"]}, "architecture \\['edge'\\]"),
+        ({"arch": "edge", "domain": "sqrt"}, "domain 'sqrt'"),
+        ({"arch": "edge", "domain": {}}, "domain {}"),
+    ],
 )
 def test_a_checkpoint_of_a_newer_version_is_refused(
-    tmp_path: Path, config: dict[str, str], message: str
+    tmp_path: Path, config: dict[str, object], message: str
 ) -> None:
     save(tmp_path, EdgeNet().state_dict(), config=config)
     with pytest.raises(ModelError, match=f"{message}.*upgrade n2b"):
@@ -156,3 +186,22 @@ def test_a_checkpoint_without_networks_is_refused(tmp_path: Path) -> None:
 
 def save(run: Path, weights: Weights, **state: object) -> None:
     save_checkpoint(run / "checkpoint.pt", {"networks": {"denoiser": weights}, "trained": {}, **state})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trained": torch.ones(3)},
+        {"trained": torch.zeros(1).expand(2**40)},  # 4 TiB, when taken apart
+        {"trained": {"noise": torch.ones(3)}},
+        {"trained": None},
+        {"config": "unet"},
+        {"networks": torch.ones(3)},
+        {"averaged": []},
+    ],
+)
+def test_entries_of_another_kind_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    state = {"networks": {"denoiser": EdgeNet().state_dict()}, "trained": {}, "config": {"arch": "edge"}}
+    save_checkpoint(tmp_path / "checkpoint.pt", {**state, **change})
+    with pytest.raises(ModelError, match="lacks what a run's checkpoint holds"):
+        load_denoiser(tmp_path)

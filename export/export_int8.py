@@ -1,0 +1,69 @@
+"""The files of an INT8 export: two graphs, the ranges that made them, and what each layer costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..runtime.artifact import sha256_of_file, write_atomically
+from .int8 import quantize
+from .settings import ExportSettings
+from .source import Source
+
+RANGES, LAYERS = "ranges.json", "layers.json"
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """What a model file says of how it came to be INT8."""
+
+    precision: str  # "int8" or "int8-cpu"
+    description: dict[str, Any]
+    ranges_sha256: str
+
+
+def export_int8(
+    source: Source,
+    staging: Path,
+    settings: ExportSettings,
+    export_onnx: Callable[..., Any],
+    say: Callable[[str], None],
+) -> list[Any]:
+    """Write `model.int8-cpu.onnx`, `model.int8.onnx`, `ranges.json` and `layers.json`.
+
+    Args:
+        export_onnx: writes and verifies one graph; gives its artifact.
+
+    Returns:
+        The artifacts of the two graphs.
+
+    Raises:
+        UserError, ModelError: see `quantize`.
+    """
+    assert settings.int8 is not None
+    quantized = quantize(source, settings.int8, say)
+    quantized.ranges.save(staging / RANGES)
+    write_atomically(staging / LAYERS, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
+    ranges_sha256 = sha256_of_file(staging / RANGES)
+    artifacts = []
+    for precision, bare in (("int8-cpu", quantized.cpu), ("int8", quantized.tensorrt)):
+        what = Quantization(precision, quantized.description(precision), ranges_sha256)
+        artifacts.append(
+            export_onnx(source, bare, staging / f"model.{precision}.onnx", settings, say, quantized=what)
+        )
+    _print_layers(quantized.to_dict(), say)
+    return artifacts
+
+
+def _print_layers(values: dict[str, Any], say: Callable[[str], None]) -> None:
+    say("loss of PSNR by INT8 in one layer alone, dB:")
+    kept = {name: set(choice["kept"]) for name, choice in values["files"].items()}
+    for layer in values["layers"]:
+        floats = [name for name, names in kept.items() if layer["layer"] in names]
+        left = f"  stays in floats: {', '.join(floats)}" if floats else ""
+        say(f"  {layer['layer']:24} {layer['loss_db']:+.3f}{left}")
+    for name, choice in values["files"].items():
+        say(f"{name}: {len(choice['layers'])} layers in INT8, loss {choice['loss_db']:.3f} dB")

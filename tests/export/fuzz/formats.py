@@ -1,0 +1,100 @@
+"""The files that n2b reads: how one is made, what reads it, and how to damage what it says.
+
+A further format is one line in FORMATS.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import onnx
+import torch
+from n2b.export.contract import add_contract
+from n2b.export.exporter import export_model
+from n2b.export.onnx_file import to_bytes
+from n2b.export.settings import ExportSettings
+from n2b.export.source import load_source
+from n2b.runtime.artifact import ModelInfo
+from n2b.runtime.backends.tensorrt import TensorRTBackend
+from n2b.training.checkpoint import FORMAT, load_denoiser
+from n2b.training.edge import EdgeNet
+
+from .mutations import change_checkpoint, change_json, change_onnx
+
+INFO = ModelInfo(
+    "unet", size_multiple_px=32, receptive_radius_px=158, default_halo_px=16, trained={"a": [1.5]}
+)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file.
+
+    Attributes:
+        make: a sound one, of the graph `exported` (see conftest.py) where it is made of a graph.
+        read: what n2b does with it: the file, and the folder that gets what is made of it.
+        change: damages what it says, where it is still such a file; damage to its bytes comes by itself.
+        count: how many damaged ones are read.
+    """
+
+    make: Callable[[onnx.ModelProto], bytes]
+    read: Callable[[Path, Path], object]
+    change: Callable[[bytes, Random], bytes]
+    count: int
+
+
+def make_onnx(exported: onnx.ModelProto) -> bytes:
+    model, _ = add_contract(exported, INFO, io="uint8", tile_px=64, batch=1, dynamic=False)
+    return to_bytes(model)
+
+
+def export_onnx(file: Path, out: Path) -> None:
+    settings = ExportSettings(fp16=True, tile_px=64, target="none", verify=False, triton=out / "models")
+    opset = 18 if file.stat().st_size % 8 else 17  # an eighth of them is converted, which is slow
+    export_model(load_source(file, opset=opset), out / "export", settings)
+
+
+def make_checkpoint(_: onnx.ModelProto) -> bytes:
+    torch.manual_seed(3)
+    config = {"arch": "edge", "domain": "linear"}
+    weights = EdgeNet().state_dict()
+    state = {"format": FORMAT, "networks": {"denoiser": weights}, "trained": {"steps": 5}, "config": config}
+    file = io.BytesIO()
+    torch.save(state, file)
+    return file.getvalue()
+
+
+def read_checkpoint(file: Path, _: Path) -> str:
+    return load_denoiser(file)[1].to_json()
+
+
+def make_description(_: onnx.ModelProto) -> bytes:
+    shape = [1, 64, 64, 3]
+    profile = {"min": shape, "opt": shape, "max": shape}
+    engine = {
+        "flavour": "tensorrt-rtx",
+        "version": "1.7.1",
+        "gpu": None,
+        "precision": "fp32",
+        "profile": profile,
+    }
+    return (
+        ModelInfo("unet", size_multiple_px=32, engine=engine, sources={"a": "b"}).to_json(indent=2).encode()
+    )
+
+
+def read_description(file: Path, _: Path) -> None:
+    engine = file.with_suffix("")
+    engine.write_bytes(b"no plan, so that reading ends here at the latest")
+    TensorRTBackend(engine)
+
+
+FORMATS = {
+    "model.onnx": Format(make_onnx, export_onnx, change_onnx, 900),
+    "checkpoint.pt": Format(make_checkpoint, read_checkpoint, change_checkpoint, 500),
+    "model.engine.json": Format(make_description, read_description, change_json, 600),
+}

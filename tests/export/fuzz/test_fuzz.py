@@ -1,0 +1,152 @@
+"""2,000 damaged files: each is read, or refused in one line; none is half-exported, and none takes over."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import onnx
+import pytest
+from n2b.export import source
+from n2b.runtime.errors import N2BError
+
+from .formats import FORMATS
+from .mutations import change_bytes
+
+resource = pytest.importorskip("resource", reason="memory is bounded by Unix's means")
+
+HANGS_AFTER_S = 60
+MEMORY_BYTES = 3 * 2**30  # beyond what the process has when the test begins
+LONGEST_MESSAGE = 1000  # a message that holds a file's content is not for people
+RUNS_IN_ONNX_RUNTIME = 300  # files whose graph reaches ONNX Runtime, which a bad one might crash
+
+READ_ALL = """
+import sys
+from pathlib import Path
+from n2b.export.source import load_source
+from n2b.runtime.errors import N2BError
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    print(path.name, flush=True)
+    try:
+        load_source(path)
+    except N2BError as error:
+        assert str(error).isprintable()
+"""
+
+
+@pytest.fixture
+def bounded() -> Iterator[None]:
+    """More memory than a file of this size can need is an error."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = (
+        int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else None
+    )
+    if pages is not None:
+        used = pages * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY_BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    def hung(*_: object) -> None:
+        raise TimeoutError(f"still at it after {HANGS_AFTER_S} s")
+
+    before = signal.signal(signal.SIGALRM, hung)
+    signal.alarm(HANGS_AFTER_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def damaged(name: str, sound: bytes, number: int) -> bytes:
+    random = Random(f"{name} {number}")
+    return (change_bytes if number % 2 else FORMATS[name].change)(sound, random)
+
+
+def what_is_wrong(name: str, data: bytes, folder: Path) -> tuple[str | None, bool]:
+    """What should not have happened when the file was read, if anything; and whether it was accepted."""
+    file, out = folder / name, folder / "out"
+    file.write_bytes(data)
+    try:
+        with no_hang(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            FORMATS[name].read(file, out)
+        accepted = True
+    except N2BError as error:
+        accepted = False
+        message = str(error)
+        if not message or not message.isprintable() or len(message) > LONGEST_MESSAGE:
+            return f"its message is {message!r:.3000}", False
+        if out.exists():
+            return f"it left {sorted(out.rglob('*'))}", False
+    except BaseException:
+        return traceback.format_exc(), False
+    finally:
+        left = {path.name for path in folder.iterdir()} - {name, Path(name).stem, "out"}
+        left |= {path.name for path in out.rglob("*") if path.name.startswith(".") or ".part" in path.name}
+        shutil.rmtree(out, ignore_errors=True)
+    return (f"there is now {left}" if left else None), accepted
+
+
+def test_there_are_two_thousand_damaged_files() -> None:
+    assert sum(kind.count for kind in FORMATS.values()) >= 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.usefixtures("bounded")
+def test_a_damaged_file_is_read_or_refused_in_one_line(
+    name: str, exported: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(source, "OnnxReference", lambda *_: None)  # ONNX Runtime has its own test
+    sound = FORMATS[name].make(exported)
+    complaints: list[str] = []
+    outcomes: Counter[bool] = Counter()
+    for number in range(FORMATS[name].count):
+        wrong, accepted = what_is_wrong(name, damaged(name, sound, number), tmp_path)
+        outcomes[accepted] += 1
+        if wrong:
+            complaints.append(f"{name}, number {number}: {wrong}")
+    assert not complaints, f"{len(complaints)} of {outcomes.total()}:\n" + "\n".join(complaints[:5])
+    assert outcomes[False] > FORMATS[name].count // 4, "the damage is too light to tell anything"
+
+
+def test_graphs_that_pass_the_checks_do_not_crash_onnx_runtime(
+    exported: onnx.ModelProto, tmp_path: Path
+) -> None:
+    name = "model.onnx"
+    sound = FORMATS[name].make(exported)
+    for number in range(RUNS_IN_ONNX_RUNTIME):
+        (tmp_path / f"{number:05}.onnx").write_bytes(FORMATS[name].change(sound, Random(number)))
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ALL, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    read = done.stdout.split()
+    assert done.returncode == 0, f"{read[-1:]} ended in {done.returncode}: {done.stderr[-3000:]}"
+    assert len(read) == RUNS_IN_ONNX_RUNTIME
+
+
+def test_the_sound_files_are_read(
+    exported: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.onnx", "checkpoint.pt"):
+        folder = tmp_path / Path(name).stem
+        folder.mkdir()
+        assert what_is_wrong(name, FORMATS[name].make(exported), folder) == (None, True)
+    assert json.loads(FORMATS["model.engine.json"].make(exported))["schema"] == 1
