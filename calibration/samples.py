@@ -57,10 +57,11 @@ class Tiles:
             digest.update(tile.tobytes())
         return digest.hexdigest()
 
-    def part(self, chosen: np.ndarray) -> Tiles:
+    def part(self, chosen: np.ndarray | slice) -> Tiles:
         """Those of the given indices, in that order."""
         clean = None if self.clean is None else self.clean[chosen]
-        return Tiles(self.noisy[chosen], clean, tuple(self.names[i] for i in chosen), self.seed)
+        names = tuple(np.array(self.names)[chosen].tolist())
+        return Tiles(self.noisy[chosen], clean, names, self.seed)
 
 
 def choose_tiles(pictures: Iterable[Picture], *, count: int, tile_px: int = TILE_PX, seed: int = 0) -> Tiles:

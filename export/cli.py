@@ -19,7 +19,7 @@ from .settings import DEFAULT_TILE_PX, CalibrationSettings, ExportSettings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .exporter import Artifact
+    from .report import Artifact
 
 EXPORTS = Path("exports")
 
@@ -207,10 +207,10 @@ def _files_in(folder: Path) -> set[Path]:
 def _report(artifacts: list[Artifact], earlier: set[Path], target: Target | None) -> None:
     from rich.console import Console
 
+    from .report import REPORT, legend
+
     Console().print(_table(artifacts))
-    pictures = {artifact.agreement.pictures for artifact in artifacts if artifact.agreement}
-    if pictures:
-        print(f"PSNR and largest difference to the source, on {', '.join(sorted(pictures))}")
+    print(legend(artifacts))
     if target is None and not any(artifact.path.suffix == ".engine" for artifact in artifacts):
         print(
             "no engine: TensorRT is not installed "
@@ -219,18 +219,17 @@ def _report(artifacts: list[Artifact], earlier: set[Path], target: Target | None
     for path in sorted(earlier - {artifact.path for artifact in artifacts}):
         warn(f"{path} is of an earlier export, and was left as it is")
     print(f"files: {artifacts[0].path.parent}")
+    print(f"report: {artifacts[0].path.with_name(REPORT)}")
 
 
 def _table(artifacts: list[Artifact]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("file", "precision", "MB", "PSNR", "largest difference")
+    from .report import COLUMNS, row_of
+
+    table = Table(*COLUMNS, box=SIMPLE_HEAD)
+    table.columns[0].no_wrap = True
     for artifact in artifacts:
-        agreement = artifact.agreement
-        if agreement is None:
-            measured = ("not run here", "") if artifact.path.suffix == ".engine" else ("not verified", "")
-        else:
-            psnr = "equal" if agreement.largest_difference == 0 else f"{agreement.psnr_db:.1f} dB"
-            measured = (psnr, f"{agreement.largest_difference * 255:.3g}/255")
-        table.add_row(artifact.path.name, artifact.precision, f"{artifact.size_bytes / 1e6:.1f}", *measured)
+        table.add_row(*row_of(artifact))
     return table

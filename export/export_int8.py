@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.artifact import sha256_of_file, write_atomically
-from .int8 import quantize
+from .int8 import Quantized, quantize
+from .report import Artifact
 from .settings import ExportSettings
 from .source import Source
 
@@ -29,16 +30,17 @@ def export_int8(
     source: Source,
     staging: Path,
     settings: ExportSettings,
-    export_onnx: Callable[..., Any],
+    export_onnx: Callable[..., Artifact],
     say: Callable[[str], None],
-) -> list[Any]:
+) -> tuple[list[Artifact], list[tuple[str, ...]]]:
     """Write `model.int8-cpu.onnx`, `model.int8.onnx`, `ranges.json` and `layers.json`.
 
     Args:
         export_onnx: writes and verifies one graph; gives its artifact.
 
     Returns:
-        The artifacts of the two graphs.
+        The artifacts of the two graphs; rows of a table of the layers: name, loss in dB, the precisions
+        that keep it in floats.
 
     Raises:
         UserError, ModelError: see `quantize`.
@@ -54,16 +56,25 @@ def export_int8(
         artifacts.append(
             export_onnx(source, bare, staging / f"model.{precision}.onnx", settings, say, quantized=what)
         )
-    _print_layers(quantized.to_dict(), say)
-    return artifacts
+    layers = _rows(quantized)
+    _print(layers, quantized, say)
+    return artifacts, layers
 
 
-def _print_layers(values: dict[str, Any], say: Callable[[str], None]) -> None:
+def _rows(quantized: Quantized) -> list[tuple[str, ...]]:
+    return [
+        (
+            loss.layer,
+            f"{loss.loss_db:+.3f}",
+            ", ".join(name for name, choice in quantized.choices.items() if loss.layer in choice.kept),
+        )
+        for loss in quantized.losses
+    ]
+
+
+def _print(layers: list[tuple[str, ...]], quantized: Quantized, say: Callable[[str], None]) -> None:
     say("loss of PSNR by INT8 in one layer alone, dB:")
-    kept = {name: set(choice["kept"]) for name, choice in values["files"].items()}
-    for layer in values["layers"]:
-        floats = [name for name, names in kept.items() if layer["layer"] in names]
-        left = f"  stays in floats: {', '.join(floats)}" if floats else ""
-        say(f"  {layer['layer']:24} {layer['loss_db']:+.3f}{left}")
-    for name, choice in values["files"].items():
-        say(f"{name}: {len(choice['layers'])} layers in INT8, loss {choice['loss_db']:.3f} dB")
+    for layer, loss, kept in layers:
+        say(f"  {layer:24} {loss}" + (f"  stays in floats: {kept}" if kept else ""))
+    for name, choice in quantized.choices.items():
+        say(f"{name}: {len(choice.layers)} layers in INT8, loss {choice.loss_db:.3f} dB")

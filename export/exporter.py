@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -19,26 +18,18 @@ from .export_int8 import LAYERS, RANGES, Quantization, export_int8
 from .onnx_file import to_bytes
 from .precision import to_fp16
 from .profile import Profile, dynamic_profile, static_profile
+from .report import REPORT, Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
+from .speed import ms_per_megapixel
 from .staging import staged_folder
 from .triton import add_to_repository, check_repository
-from .verify import Agreement, verify_onnx
+from .verify import verify_onnx
 
 FILES = (
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
-    "model.fp32.engine", "model.fp16.engine", "model.int8.engine", RANGES, LAYERS,
+    "model.fp32.engine", "model.fp16.engine", "model.int8.engine", RANGES, LAYERS, REPORT,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """An exported file; `agreement` is None when it was not run here."""
-
-    path: Path
-    precision: str
-    size_bytes: int
-    agreement: Agreement | None = None
 
 
 def export_model(
@@ -60,18 +51,23 @@ def export_model(
     """
     flavour = choose_flavour(settings.target)
     check_settings(source, settings, flavour)
+    layers: list[tuple[str, ...]] = []
     with staged_folder(folder) as staging:
         artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
         if settings.fp16:
             path = staging / "model.fp16.onnx"
             artifacts.append(_export_onnx(source, to_fp16(source.bare), path, settings, say))
         if settings.int8:
-            artifacts += export_int8(source, staging, settings, _export_onnx, say)
+            quantized, layers = export_int8(source, staging, settings, _export_onnx, say)
+            artifacts += quantized
         if flavour:
             best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
             artifacts.append(_export_engine(source, best, flavour, settings, say))
+        write_report(staging, artifacts, source.info, layers)
         if settings.triton:
             _serve(source, _choose_served(artifacts, flavour), settings.triton, settings, say)
+    for fault in faults_of(artifacts):
+        warn(fault)
     return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
 
 
@@ -124,11 +120,12 @@ def _export_onnx(
         dynamic=settings.dynamic,
     )
     write_atomically(path, to_bytes(model))
-    agreement = None
+    agreement = speed = None
     if settings.verify:
         say(f"verifying {path.name} against {source.path}")
         agreement = verify_onnx(path, source.reference, source=str(source.path))
-    return Artifact(path, info.precision, path.stat().st_size, agreement)
+        speed = ms_per_megapixel(path)
+    return Artifact(path, info.precision, path.stat().st_size, agreement, speed)
 
 
 def _export_engine(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from ..calibration.bias import mean_error, shift_bias
 from ..calibration.image_path import image_layers, split_image_convolutions
 from ..calibration.quantize import OPSET, convolutions, quantize_for_cpu, quantize_for_tensorrt
 from ..calibration.ranges import ActivationRanges, load_ranges, measure_ranges
@@ -36,6 +37,7 @@ from .reference_values import from_network, to_network
 from .settings import CalibrationSettings
 from .source import Source
 
+_FIRST = slice(64)  # tiles that the mean of the result is measured on
 HELD_OUT = 32  # tiles that the loss is measured on, and nothing calibrated
 SEED = 0
 
@@ -125,14 +127,25 @@ def quantize(
             warn(
                 f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats"
             )
+    last = _last_layer(bare)
+    exact = for_tensorrt(choices["int8"].layers), for_cpu(choices["int8-cpu"].layers)
+    shifts = [mean_error(bare, model, last, _batches(tiles.part(_FIRST), transform)) for model in exact]
     return Quantized(
-        tensorrt=quantize_for_tensorrt(half, known.ranges, choices["int8"].layers),
-        cpu=for_cpu(choices["int8-cpu"].layers),
+        tensorrt=shift_bias(
+            quantize_for_tensorrt(half, known.ranges, choices["int8"].layers), last, -shifts[0]
+        ),
+        cpu=shift_bias(exact[1], last, -shifts[1]),
         ranges=known,
         losses=losses,
         choices=choices,
         pictures=words,
     )
+
+
+def _last_layer(bare: onnx.ModelProto) -> str:
+    """The convolution with a bias that makes the result."""
+    last = result_layers(bare)
+    return next(node.name for node in reversed(bare.graph.node) if node.name in last and len(node.input) > 2)
 
 
 def _batches(tiles: Tiles, transform: str) -> Iterator[np.ndarray]:

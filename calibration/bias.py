@@ -1,0 +1,51 @@
+"""Biases that take back what rounding does to the mean of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from .session import open_session, run_session
+
+
+def mean_error(
+    bare: onnx.ModelProto, quantized: onnx.ModelProto, layer: str, batches: Iterable[np.ndarray]
+) -> np.ndarray:
+    """How far the mean of a layer's result is off in the quantised graph, (channels,).
+
+    Args:
+        bare, quantized: the graph in floats and in INT8, both FP32 for the rest.
+        layer: a convolution of both.
+        batches: inputs, float32 N×C×H×W, at least one.
+    """
+    name = f"the network up to {layer}"
+    sessions = [open_session(_ending_at(model, layer), name) for model in (bare, quantized)]
+    errors = []
+    for batch in batches:
+        exact, rounded = (run_session(session, batch) for session in sessions)
+        errors.append((rounded - exact).mean(axis=(0, 2, 3)))
+    return np.mean(errors, axis=0)
+
+
+def shift_bias(model: onnx.ModelProto, layer: str, by: np.ndarray) -> onnx.ModelProto:
+    """The graph with `by`, (channels,), added to the bias of a convolution that is in floats."""
+    shifted = onnx.ModelProto()
+    shifted.CopyFrom(model)
+    conv = next(node for node in shifted.graph.node if node.name == layer)
+    bias = next(tensor for tensor in shifted.graph.initializer if tensor.name == conv.input[2])
+    values = numpy_helper.to_array(bias)
+    bias.CopyFrom(numpy_helper.from_array((values + by).astype(values.dtype), bias.name))
+    return shifted
+
+
+def _ending_at(model: onnx.ModelProto, layer: str) -> bytes:
+    """The graph with the result of a layer as its one output."""
+    ending = onnx.ModelProto()
+    ending.CopyFrom(model)
+    output = next(node.output[0] for node in model.graph.node if node.name == layer)
+    del ending.graph.output[:]
+    ending.graph.output.append(onnx.ValueInfoProto(name=output))
+    return ending.SerializeToString()
