@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from .session import open_session, run_session
+from .session import open_session, run_session, with_outputs
 
 
 def mean_error(
@@ -21,8 +21,9 @@ def mean_error(
         layer: a convolution of both.
         batches: inputs, float32 N×C×H×W, at least one.
     """
+    result = next(node.output[0] for node in bare.graph.node if node.name == layer)
     name = f"the network up to {layer}"
-    sessions = [open_session(_ending_at(model, layer), name) for model in (bare, quantized)]
+    sessions = [open_session(with_outputs(model, [result]), name) for model in (bare, quantized)]
     errors = []
     for batch in batches:
         exact, rounded = (run_session(session, batch) for session in sessions)
@@ -39,13 +40,3 @@ def shift_bias(model: onnx.ModelProto, layer: str, by: np.ndarray) -> onnx.Model
     values = numpy_helper.to_array(bias)
     bias.CopyFrom(numpy_helper.from_array((values + by).astype(values.dtype), bias.name))
     return shifted
-
-
-def _ending_at(model: onnx.ModelProto, layer: str) -> bytes:
-    """The graph with the result of a layer as its one output."""
-    ending = onnx.ModelProto()
-    ending.CopyFrom(model)
-    output = next(node.output[0] for node in model.graph.node if node.name == layer)
-    del ending.graph.output[:]
-    ending.graph.output.append(onnx.ValueInfoProto(name=output))
-    return ending.SerializeToString()

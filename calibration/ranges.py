@@ -15,7 +15,7 @@ import onnx
 from ..runtime.artifact import write_atomically
 from ..runtime.errors import ModelError, UserError
 from .histogram import Histogram, entropy_threshold
-from .session import open_session, run_all
+from .session import open_session, run_all, with_outputs
 
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
@@ -97,7 +97,7 @@ def measure_ranges(bare: onnx.ModelProto, batches: Iterable[np.ndarray], *, meth
         raise UserError(f"unknown calibration method '{method}'; known: {', '.join(METHODS)}")
     names = [bare.graph.input[0].name]
     names += [node.output[0] for node in bare.graph.node if node.op_type not in SAME_RANGE]
-    session = open_session(_exposing(bare, names), "the network to calibrate")
+    session = open_session(with_outputs(bare, names[1:]), "the network to calibrate")
     histograms = {name: Histogram(counts=method != "minmax") for name in names}
     for batch in batches:
         for name, values in run_all(session, names[0], batch):
@@ -131,15 +131,6 @@ def _range(histogram: Histogram, method: str) -> tuple[float, float]:
         threshold = entropy_threshold(histogram.magnitudes(), histogram.reach)
         low, high = max(low, -threshold), min(high, threshold)
     return float(low), float(high)
-
-
-def _exposing(bare: onnx.ModelProto, names: list[str]) -> bytes:
-    """The graph with these tensors, but for the input, as its outputs."""
-    model = onnx.ModelProto()
-    model.CopyFrom(bare)
-    del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names[1:])
-    return model.SerializeToString()
 
 
 def _parse(values: Any, path: Path) -> ActivationRanges:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 
 from ..runtime.errors import MissingPackageError, ModelError, cut
 
@@ -38,6 +39,15 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
         )
     except Exception as error:  # one class for each of its status codes
         raise ModelError(f"ONNX Runtime cannot run {source}: {cut(error)}") from error
+
+
+def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
+    """A graph with these of its tensors as its outputs, as bytes for `open_session`."""
+    exposing = onnx.ModelProto()
+    exposing.CopyFrom(model)
+    del exposing.graph.output[:]
+    exposing.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors)
+    return exposing.SerializeToString()
 
 
 def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:

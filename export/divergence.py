@@ -11,8 +11,8 @@ from .onnx_runs import run_node_by_node
 from .reference import Reference
 from .to_onnx import INPUT
 
-# relative error at which a layer has diverged; rounding makes at most 1e-6 and 2e-3 of a sound U-Net's
-RELATIVE_ERROR_LIMIT = {"fp32": 1e-5, "fp16": 1e-2}
+# relative error at which a layer has diverged; rounding makes at most 1e-6, 2e-3 and 0.05 of a sound U-Net's
+RELATIVE_ERROR_LIMIT = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.3, "int8-cpu": 0.3}
 
 
 def describe_divergence(
@@ -22,11 +22,11 @@ def describe_divergence(
 
     Args:
         bare: the graph in doubt, without its contract.
-        precision: its own, "fp32" or "fp16".
+        precision: its own, as ModelInfo names it.
         reference: what it should compute.
         batch: float32 N×C×H×W in [0, 1], as the network takes it; a small one will do.
     """
-    dtype = np.float16 if precision == "fp16" else np.float32
+    dtype = np.float16 if precision in ("fp16", "int8") else np.float32
     layers = dict(run_node_by_node(bare, {INPUT: batch.astype(dtype)}))
     found = first_divergence(reference.layers(batch), layers, limit=RELATIVE_ERROR_LIMIT[precision])
     if found is None:

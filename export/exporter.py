@@ -16,6 +16,7 @@ from .contract import add_contract, check_sizes
 from .engine import choose_flavour, make_engine
 from .export_int8 import LAYERS, RANGES, Quantization, export_int8
 from .onnx_file import to_bytes
+from .overflow import nodes_for_fp32
 from .precision import to_fp16
 from .profile import Profile, dynamic_profile, static_profile
 from .report import REPORT, Artifact, faults_of, write_report
@@ -56,7 +57,8 @@ def export_model(
         artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
         if settings.fp16:
             path = staging / "model.fp16.onnx"
-            artifacts.append(_export_onnx(source, to_fp16(source.bare), path, settings, say))
+            half = to_fp16(source.bare, fp32=_nodes_for_fp32(source, say))
+            artifacts.append(_export_onnx(source, half, path, settings, say))
         if settings.int8:
             quantized, layers = export_int8(source, staging, settings, _export_onnx, say)
             artifacts += quantized
@@ -92,6 +94,14 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
             f"tiles of {settings.tile_px} px leave nothing inside the halo of {halo_px} px on each side; "
             f"images larger than that need tiles of more than {2 * halo_px} px"
         )
+
+
+def _nodes_for_fp32(source: Source, say: Callable[[str], None]) -> list[str]:
+    nodes = nodes_for_fp32(source)
+    if nodes:
+        most = max(nodes.values())
+        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(nodes)}")
+    return list(nodes)
 
 
 def _engine_precision(settings: ExportSettings) -> str:

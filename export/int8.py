@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ from ..runtime.errors import UserError
 from .calibration_pictures import calibration_pictures
 from .onnx_runs import open_session, run_session
 from .opset import opset_of, set_opset
+from .overflow import nodes_for_fp32
 from .precision import to_fp16
 from .reference_values import from_network, to_network
 from .settings import CalibrationSettings
@@ -96,7 +98,8 @@ def quantize(
         ModelError: the network has no convolutions, or cannot be INT8.
     """
     bare = split_image_convolutions(set_opset(source.bare, max(OPSET, opset_of(source.bare))))
-    half = to_fp16(bare)
+    fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare))
+    half = to_fp16(bare, fp32=fp32)
     transform = source.info.value_transform
     network = hashlib.sha256(source.bare.SerializeToString(deterministic=True)).hexdigest()
     known = load_ranges(settings.ranges, network) if settings.ranges else None
@@ -104,13 +107,14 @@ def quantize(
         words, pictures = calibration_pictures(source, settings.pictures, Path(recordings))
         say(f"calibrating on {words}")
         every = choose_tiles(pictures, count=settings.tiles + HELD_OUT, seed=SEED)
-    tiles, apart = split_tiles(every, min(HELD_OUT, len(every) // 3))
+    tiles, apart = split_tiles(every, min(HELD_OUT, max(1, len(every) // 3)))
+    tiles = tiles.part(slice(settings.tiles))
     if known is None:
         say(f"measuring ranges on {len(tiles)} tiles ({settings.method})")
         measured = measure_ranges(bare, _batches(tiles, transform), method=settings.method)
         known = ActivationRanges(settings.method, network, measured, _description(tiles))
     trial = _trial(bare, apart, transform)
-    in_floats = result_layers(bare) | image_layers(bare)
+    in_floats = result_layers(bare) | image_layers(bare) | set(fp32)
     layers = [name for name in convolutions(bare) if name not in in_floats]
     if not layers:
         raise UserError("this network has no layers that could be INT8; export it with --fp16")

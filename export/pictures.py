@@ -24,7 +24,9 @@ class Pictures:
     description: str
 
 
-def noisy_pictures(height_px: int, width_px: int, *, count: int = COUNT, sigma: float = SIGMA) -> Pictures:
+def noisy_pictures(
+    height_px: int, width_px: int, *, count: int = COUNT, sigma: float | None = None
+) -> Pictures:
     """Pictures with Gaussian noise, the same ones each time.
 
     They are the middles of the sample photographs of scikit-image and scikit-learn, mirrored at the border
@@ -33,6 +35,7 @@ def noisy_pictures(height_px: int, width_px: int, *, count: int = COUNT, sigma: 
     Raises:
         MissingPackageError: there are photographs, but no OpenCV to read them.
     """
+    sigma = SIGMA if sigma is None else sigma
     rng = np.random.default_rng(_SEED)
     paths = sample_photographs()[:count]
     if paths:

@@ -6,9 +6,11 @@ is then what exporting `network.half()` gives: strongly typed, with the precisio
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from ..runtime.errors import ModelError
 from .onnx_file import check
@@ -17,8 +19,12 @@ from .opset import opset_of
 LARGEST = float(np.finfo(np.float16).max)  # 65504
 
 
-def to_fp16(bare: onnx.ModelProto) -> onnx.ModelProto:
+def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelProto:
     """The same network computing in FP16, with float16 input and output.
+
+    Args:
+        bare: in FP32.
+        fp32: names of nodes that stay in FP32, with a Cast before and behind them.
 
     Raises:
         ModelError: the graph is not FP32, or a weight cannot be held in FP16; the message names it.
@@ -35,11 +41,46 @@ def to_fp16(bare: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type == "Cast":
             _retarget(node)
     kept = _names_that_stay_fp32(bare)
+    kept |= {name for node in bare.graph.node if node.name in fp32 for name in node.input}
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
             tensor.CopyFrom(_halved(tensor))
+    _cast_round(graph, fp32)
     check(model, "the FP16 graph")
     return model
+
+
+def _cast_round(graph: onnx.GraphProto, fp32: Collection[str]) -> None:
+    """Put Casts where a tensor goes from a node of one precision to one of the other."""
+    constants = {tensor.name for tensor in graph.initializer}
+    outputs = {value.name for value in graph.output}
+    of_fp32 = {name for node in graph.node if node.name in fp32 for name in node.output}
+    nodes, cast = list(graph.node), dict[tuple[str, bool], str]()
+    del graph.node[:]
+
+    def as_type(tensor: str, wants_fp32: bool) -> str:
+        if not tensor or tensor in constants or (tensor in of_fp32) == wants_fp32:
+            return tensor
+        if (tensor, wants_fp32) not in cast:
+            name = cast[tensor, wants_fp32] = f"{tensor}.to_{'fp32' if wants_fp32 else 'fp16'}"
+            to = TensorProto.FLOAT if wants_fp32 else TensorProto.FLOAT16
+            graph.node.append(helper.make_node("Cast", [tensor], [name], name=name, to=to))
+        return cast[tensor, wants_fp32]
+
+    for node in nodes:
+        for i, tensor in enumerate(node.input):
+            node.input[i] = as_type(tensor, node.name in fp32)
+        result = node.output[0]
+        if node.name in fp32 and result in outputs:
+            node.output[0] = f"{result}.fp32"
+            graph.node.append(node)
+            graph.node.append(
+                helper.make_node(
+                    "Cast", [node.output[0]], [result], name=f"{result}.to_fp16", to=TensorProto.FLOAT16
+                )
+            )
+        else:
+            graph.node.append(node)
 
 
 def _names_that_stay_fp32(bare: onnx.ModelProto) -> set[str]:

@@ -17,6 +17,7 @@ from .looks import MOST_BANDING, MOST_SHIFT
 from .verify import Agreement
 
 REPORT = "report.html"
+FAR_DB = 35.0  # to the FP32 result; under it INT8 clips what it was not calibrated on
 COLUMNS = ("file", "precision", "MB", "to FP32", "to clean", "largest", "ms/MP")
 LEGEND = (
     "PSNR to the FP32 result and to clean pictures, largest difference to FP32, milliseconds per megapixel "
@@ -40,7 +41,7 @@ class Artifact:
 def row_of(artifact: Artifact) -> tuple[str, ...]:
     """An artifact's cells, under COLUMNS."""
     agreement = artifact.agreement
-    measured = ("not run here" if artifact.path.suffix == ".engine" else "not verified", "", "")
+    measured = ("not run" if artifact.path.suffix == ".engine" else "not verified", "", "")
     if agreement is not None:
         measured = (
             "equal" if agreement.largest_difference == 0 else f"{agreement.psnr_db:.1f} dB",
@@ -53,11 +54,17 @@ def row_of(artifact: Artifact) -> tuple[str, ...]:
 
 
 def faults_of(artifacts: Sequence[Artifact]) -> list[str]:
-    """What a viewer would see of rounding, and an INT8 file for CPUs that does not pay; a sentence each."""
+    """What a viewer would see of rounding, and what INT8 is not worth; a sentence each."""
     faults = []
     for artifact in artifacts:
-        look = artifact.agreement.look if artifact.agreement else None
+        agreement = artifact.agreement
+        look = agreement.look if agreement else None
         faults += [f"{artifact.path.name}: {fault}" for fault in look.faults] if look else []
+        if agreement and agreement.psnr_db < FAR_DB:
+            faults.append(
+                f"{artifact.path.name} is {agreement.psnr_db:.1f} dB from FP32 on {agreement.pictures}; "
+                "calibrate on images of all kinds that it will see"
+            )
     speeds = {artifact.precision: artifact.ms_per_mp for artifact in artifacts if artifact.ms_per_mp}
     if speeds.get("int8-cpu", 0) > speeds.get("fp32", np.inf):
         faults.append("the INT8 file for CPUs is slower here than the FP32 one; use that")

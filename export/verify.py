@@ -22,7 +22,8 @@ from .reference import Reference
 from .reference_values import from_network, to_levels, to_network
 
 LARGEST_FP32_DIFFERENCE = 1 / 255
-LOWEST_PSNR_DB = {"fp16": 50.0, "int8": 35.0, "int8-cpu": 35.0}
+# INT8 is judged where it is calibrated, by what it loses there; here only a graph that is wrong is found out
+LOWEST_PSNR_DB = {"fp16": 50.0, "int8": 12.0, "int8-cpu": 12.0}
 COMPUTED_IN_FP16 = ("fp16", "int8")  # on a GPU; the floats of int8-cpu are FP32
 UNTRAINED = 1e3  # results this large are no image, and even FP32 rounds them by more than they may be off
 PICTURES = 3  # at least: enough for varied content, few enough for a Jetson's CPU
@@ -61,7 +62,7 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
         source: what the reference was read from, for the error message.
 
     Raises:
-        VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, INT8 below 35, or a value is
+        VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, INT8 below 12, or a value is
             not finite; the message names the layer from which on it is.
     """
     model, info = read_onnx(path)

@@ -37,7 +37,7 @@ def names_in(folder: Path) -> list[str]:
 def test_fp32_alone_is_the_default(source: Source, tmp_path: Path) -> None:
     out = tmp_path / "out"
     artifacts = export_model(source, out, ExportSettings(tile_px=64, target="none"))
-    assert names_in(out) == ["model.onnx"]
+    assert names_in(out) == ["model.onnx", "report.html"]
     (artifact,) = artifacts
     assert artifact.path == out / "model.onnx"
     assert artifact.size_bytes == artifact.path.stat().st_size

@@ -6,6 +6,7 @@ A further format is one line in FORMATS.
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from random import Random
 
 import onnx
 import torch
+from n2b.calibration.ranges import ActivationRanges, load_ranges
 from n2b.export.contract import add_contract
 from n2b.export.exporter import export_model
 from n2b.export.onnx_file import to_bytes
@@ -93,8 +95,23 @@ def read_description(file: Path, _: Path) -> None:
     TensorRTBackend(engine)
 
 
+def make_ranges(_: onnx.ModelProto) -> bytes:
+    """ranges.json of a network with two activations."""
+    tiles = {"count": 2, "tile_px": 128, "seed": 0, "sha256": "0" * 64, "names": ["a.png 0,0", "a.png 128,0"]}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "ranges.json")
+        ActivationRanges("minmax", "network", {"input": (0.0, 1.0), "first": (-2.5, 3.0)}, tiles).save(path)
+        return path.read_bytes()
+
+
+def read_ranges(file: Path, _: Path) -> None:
+    """As `n2b-export --ranges` reads them."""
+    load_ranges(file, "network")
+
+
 FORMATS = {
-    "model.onnx": Format(make_onnx, export_onnx, change_onnx, 900),
-    "checkpoint.pt": Format(make_checkpoint, read_checkpoint, change_checkpoint, 500),
-    "model.engine.json": Format(make_description, read_description, change_json, 600),
+    "model.onnx": Format(make_onnx, export_onnx, change_onnx, 800),
+    "checkpoint.pt": Format(make_checkpoint, read_checkpoint, change_checkpoint, 400),
+    "model.engine.json": Format(make_description, read_description, change_json, 400),
+    "ranges.json": Format(make_ranges, read_ranges, change_json, 400),
 }
