@@ -12,7 +12,8 @@ BUNDLED = Path(__file__).parent / "models"
 DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for images, and for a camera's own noise
 
 # in an export's folder; of several engines the first here
-_ONNX, _ENGINES = "model.onnx", ("model.engine", "model.fp16.engine", "model.fp32.engine")
+_ONNX = "model.onnx"
+_ENGINES = ("model.engine", "model.int8.engine", "model.fp16.engine", "model.fp32.engine")
 
 
 @dataclass(frozen=True)

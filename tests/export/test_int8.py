@@ -15,7 +15,7 @@ from n2b.export.settings import CalibrationSettings, ExportSettings
 from n2b.export.source import Source, load_source
 from n2b.runtime import Denoiser
 from n2b.runtime.errors import UserError
-from n2b.runtime.image import Image, write_image
+from n2b.runtime.image import Image, read_image, write_image
 
 from .conftest import WriteModel
 
@@ -64,7 +64,7 @@ def test_an_int8_export_has_both_files_its_ranges_and_its_layers(
     assert set(layers["files"]) == {"int8", "int8-cpu"}
     assert any("layers in INT8, loss" in line for line in said)
 
-    image = np.random.default_rng(5).integers(0, 256, (70, 90, 3), np.uint8)
+    image = read_image(noisy / "1.png").pixels[:70, :90]
     with (
         Denoiser(tmp_path / "out" / "model.onnx") as exact,
         Denoiser(tmp_path / "out" / "model.int8-cpu.onnx") as rounded,
