@@ -32,11 +32,18 @@ def mean_error(
 
 
 def shift_bias(model: onnx.ModelProto, layer: str, by: np.ndarray) -> onnx.ModelProto:
-    """The graph with `by`, (channels,), added to the bias of a convolution that is in floats."""
+    """The graph with `by`, (channels,), added to the bias of a convolution in floats, or as its bias."""
     shifted = onnx.ModelProto()
     shifted.CopyFrom(model)
     conv = next(node for node in shifted.graph.node if node.name == layer)
-    bias = next(tensor for tensor in shifted.graph.initializer if tensor.name == conv.input[2])
+    tensors = {tensor.name: tensor for tensor in shifted.graph.initializer}
+    if len(conv.input) == 2:
+        weights = numpy_helper.to_array(tensors[conv.input[1]])
+        conv.input.append(f"{layer}.shift")
+        zero = numpy_helper.from_array(np.zeros(len(weights), weights.dtype), conv.input[2])
+        shifted.graph.initializer.append(zero)
+        tensors[zero.name] = shifted.graph.initializer[-1]
+    bias = tensors[conv.input[2]]
     values = numpy_helper.to_array(bias)
     bias.CopyFrom(numpy_helper.from_array((values + by).astype(values.dtype), bias.name))
     return shifted

@@ -97,6 +97,8 @@ def quantize(
         UserError: there is nothing to calibrate on, or the settings are impossible.
         ModelError: the network has no convolutions, or cannot be INT8.
     """
+    if settings.tiles < 1:
+        raise UserError(f"{settings.tiles} tiles are none to calibrate on; name 1 or more")
     bare = split_image_convolutions(set_opset(source.bare, max(OPSET, opset_of(source.bare))))
     fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare))
     half = to_fp16(bare, fp32=fp32)
@@ -147,9 +149,10 @@ def quantize(
 
 
 def _last_layer(bare: onnx.ModelProto) -> str:
-    """The convolution with a bias that makes the result."""
+    """The convolution that makes the result; of several one with a bias, if there is one."""
     last = result_layers(bare)
-    return next(node.name for node in reversed(bare.graph.node) if node.name in last and len(node.input) > 2)
+    makers = [node for node in bare.graph.node if node.name in last]
+    return max(makers, key=lambda node: len(node.input)).name
 
 
 def _batches(tiles: Tiles, transform: str) -> Iterator[np.ndarray]:

@@ -87,3 +87,12 @@ def test_a_shift_of_the_mean_is_measured_and_taken_back(
     assert error == pytest.approx(by, abs=1e-5)
     corrected = shift_bias(shifted, "last", -error)
     assert mean_error(bare, corrected, "last", batches) == pytest.approx(np.zeros(3), abs=1e-5)
+
+
+def test_a_convolution_without_bias_gets_one(bare: onnx.ModelProto, batches: list[np.ndarray]) -> None:
+    last = next(node for node in bare.graph.node if node.name == "last")
+    del last.input[2]
+    by = np.array([0.1, 0, -0.2], np.float32)
+    shifted = shift_bias(bare, "last", by)
+    onnx.checker.check_model(shifted, full_check=True)
+    assert mean_error(bare, shifted, "last", batches) == pytest.approx(by, abs=1e-5)

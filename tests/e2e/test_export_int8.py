@@ -1,0 +1,106 @@
+"""n2b-export --int8 as its users run it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from n2b.export.onnx_file import read_onnx
+from n2b.runtime.image import Image, write_image
+from n2b.runtime.samples import sample_photographs
+from n2b.training.checkpoint import save_checkpoint
+from n2b.training.config import TrainConfig
+from n2b.training.edge import EdgeNet
+
+from .test_export import WITHOUT_TORCH, run_in
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a small network, with its own noisy pictures, as n2b-train leaves one."""
+    work = tmp_path_factory.mktemp("int8")
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        shading = 100 + 60 * np.sin(np.arange(256) / (4 + 10 * i))
+        pixels = np.clip(shading[:, None, None] + 8 * rng.standard_normal((256, 256, 3)), 0, 255)
+        write_image(work / "noisy" / f"{i}.png", Image(pixels.astype(np.uint8)))
+    torch.manual_seed(4)
+    run = work / "run"
+    TrainConfig(noisy=(str(work / "noisy"),), arch="edge", steps=1).save(run)
+    state = {"networks": {"denoiser": EdgeNet().state_dict()}, "trained": {"noise": "real"}}
+    save_checkpoint(run / "checkpoint.pt", {**state, "config": {"arch": "edge"}})
+    return run
+
+
+def test_a_run_is_calibrated_on_its_own_noisy_images(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (str(run), "--int8", "--calib-tiles", "6", "--dynamic", "--target", "none", "--no-verify")
+    assert run_in(tmp_path, monkeypatch, *words) == 0
+    out = capsys.readouterr().out
+    assert "calibrating on the run's noisy images" in out
+    assert "loss of PSNR by INT8 in one layer alone" in out
+    assert "model.int8-cpu.onnx" in out and "report.html" in out
+    _, info = read_onnx(tmp_path / "exports" / "latest" / "model.int8.onnx")
+    assert all(str(run.parent / "noisy") in name for name in info.calibration["tiles"]["names"])
+
+
+@pytest.mark.skipif(not sample_photographs(), reason="no sample photographs are installed")
+def test_without_torch_an_onnx_file_becomes_int8(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (
+        run_in(
+            tmp_path, monkeypatch, str(run), "--dynamic", "--target", "none", "--out", "first", "--no-verify"
+        )
+        == 0
+    )
+    words = [
+        "first/model.onnx",
+        "--int8",
+        "--calib-tiles",
+        "4",
+        "--calib-method",
+        "minmax",
+        "--out",
+        "second",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words, "--dynamic", "--target", "none", "--no-verify"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "second" / "model.int8-cpu.onnx").is_file()
+    assert "calibrating on sample photographs; name images of your camera" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--calib", "noisy"), "give --int8 with them"),
+        (("--int8", "--calib", "nowhere"), "no such file or folder"),
+        (("--int8", "--calib-tiles", "0"), "0 tiles"),
+        (("--int8", "--calib-method", "guess"), "unknown calibration method 'guess'"),
+        (("--int8", "--ranges", "none.json"), "leave out --ranges"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    complaint: str,
+) -> None:
+    common = ("--dynamic", "--target", "none", "--no-verify", "--out", "out")
+    assert run_in(tmp_path, monkeypatch, str(run), *words, *common) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert complaint in last
+    assert not (tmp_path / "out").exists()
