@@ -74,11 +74,11 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
         try:
             for name, read in source.read():
                 count += 1
-                pixels = _at_least(read, TILE_PX)
+                pixels, title = _at_least(read, TILE_PX), _without_folders(name)
                 if noise is None:
-                    yield Picture(name, pixels)
+                    yield Picture(title, pixels)
                 else:
-                    yield Picture(name, noise(pixels, np.random.default_rng([_SEED, count])), pixels)
+                    yield Picture(title, noise(pixels, np.random.default_rng([_SEED, count])), pixels)
         except ImageError as error:
             warn(f"skipped: {error}")
             unreadable += 1
@@ -90,3 +90,9 @@ def _at_least(pixels: np.ndarray, side_px: int) -> np.ndarray:
     """A small picture, mirrored at its borders until it has `side_px`."""
     missing = [max(0, side_px - side) for side in pixels.shape[:2]]
     return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
+
+
+def _without_folders(name: str) -> str:
+    """A picture's name as a model may tell it to everyone: that of its file, "frame 3 of film.mp4"."""
+    what, of, path = name.rpartition(" of ") if name.startswith(("frame ", "crop ")) else ("", "", name)
+    return f"{what}{of}{Path(path).name}"
