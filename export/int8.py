@@ -68,7 +68,7 @@ class Quantized:
         choice = self.choices[precision]
         return {
             "method": self.ranges.method,
-            "pictures": self.pictures,
+            "pictures": Path(self.pictures).name,  # without the user's folders
             "tiles": self.ranges.tiles,
             "floats": list(choice.kept),
             "loss_db": round(choice.loss_db, 4),
