@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import run_command, warn
+from .console import run_command
 from .errors import UserError
 
 if TYPE_CHECKING:
     from .denoiser import Denoiser
-    from .inference import Progress
-    from .jobs import Job
     from .report import RunReport
 
-_FRAMES_KEPT = 10_000  # of a camera, for the report: a few minutes
 SOME_FAILED = 3  # exit status when some images were given up and the rest done
 
 
@@ -124,6 +117,9 @@ def infer(
     Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
     3: some images failed and the rest is done.
     """
+    from .run_files import plan_files, run_files
+    from .run_stream import run_camera
+
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory_mb": max_memory, "strict": strict,
@@ -131,12 +127,12 @@ def infer(
     }  # fmt: skip
     if camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
-        denoiser, report = _run_camera(camera, out, frames, strength, options)
+        denoiser, report = run_camera(camera, out, frames, strength, options)
     else:
         if frames is not None:
             raise UserError("--frames counts those of a camera; name one with --camera")
-        jobs, skipped = _plan(inputs or [], out, suffix, ext, reference, skip_existing)
-        denoiser, report = _run_files(jobs, strength, options)
+        jobs, skipped = plan_files(inputs or [], out, suffix, ext, reference, skip_existing)
+        denoiser, report = run_files(jobs, strength, options)
         report.skipped = skipped
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
@@ -157,113 +153,6 @@ def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: obj
         raise UserError(f"a camera and images ({inputs[0]}) cannot be denoised in one run")
     if any(others):
         raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
-
-
-def _plan(
-    inputs: list[str],
-    out: Path | None,
-    suffix: str | None,
-    ext: str | None,
-    reference: Path | None,
-    skip_existing: bool,
-) -> tuple[list[Job], int]:
-    """What to do, and how many images are left out."""
-    from .jobs import plan_jobs
-
-    if not inputs:
-        raise UserError("nothing to denoise: name image files, folders or globs, or a camera with --camera 0")
-    if reference is not None and not reference.is_dir():
-        raise UserError(f"{reference} is no folder; --reference takes a folder of clean images")
-    jobs = plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
-    left = [job for job in jobs if not (skip_existing and job.destination.exists())]
-    return left, len(jobs) - len(left)
-
-
-def _run_files(
-    jobs: list[Job], strength: float, options: dict[str, Any]
-) -> tuple[Denoiser | None, RunReport]:
-    from .inference import denoise_files
-    from .report import RunReport
-
-    if not jobs:
-        return None, RunReport()
-    with _open(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
-        report = RunReport()
-        for image in denoise_files(jobs, denoiser, strength=strength, on_progress=on_progress):
-            report.add(image)
-            if image.error is not None:
-                if len(jobs) == 1:
-                    raise image.error
-                reason = str(image.error)
-                warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
-    return denoiser, report
-
-
-def _run_camera(
-    camera: str, out: Path | None, limit: int | None, strength: float, options: dict[str, Any]
-) -> tuple[Denoiser, RunReport]:
-    from .inference import denoise_camera
-    from .model_files import default_for_camera
-    from .report import RunReport
-    from .sinks import FolderSink, WindowSink
-    from .sources import camera_frames
-
-    options["model"] = options["model"] or default_for_camera()
-    frames = camera_frames(camera)
-    with (
-        closing(frames),
-        closing(WindowSink() if out is None else FolderSink(out)) as sink,
-        _open(options) as denoiser,
-    ):
-        report = RunReport(keep=_FRAMES_KEPT)
-        try:
-            for frame in denoise_camera(frames, denoiser, sink, strength=strength, limit=limit):
-                report.add(frame)
-        except KeyboardInterrupt:
-            warn("interrupted; this is the end of the frames")
-    return denoiser, report
-
-
-@contextmanager
-def _open(options: dict[str, Any]) -> Iterator[Denoiser]:
-    """The denoiser; what it does otherwise than asked and what it uses are told on standard error."""
-    from .denoiser import Denoiser
-    from .report import model_line
-
-    with warnings.catch_warnings(record=True) as differences:
-        warnings.simplefilter("always", RuntimeWarning)
-        denoiser = Denoiser(**options)
-    for difference in differences:
-        warn(str(difference.message))
-    with denoiser:
-        print(model_line(denoiser), file=sys.stderr)
-        yield denoiser
-
-
-@contextmanager
-def _progress_bar(images: int) -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        BarColumn(),
-        TextColumn("{task.completed:.1f} of {task.total} images"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=images)
-        finished = 0
-
-        def on_progress(part: float) -> None:
-            nonlocal finished
-            finished += part == 1
-            bar.update(task, completed=finished + part % 1)
-
-        yield on_progress
 
 
 def _print(

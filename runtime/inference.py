@@ -1,24 +1,19 @@
-"""Denoise many images, or a camera's frames, and report what was done."""
+"""Denoise many images, and report what was done."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from .denoiser import Denoiser
 from .image import Image, read_image, write_image
 from .jobs import Job
 from .metrics import psnr, ssim
-from .pipeline import INFER, READ, WRITE, Outcome, run_overlapped
+from .pipeline import Outcome, run_overlapped
 from .report import ImageReport, Quality
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from .sinks import Sink
-    from .sources import Frame
 
 Progress = Callable[[float], object]  # hears how much of an image is done, up to 1
 
@@ -42,34 +37,6 @@ def denoise_files(
 
     for outcome in run_overlapped(jobs, read=lambda job: read_image(job.source), infer=infer, write=_write):
         yield _report(outcome)
-
-
-def denoise_camera(
-    frames: Iterator[Frame], denoiser: Denoiser, sink: Sink, *, strength: float, limit: int | None
-) -> Iterator[ImageReport]:
-    """Denoise frames one by one as they come, until the source or the sink ends, or the limit is reached.
-
-    Yields:
-        One report a frame.
-    """
-    clock = time.perf_counter()
-    for frame in islice(frames, limit):
-        captured = time.perf_counter()
-        pixels = denoiser(frame.pixels, strength)
-        denoised = time.perf_counter()
-        goes_on = sink.write(frame.pixels, pixels)
-        written = time.perf_counter()
-        ms = {READ: captured - clock, INFER: denoised - captured, WRITE: written - denoised}
-        height, width = pixels.shape[:2]
-        yield ImageReport(
-            source=f"{frame.source} frame {frame.index}",
-            height=height,
-            width=width,
-            ms={stage: seconds * 1e3 for stage, seconds in ms.items()},
-        )
-        if not goes_on:
-            break
-        clock = time.perf_counter()
 
 
 class _Denoised:

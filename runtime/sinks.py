@@ -10,15 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from .errors import EnvironmentFault
+from .frame import Frame
 from .image import Image, write_image
 from .opencv import load_opencv
 
 
 class Sink(Protocol):
-    """What takes frames, (H, W, C) uint8, as they came and denoised."""
+    """What takes frames, as they came and denoised; written and closed by one thread."""
 
-    def write(self, before: np.ndarray, after: np.ndarray, /) -> bool:
-        """Take one frame; False when no more are wanted."""
+    def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
+        """Take one frame and its result, of the same shape and dtype; False when no more are wanted."""
         ...
 
     def close(self) -> None:
@@ -48,9 +49,9 @@ class WindowSink:
                 "or pip install opencv-python in the place of opencv-python-headless"
             ) from error
 
-    def write(self, before: np.ndarray, after: np.ndarray, /) -> bool:
+    def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Show one frame; False once the user has ended it."""
-        both = np.concatenate([before, after], axis=1)
+        both = np.concatenate([frame.pixels, denoised], axis=1)
         if both.shape[2] == 3:
             both = self._cv2.cvtColor(both, self._cv2.COLOR_RGB2BGR)
         self._cv2.imshow(self._title, both)
@@ -74,13 +75,13 @@ class FolderSink:
         numbers = [int(path.stem) for path in self._folder.glob("*.png") if path.stem.isdecimal()]
         self._next = max(numbers, default=-1) + 1
 
-    def write(self, _before: np.ndarray, after: np.ndarray, /) -> bool:
+    def write(self, _frame: Frame, denoised: np.ndarray, /) -> bool:
         """Write one frame.
 
         Raises:
             UserError: the folder cannot be written, or the disk is full.
         """
-        write_image(self._folder / f"{self._next:06}.png", Image(after))
+        write_image(self._folder / f"{self._next:06}.png", Image(denoised))
         self._next += 1
         return True
 

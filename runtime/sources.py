@@ -12,28 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import DeviceError, ImageError, UserError
+from .frame import Frame
 from .image import IMAGE_SUFFIXES
 from .opencv import load_opencv, quiet
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture of a stream.
-
-    Attributes:
-        pixels: (H, W, C) as read, C = 1 (grey) or 3 (RGB), uint8.
-        source: the camera or file it came from.
-        index: 0 for the first frame of the source.
-        timestamp_ns: when a camera gave it (monotonic clock); of a video file, its time in the film.
-    """
-
-    pixels: np.ndarray
-    source: str
-    index: int
-    timestamp_ns: int
 
 
 @dataclass(frozen=True)
@@ -162,7 +144,7 @@ def _frames(capture: Any, source: str, is_file: bool) -> Generator[Frame, None, 
             is_whole, decoded = capture.retrieve()
             if is_whole:
                 rgb = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[:, :, None]
-                yield Frame(rgb, source, index, film_ns if is_file else clock_ns)
+                yield Frame(rgb, source, index, film_ns if is_file else clock_ns, clock_ns)
                 index += 1
             if not capture.grab():
                 break

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from n2b.runtime.errors import EnvironmentFault, UserError
+from n2b.runtime.frame import Frame
 from n2b.runtime.image import read_image
 from n2b.runtime.sinks import FolderSink, Sink, WindowSink
 
@@ -13,10 +14,14 @@ BEFORE = np.zeros((4, 6, 3), np.uint8)
 AFTER = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
 
 
+def frame(pixels):
+    return Frame(pixels, "camera", 0, 0)
+
+
 def test_a_folder_takes_the_denoised_frames_under_numbers(tmp_path):
     sink: Sink = FolderSink(tmp_path / "new" / "frames")
-    assert sink.write(BEFORE, AFTER)
-    assert sink.write(AFTER, BEFORE)
+    assert sink.write(frame(BEFORE), AFTER)
+    assert sink.write(frame(AFTER), BEFORE)
     sink.close()
     assert sorted(path.name for path in (tmp_path / "new" / "frames").iterdir()) == [
         "000000.png",
@@ -29,7 +34,7 @@ def test_a_folder_takes_the_denoised_frames_under_numbers(tmp_path):
 def test_a_folder_that_has_frames_loses_none(tmp_path):
     for name in ("000009.png", "1000000.png", "notes.png", "2000000.txt"):
         (tmp_path / name).write_bytes(b"old")
-    FolderSink(tmp_path).write(BEFORE, AFTER)
+    FolderSink(tmp_path).write(frame(BEFORE), AFTER)
     assert np.array_equal(read_image(tmp_path / "1000001.png").pixels, AFTER)
     assert (tmp_path / "1000000.png").read_bytes() == b"old"
 
@@ -37,7 +42,7 @@ def test_a_folder_that_has_frames_loses_none(tmp_path):
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
-        FolderSink(tmp_path / "file").write(BEFORE, AFTER)
+        FolderSink(tmp_path / "file").write(frame(BEFORE), AFTER)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux runs without a display")
@@ -79,10 +84,10 @@ def test_an_opencv_without_windows_says_what_to_do(monkeypatch):
 def test_a_window_shows_both_side_by_side_in_the_order_that_opencv_wants(monkeypatch):
     windows = _Windows(monkeypatch)
     sink = WindowSink()
-    assert sink.write(BEFORE, AFTER)
+    assert sink.write(frame(BEFORE), AFTER)
     assert np.array_equal(windows.shown[0][:, :6], BEFORE)
     assert np.array_equal(windows.shown[0][:, 6:], AFTER[:, :, ::-1])
-    assert sink.write(BEFORE[:, :, :1], AFTER[:, :, :1])
+    assert sink.write(frame(BEFORE[:, :, :1]), AFTER[:, :, :1])
     assert np.array_equal(windows.shown[1][:, 6:], AFTER[:, :, :1])
     sink.close()
     assert windows.closed == 1
@@ -93,9 +98,9 @@ def test_a_window_shows_both_side_by_side_in_the_order_that_opencv_wants(monkeyp
 )
 def test_q_escape_and_closing_the_window_end_it(monkeypatch, key, is_visible):
     _Windows(monkeypatch, key, is_visible)
-    assert not WindowSink().write(BEFORE, AFTER)
+    assert not WindowSink().write(frame(BEFORE), AFTER)
 
 
 def test_other_keys_do_not_end_it(monkeypatch):
     _Windows(monkeypatch, ord("x"))
-    assert WindowSink().write(BEFORE, AFTER)
+    assert WindowSink().write(frame(BEFORE), AFTER)

@@ -1,0 +1,81 @@
+"""How a stream runs: rate, latency and what was dropped, over its latest frames."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from .frame import Frame
+
+_LATEST = 300  # frames that count: ten seconds of thirty a second
+
+
+@dataclass(frozen=True)
+class LiveStats:
+    """A stream at one moment.
+
+    Attributes:
+        frames: how many were denoised.
+        dropped: how many came from the source and were left out, since newer ones were there.
+        reconnects: how often the source was lost and found again.
+        fps: denoised frames a second, over the latest ones.
+        latency_p50_ms, latency_p99_ms: from a frame's arrival to its end in the sinks.
+        width, height: of the latest frame, in px.
+    """
+
+    frames: int = 0
+    dropped: int = 0
+    reconnects: int = 0
+    fps: float = 0.0
+    latency_p50_ms: float = 0.0
+    latency_p99_ms: float = 0.0
+    width: int = 0
+    height: int = 0
+
+
+class StreamMeter:
+    """Counts the frames of a stream; safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done_ns: deque[int] = deque(maxlen=_LATEST)
+        self._latency_ms: deque[float] = deque(maxlen=_LATEST)
+        self._frames = 0
+        self._latest: Frame | None = None
+
+    def add(self, frame: Frame, done_ns: int) -> None:
+        """Count one frame.
+
+        Args:
+            frame: as it came.
+            done_ns: when the last sink had taken it, on the monotonic clock.
+        """
+        with self._lock:
+            self._frames += 1
+            self._latest = frame
+            self._done_ns.append(done_ns)
+            self._latency_ms.append((done_ns - frame.captured_ns) / 1e6)
+
+    def stats(self) -> LiveStats:
+        """How the stream runs now."""
+        with self._lock:
+            latest, frames = self._latest, self._frames
+            done_ns, latency_ms = list(self._done_ns), list(self._latency_ms)
+        if latest is None:
+            return LiveStats()
+        seconds = (done_ns[-1] - done_ns[0]) / 1e9
+        p50, p99 = np.percentile(latency_ms, [50, 99])
+        height, width = latest.pixels.shape[:2]
+        return LiveStats(
+            frames=frames,
+            dropped=latest.index + 1 - frames,
+            reconnects=latest.connection,
+            fps=(len(done_ns) - 1) / seconds if seconds else 0.0,
+            latency_p50_ms=float(p50),
+            latency_p99_ms=float(p99),
+            width=width,
+            height=height,
+        )

@@ -1,0 +1,82 @@
+"""n2b-infer over images: what is to be done, done with a progress bar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import warn
+from .errors import UserError
+from .opening import open_denoiser
+
+if TYPE_CHECKING:
+    from .denoiser import Denoiser
+    from .inference import Progress
+    from .jobs import Job
+    from .report import RunReport
+
+
+def plan_files(
+    inputs: list[str],
+    out: Path | None,
+    suffix: str | None,
+    ext: str | None,
+    reference: Path | None,
+    skip_existing: bool,
+) -> tuple[list[Job], int]:
+    """What to do, and how many images are left out."""
+    from .jobs import plan_jobs
+
+    if not inputs:
+        raise UserError("nothing to denoise: name image files, folders or globs, or a camera with --camera 0")
+    if reference is not None and not reference.is_dir():
+        raise UserError(f"{reference} is no folder; --reference takes a folder of clean images")
+    jobs = plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
+    left = [job for job in jobs if not (skip_existing and job.destination.exists())]
+    return left, len(jobs) - len(left)
+
+
+def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tuple[Denoiser | None, RunReport]:
+    from .inference import denoise_files
+    from .report import RunReport
+
+    if not jobs:
+        return None, RunReport()
+    with open_denoiser(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
+        report = RunReport()
+        for image in denoise_files(jobs, denoiser, strength=strength, on_progress=on_progress):
+            report.add(image)
+            if image.error is not None:
+                if len(jobs) == 1:
+                    raise image.error
+                reason = str(image.error)
+                warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
+    return denoiser, report
+
+
+@contextmanager
+def _progress_bar(images: int) -> Iterator[Progress]:
+    """A bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.1f} of {task.total} images"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=images)
+        finished = 0
+
+        def on_progress(part: float) -> None:
+            nonlocal finished
+            finished += part == 1
+            bar.update(task, completed=finished + part % 1)
+
+        yield on_progress

@@ -1,0 +1,69 @@
+"""Denoise a stream: a frame is denoised while the one before it goes to the sinks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from .ahead import ahead
+from .controls import Controls
+from .denoiser import Denoiser
+from .frame import Frame
+from .live_stats import StreamMeter
+from .pipeline import INFER, READ, WRITE
+from .report import ImageReport
+from .sinks import Sink
+
+
+@dataclass(frozen=True, eq=False)
+class _Denoised:
+    """A frame on its way to the sinks."""
+
+    frame: Frame
+    pixels: np.ndarray
+    ms: dict[str, float]  # by stage
+
+
+def denoise_stream(
+    frames: Iterable[Frame],
+    denoiser: Denoiser,
+    sinks: Sequence[Sink],
+    *,
+    controls: Controls,
+    meter: StreamMeter,
+    limit: int | None = None,
+) -> Generator[ImageReport, None, None]:
+    """Denoise frames as they come, until the source or a sink ends, or the limit is reached.
+
+    Reading and denoising have a thread; the sinks are written by the thread that iterates, since a window
+    belongs to one thread.
+
+    Yields:
+        One report a frame.
+    """
+    with closing(ahead(_denoise(islice(frames, limit), denoiser, controls))) as results:
+        for result in results:
+            started = time.perf_counter()
+            wants_more = [sink.write(result.frame, result.pixels) for sink in sinks]
+            result.ms[WRITE] = (time.perf_counter() - started) * 1e3
+            meter.add(result.frame, time.monotonic_ns())
+            height, width = result.pixels.shape[:2]
+            name = f"{result.frame.source} frame {result.frame.index}"
+            yield ImageReport(name, height=height, width=width, ms=result.ms)
+            if not all(wants_more):
+                break
+
+
+def _denoise(frames: Iterator[Frame], denoiser: Denoiser, controls: Controls) -> Iterator[_Denoised]:
+    clock = time.perf_counter()
+    for frame in frames:
+        read = time.perf_counter()
+        pixels = denoiser(frame.pixels, controls.strength)
+        denoised = time.perf_counter()
+        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, INFER: (denoised - read) * 1e3})
+        clock = time.perf_counter()
