@@ -15,7 +15,7 @@ from .controls import Controls
 from .denoiser import Denoiser
 from .frame import Frame
 from .live_stats import StreamMeter
-from .pipeline import INFER, READ, WRITE
+from .pipeline import READ, WRITE
 from .report import ImageReport
 from .sinks import Sink
 
@@ -63,7 +63,6 @@ def _denoise(frames: Iterator[Frame], denoiser: Denoiser, controls: Controls) ->
     clock = time.perf_counter()
     for frame in frames:
         read = time.perf_counter()
-        pixels = denoiser(frame.pixels, controls.strength)
-        denoised = time.perf_counter()
-        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, INFER: (denoised - read) * 1e3})
+        ((pixels, ms),) = denoiser.denoise_each([frame.pixels], controls.strength)
+        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, **ms})
         clock = time.perf_counter()
