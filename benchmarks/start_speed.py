@@ -25,7 +25,7 @@ def start_lines(folder: Path, rounds: int) -> list[str]:
     """
     picture = folder / "small.png"
     write_image(picture, Image(add_noise(clean_picture(*_HW))))
-    infer = [*_PYTHON, "import sys; from n2b.runtime.cli import main; main()"]
+    infer = [sys.executable, "-m", "n2b.runtime"]
     size = f"{_HW[1]}×{_HW[0]}"
     commands = {
         "python, nothing imported": [*_PYTHON, "pass"],

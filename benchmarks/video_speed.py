@@ -61,10 +61,12 @@ def video_lines(model: Path, folder: Path, frames: int) -> list[str]:
 
 def _infer(film: Path, out: Path, model: Path, backend: str) -> float:
     """Seconds from the first frame to the last, as n2b-infer reports them."""
-    command = "from n2b.runtime.cli import main; main()"
     arguments = [film, "-o", out, "-m", model, "--device", "cpu", "--backend", backend, "--json"]
     done = subprocess.run(
-        [sys.executable, "-c", command, *map(str, arguments)], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "n2b.runtime", *map(str, arguments)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return json.loads(done.stdout)["seconds"]
 
