@@ -14,12 +14,12 @@ from ..runtime.gpu import find_gpu
 from .builder_options import check_options
 from .contract import add_contract, check_sizes
 from .engine import choose_flavour, make_engine
-from .export_int8 import LAYERS, RANGES, Quantization, export_int8
+from .export_int8 import RANGES, Quantization, export_int8
 from .onnx_file import to_bytes
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
 from .profile import Profile, dynamic_profile, static_profile
-from .report import REPORT, Artifact, faults_of, write_report
+from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
 from .speed import ms_per_megapixel
@@ -27,9 +27,9 @@ from .staging import staged_folder
 from .triton import add_to_repository, check_repository
 from .verify import verify_onnx
 
-FILES = (
+FILES = (  # the names that artifacts may have
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
-    "model.fp32.engine", "model.fp16.engine", "model.int8.engine", RANGES, LAYERS, REPORT,
+    "model.fp32.engine", "model.fp16.engine", "model.int8.engine",
 )  # fmt: skip
 
 

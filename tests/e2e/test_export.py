@@ -179,6 +179,16 @@ def test_files_of_an_earlier_export_are_named(
     assert "model.fp16.onnx is of an earlier export" in capsys.readouterr().err
 
 
+def test_exporting_again_into_the_same_folder_warns_of_nothing(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(exported / "model.onnx")
+    arguments = ["--fp16", "--tile", "256", "--target", "none", "--out", "out", "--no-verify"]
+    for _ in range(2):
+        assert run_in(tmp_path, monkeypatch, model, *arguments) == 0
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
