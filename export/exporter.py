@@ -36,7 +36,10 @@ FILES = (  # the names that artifacts may have
 def export_model(
     source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None] = lambda _: None
 ) -> list[Artifact]:
-    """Write `model.onnx`, as asked `model.fp16.onnx`, and where possible an engine into `folder`.
+    """Write `model.onnx`, what else is asked for, and `report.html` into `folder`.
+
+    FP16 is `model.fp16.onnx`; INT8 is `model.int8.onnx` and `model.int8-cpu.onnx`, with `ranges.json` and
+    `layers.json`; where there is a TensorRT, an engine is built of the last of FP32, FP16 and INT8 for it.
 
     Args:
         source: what to export.
@@ -44,9 +47,13 @@ def export_model(
         settings: what to make.
         say: hears what is being done, line by line.
 
+    Returns:
+        The ONNX files and the engine, `model.onnx` first.
+
     Raises:
-        UserError: the settings do not fit the model, or a folder cannot be written.
-        ModelError: the model cannot be FP16.
+        UserError: the settings do not fit the model, there is nothing to calibrate on, or a folder cannot be
+            written.
+        ModelError: the model cannot be FP16 or INT8.
         VerificationError: a file does not compute what the source computes.
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
     """
