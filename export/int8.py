@@ -28,10 +28,10 @@ from ..calibration.sensitivity import (
     measure_layers,
     result_layers,
 )
+from ..calibration.session import open_session, run_session
 from ..runtime.console import warn
 from ..runtime.errors import UserError
 from .calibration_pictures import calibration_pictures
-from .onnx_runs import open_session, run_session
 from .opset import opset_of, set_opset
 from .overflow import nodes_for_fp32
 from .precision import to_fp16

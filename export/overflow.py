@@ -6,8 +6,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ..calibration.session import run_all, with_outputs
-from .onnx_runs import open_session
+from ..calibration.session import open_session, run_all, with_outputs
 from .pictures import noisy_pictures
 from .precision import LARGEST
 from .reference_values import to_network

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ..calibration.session import open_session, run_session
 from ..runtime.artifact import ModelInfo
 from ..runtime.errors import VerificationError
 from ..runtime.metrics import psnr
@@ -16,7 +17,7 @@ from .contract import IMAGE, strip_contract
 from .divergence import describe_divergence
 from .looks import Look, compare_looks, gradient
 from .onnx_file import read_onnx
-from .onnx_runs import open_session, run_node_by_node, run_session
+from .onnx_runs import run_node_by_node
 from .pictures import CAMERA_SIGMA, SIGMA, noisy_pictures
 from .reference import Reference
 from .reference_values import from_network, to_levels, to_network
