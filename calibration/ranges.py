@@ -17,6 +17,7 @@ from ..runtime.errors import ModelError, UserError
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 
+RANGES_NAME = "ranges.json"  # of the file, and among the sources in an INT8 model's description
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
 SCHEMA = 1

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..calibration.ranges import RANGES_NAME
 from ..runtime.artifact import sha256_of_file, write_atomically
 from .int8 import Quantized, quantize
 from .report import Artifact
 from .settings import ExportSettings
 from .source import Source
 
-RANGES, LAYERS = "ranges.json", "layers.json"
+LAYERS_NAME = "layers.json"
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def export_int8(
     """
     assert settings.int8 is not None
     quantized = quantize(source, settings.int8, say)
-    quantized.ranges.save(staging / RANGES)
-    write_atomically(staging / LAYERS, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
-    ranges_sha256 = sha256_of_file(staging / RANGES)
+    quantized.ranges.save(staging / RANGES_NAME)
+    write_atomically(staging / LAYERS_NAME, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
+    ranges_sha256 = sha256_of_file(staging / RANGES_NAME)
     artifacts = []
     for precision, bare in (("int8-cpu", quantized.cpu), ("int8", quantized.tensorrt)):
         what = Quantization(precision, quantized.description(precision), ranges_sha256)

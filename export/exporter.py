@@ -8,13 +8,14 @@ from pathlib import Path
 
 import onnx
 
+from ..calibration.ranges import RANGES_NAME
 from ..runtime.artifact import write_atomically
 from ..runtime.console import warn
 from ..runtime.gpu import find_gpu
 from .builder_options import check_options
 from .contract import add_contract, check_sizes
 from .engine import choose_flavour, make_engine
-from .export_int8 import RANGES, Quantization, export_int8
+from .export_int8 import Quantization, export_int8
 from .onnx_file import to_bytes
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
@@ -125,7 +126,7 @@ def _export_onnx(
 ) -> Artifact:
     info = source.info
     if quantized:
-        sources = info.sources | {RANGES: quantized.ranges_sha256}
+        sources = info.sources | {RANGES_NAME: quantized.ranges_sha256}
         info = dataclasses.replace(info, calibration=quantized.description, sources=sources)
     model, info = add_contract(
         bare,
