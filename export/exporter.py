@@ -65,7 +65,7 @@ def export_model(
         artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
         if settings.fp16:
             path = staging / "model.fp16.onnx"
-            half = to_fp16(source.bare, fp32=_nodes_for_fp32(source, say))
+            half = to_fp16(source.bare, fp32=nodes_for_fp32(source, say))
             artifacts.append(_export_onnx(source, half, path, settings, say))
         if settings.int8:
             quantized, layers = export_int8(source, staging, settings, _export_onnx, say)
@@ -102,14 +102,6 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
             f"tiles of {settings.tile_px} px leave nothing inside the halo of {halo_px} px on each side; "
             f"images larger than that need tiles of more than {2 * halo_px} px"
         )
-
-
-def _nodes_for_fp32(source: Source, say: Callable[[str], None]) -> list[str]:
-    nodes = nodes_for_fp32(source)
-    if nodes:
-        most = max(nodes.values())
-        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(nodes)}")
-    return list(nodes)
 
 
 def _engine_precision(settings: ExportSettings) -> str:

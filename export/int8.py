@@ -100,7 +100,7 @@ def quantize(
     if settings.tiles < 1:
         raise UserError(f"{settings.tiles} tiles are none to calibrate on; name 1 or more")
     bare = split_image_convolutions(set_opset(source.bare, max(OPSET, opset_of(source.bare))))
-    fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare))
+    fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare), say)
     half = to_fp16(bare, fp32=fp32)
     transform = source.info.value_transform
     network = hashlib.sha256(source.bare.SerializeToString(deterministic=True)).hexdigest()
