@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..calibration.bias import mean_error, shift_bias
+from ..calibration.bias import mean_errors, shift_bias
 from ..calibration.image_path import image_layers, split_image_convolutions
 from ..calibration.quantize import OPSET, convolutions, quantize_for_cpu, quantize_for_tensorrt
 from ..calibration.ranges import ActivationRanges, load_ranges, measure_ranges
@@ -135,7 +135,7 @@ def quantize(
             )
     last = _last_layer(bare)
     exact = for_tensorrt(choices["int8"].layers), for_cpu(choices["int8-cpu"].layers)
-    shifts = [mean_error(bare, model, last, _batches(tiles.part(_FIRST), transform)) for model in exact]
+    shifts = mean_errors(bare, exact, last, _batches(tiles.part(_FIRST), transform))
     return Quantized(
         tensorrt=shift_bias(
             quantize_for_tensorrt(half, known.ranges, choices["int8"].layers), last, -shifts[0]
