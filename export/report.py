@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.artifact import ModelInfo, write_atomically
-from ..training.report.pictures import encode_png
+from ..training.report.pictures import data_uri, encode_png, on_grey
 from ..training.report.template import PAGE, STYLE
 from .looks import MOST_BANDING, MOST_SHIFT
 from .verify import Agreement
@@ -139,10 +138,9 @@ def _pictures(artifact: Artifact) -> str:
     assert artifact.agreement and artifact.agreement.look
     look = artifact.agreement.look
     noisy, result, expected = (_crop(image) for image in (look.noisy, look.result, look.expected))
-    difference = result.astype(np.int16) - expected
-    amplified = np.clip(128 + _AMPLIFIED * difference, 0, 255).astype(np.uint8)
+    amplified = on_grey(result.astype(np.int16) - expected, _AMPLIFIED)
     figures = "".join(
-        f"<figure><img class=crop alt='{caption}' src='{_data_uri(pixels)}'>"
+        f"<figure><img class=crop alt='{caption}' src='{data_uri(encode_png(pixels))}'>"
         f"<figcaption>{caption}</figcaption></figure>"
         for caption, pixels in (
             ("noisy", noisy),
@@ -171,7 +169,3 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f"<div class=scroll><table><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>"
-
-
-def _data_uri(pixels: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(encode_png(pixels)).decode()}"
