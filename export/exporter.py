@@ -11,15 +11,14 @@ import onnx
 from ..calibration.ranges import RANGES_NAME
 from ..runtime.artifact import write_atomically
 from ..runtime.console import warn
-from ..runtime.gpu import find_gpu
 from .builder_options import check_options
 from .contract import add_contract, check_sizes
-from .engine import choose_flavour, make_engine
+from .engine import choose_flavour, make_engine, open_profile
 from .export_int8 import Quantization, export_int8
 from .onnx_file import to_bytes
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
-from .profile import Profile, dynamic_profile, static_profile
+from .profile import Profile, static_profile
 from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
@@ -165,14 +164,6 @@ def _serve(
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:
     """The shapes that an engine takes: one, or with `dynamic` a range."""
     channels = source.bare.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    tile_px, batch = settings.tile_px, settings.batch
     if not settings.dynamic:
-        return static_profile(batch, tile_px, tile_px, channels)
-    return dynamic_profile(
-        settings.shapes,
-        tile_px=tile_px,
-        batch=batch,
-        multiple_px=source.info.size_multiple_px,
-        channels=channels,
-        gpu=find_gpu(),
-    )
+        return static_profile(settings.batch, settings.tile_px, settings.tile_px, channels)
+    return open_profile(settings, source.info, channels)
