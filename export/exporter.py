@@ -6,26 +6,20 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
-
-from ..calibration.ranges import RANGES_NAME
-from ..runtime.artifact import write_atomically
 from ..runtime.console import warn
 from .builder_options import check_options
-from .contract import add_contract, check_sizes
+from .contract import check_sizes
 from .engine import choose_flavour, make_engine, open_profile
-from .export_int8 import Quantization, export_int8
-from .onnx_file import to_bytes
+from .export_int8 import export_int8
+from .export_onnx import export_onnx
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
 from .profile import Profile, static_profile
 from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
-from .speed import ms_per_megapixel
 from .staging import staged_folder
 from .triton import add_to_repository, check_repository
-from .verify import verify_onnx
 
 FILES = (  # the names that artifacts may have
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
@@ -61,13 +55,13 @@ def export_model(
     check_settings(source, settings, flavour)
     layers: list[tuple[str, ...]] = []
     with staged_folder(folder) as staging:
-        artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
+        artifacts = [export_onnx(source, source.bare, source.info, staging / "model.onnx", settings, say)]
         if settings.fp16:
-            path = staging / "model.fp16.onnx"
             half = to_fp16(source.bare, fp32=nodes_for_fp32(source, say))
-            artifacts.append(_export_onnx(source, half, path, settings, say))
+            info = dataclasses.replace(source.info, precision="fp16")
+            artifacts.append(export_onnx(source, half, info, staging / "model.fp16.onnx", settings, say))
         if settings.int8:
-            quantized, layers = export_int8(source, staging, settings, _export_onnx, say)
+            quantized, layers = export_int8(source, staging, settings, say)
             artifacts += quantized
         if flavour:
             best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
@@ -105,36 +99,6 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
 
 def _engine_precision(settings: ExportSettings) -> str:
     return "int8" if settings.int8 else "fp16" if settings.fp16 else "fp32"
-
-
-def _export_onnx(
-    source: Source,
-    bare: onnx.ModelProto,
-    path: Path,
-    settings: ExportSettings,
-    say: Callable[[str], None],
-    quantized: Quantization | None = None,
-) -> Artifact:
-    info = source.info
-    if quantized:
-        sources = info.sources | {RANGES_NAME: quantized.ranges_sha256}
-        info = dataclasses.replace(info, calibration=quantized.description, sources=sources)
-    model, info = add_contract(
-        bare,
-        info,
-        precision=quantized.precision if quantized else None,
-        io=settings.io,
-        tile_px=settings.tile_px,
-        batch=settings.batch,
-        dynamic=settings.dynamic,
-    )
-    write_atomically(path, to_bytes(model))
-    agreement = speed = None
-    if settings.verify:
-        say(f"verifying {path.name} against {source.path}")
-        agreement = verify_onnx(path, source.reference, source=str(source.path))
-        speed = ms_per_megapixel(path)
-    return Artifact(path, info.precision, path.stat().st_size, agreement, speed)
 
 
 def _export_engine(
