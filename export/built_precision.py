@@ -52,8 +52,9 @@ def check_precision(asked: str, built: BuiltPrecision) -> None:
     """Make sure that an engine has the precision that it should.
 
     An INT8 or FP16 file may keep some convolutions in a wider precision, where the narrow one costs too much
-    or overflows, and its network then has both; that of FP32 has no other. In a finished engine a fused layer can show the type of a cast in front of it, so there the
-    precision has to be found, not to be alone.
+    or overflows, and its network then has both; that of FP32 has no other. In a finished engine a fused
+    layer can show the type of a cast in front of it, so there the precision has to be found, not to be
+    alone.
 
     Raises:
         EnvironmentFault: it does not.
