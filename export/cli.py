@@ -228,7 +228,7 @@ def _table(artifacts: list[Artifact]) -> Table:
 
     from .report import COLUMNS, row_of
 
-    table = Table(*COLUMNS, box=SIMPLE_HEAD)
+    table = Table(*COLUMNS, box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))  # in 80 columns
     table.columns[0].no_wrap = True
     for artifact in artifacts:
         table.add_row(*row_of(artifact))

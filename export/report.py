@@ -17,10 +17,10 @@ from .verify import Agreement
 
 REPORT = "report.html"
 FAR_DB = 35.0  # to the FP32 result; under it INT8 clips what it was not calibrated on
-COLUMNS = ("file", "precision", "MB", "to FP32", "to clean", "largest", "ms/MP")
+COLUMNS = ("file", "precision", "MB", "to FP32", "largest", "loss", "ms/MP")
 LEGEND = (
-    "PSNR to the FP32 result and to clean pictures, largest difference to FP32, milliseconds per megapixel "
-    "in ONNX Runtime on this machine's CPU"
+    "PSNR to the FP32 result and largest difference to it, loss of PSNR to clean pictures, milliseconds per "
+    "megapixel in ONNX Runtime on this machine's CPU"
 )
 _CROP_PX = 192
 _AMPLIFIED = 16
@@ -44,8 +44,8 @@ def row_of(artifact: Artifact) -> tuple[str, ...]:
     if agreement is not None:
         measured = (
             "equal" if agreement.largest_difference == 0 else f"{agreement.psnr_db:.1f} dB",
-            f"{agreement.look.psnr_clean_db:.2f} dB" if agreement.look else "",
             f"{agreement.largest_difference * 255:.3g}/255",
+            f"{round(agreement.look.loss_db, 2) + 0.0:.2f} dB" if agreement.look else "",  # 0.0: no -0.00
         )
     speed = "" if artifact.ms_per_mp is None else f"{artifact.ms_per_mp:.0f}"
     size = f"{artifact.size_bytes / 1e6:.1f}"
@@ -114,14 +114,14 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
     for artifact in artifacts:
         if artifact.agreement and (look := artifact.agreement.look):
             shift = ", ".join(f"{value:+.3f}" for value in look.shift)
-            loss = look.reference_clean_db - look.psnr_clean_db
+            clean = f"{look.psnr_clean_db:.2f} of {look.reference_clean_db:.2f}"
             verdict = "; ".join(look.faults) or "nothing to be seen"
-            rows.append((artifact.path.name, f"{loss:.3f}", f"{look.levels:.1%}", shift, verdict))
+            rows.append((artifact.path.name, clean, f"{look.levels:.1%}", shift, verdict))
     if not rows:
         return ""
     columns = (
         "file",
-        "loss to clean, dB",
+        "PSNR to clean, of FP32's, dB",
         "levels of a gradient",
         "shift of R, G, B, grey levels",
         "verdict",
