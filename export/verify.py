@@ -36,7 +36,8 @@ class Agreement:
     """How close an artifact's results are to its reference's.
 
     Attributes:
-        psnr_db: of all results together, the gradient's among them, for a peak of 1; infinite when they are equal.
+        psnr_db: of all results together, the gradient's among them, for a peak of 1; infinite when they are
+            equal.
         largest_difference: of any value, where 1 is the whole range.
         pictures: what was denoised.
         overflow: the first layer with a value that FP16 cannot hold, if there is one.
