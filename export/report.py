@@ -121,7 +121,7 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
         return ""
     columns = (
         "file",
-        "PSNR to clean, of FP32's, dB",
+        "PSNR to clean, dB",
         "levels of a gradient",
         "shift of R, G, B, grey levels",
         "verdict",
@@ -129,7 +129,8 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
     return (
         "<section><h2>What a viewer would see</h2>"
         + _table(columns, rows)
-        + f"<p class=caption>A smooth gradient keeps its number of distinct levels within {MOST_BANDING:.0%},"
+        + "<p class=caption>PSNR to clean pictures stands beside FP32's on the same ones; what has FP16 in it "
+        f"may be run on smaller ones. A smooth gradient keeps its number of distinct levels within {MOST_BANDING:.0%},"
         f" and no channel's mean moves by more than {MOST_SHIFT:g} grey levels.</p></section>"
     )
 
