@@ -129,9 +129,10 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
     return (
         "<section><h2>What a viewer would see</h2>"
         + _table(columns, rows)
-        + "<p class=caption>PSNR to clean pictures stands beside FP32's on the same ones; what has FP16 in it "
-        f"may be run on smaller ones. A smooth gradient keeps its number of distinct levels within {MOST_BANDING:.0%},"
-        f" and no channel's mean moves by more than {MOST_SHIFT:g} grey levels.</p></section>"
+        + "<p class=caption>PSNR to clean pictures stands beside FP32's on the same ones; what has FP16 in it"
+        " may be run on smaller ones. A smooth gradient keeps its number of distinct levels within"
+        f" {MOST_BANDING:.0%}, and no channel's mean moves by more than {MOST_SHIFT:g} grey levels.</p>"
+        "</section>"
     )
 
 
