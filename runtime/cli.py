@@ -109,7 +109,8 @@ def infer(
     serve: Annotated[
         str | None,
         typer.Option(
-            metavar="[HOST:]PORT", help="Show the camera's frames, before and after, on a page in the browser."
+            metavar="[HOST:]PORT",
+            help="Show the camera's frames, before and after, in a browser.",
         ),
     ] = None,
     benchmark: Annotated[

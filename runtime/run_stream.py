@@ -42,7 +42,7 @@ def run_camera(
     from .live_stats import StreamMeter
     from .model_files import default_for_camera
     from .report import RunReport
-    from .sinks import FolderSink, Sink, WindowSink
+    from .sinks import FolderSink, WindowSink
     from .sources import camera_frames
     from .streaming import denoise_stream
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from ..controls import Controls
 from ..live_stats import StreamMeter
 from .pictures import Pair, pair_message, pair_noise, snapshot_message
 
 _NOISE_EVERY_S = 0.5
+
+Result = TypeVar("Result")
 
 
 class Live:
@@ -91,5 +95,5 @@ class Live:
         if not measured.cancelled():
             self._noise = measured.result()
 
-    def _in_encoder(self, work, *arguments):
+    def _in_encoder(self, work: Callable[..., Result], *arguments: object) -> asyncio.Future[Result]:
         return asyncio.get_running_loop().run_in_executor(self._encoder, work, *arguments)

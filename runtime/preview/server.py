@@ -50,7 +50,7 @@ class PageServer:
     Args:
         endpoint: where; its socket is closed with the server.
         access: who may.
-        live: what is shown; made in the thread's event loop by calling this.
+        live: what is shown; from now on the server's, which closes it.
         max_viewers: how many may watch at once.
 
     Raises:
@@ -110,6 +110,8 @@ class PageServer:
         server.close()  # with code 1001, by which the page knows that the program has ended
         loop.call_later(_TO_CLOSE_S, self._abort)
         await server.wait_closed()
+        while self._connections:  # which Python before 3.12 does not wait for
+            await asyncio.sleep(0.01)
         self._live.close()
 
     def _abort(self) -> None:
@@ -135,7 +137,9 @@ class PageServer:
         is_upgrade = path == _LIVE and headers.get("upgrade", "").lower() == "websocket"
         local_ip = connection.local_address[0]
         refusal = self._access.refusal(request.path, headers, local_ip, needs_origin=is_upgrade)
-        if refusal is None and path == _LIVE:
+        if refusal is None and getattr(request, "method", "GET") != "GET":  # before 16 it refuses by itself
+            refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page is only for reading")
+        elif refusal is None and path == _LIVE:
             if self._viewers >= self._max_viewers:
                 refusal = self._full()
             elif is_upgrade:
