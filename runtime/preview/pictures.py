@@ -17,7 +17,7 @@ PAIR, SNAPSHOT = 1, 2  # kinds of message
 _HEADER = struct.Struct(">BII")  # kind, number of the frame, length of the first picture in bytes
 _WIDTHS_PX = (480, 960, 1440, 1920)  # few, so that viewers share what is encoded
 _JPEG_QUALITY = 80
-_MEASURED_PX = 1024  # side of the part that noise is estimated on
+_MEASURED_PX = 512  # side of the part that noise is estimated on
 
 
 @dataclass(frozen=True, eq=False)

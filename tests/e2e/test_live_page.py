@@ -25,7 +25,7 @@ from n2b.runtime.values import blend
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the program chromium is not installed")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="the package chromium is not installed")
 
 SWITCHES = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync "
