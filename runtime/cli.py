@@ -106,6 +106,13 @@ def infer(
         ),
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show the camera's frames, before and after, in a browser.",
+        ),
+    ] = None,
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Print how long reading, denoising and writing take.")
     ] = False,
@@ -127,10 +134,12 @@ def infer(
     }  # fmt: skip
     if camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
-        denoiser, report = run_camera(camera, out, frames, strength, options)
+        denoiser, report = run_camera(camera, out, serve, frames, strength, options)
     else:
         if frames is not None:
             raise UserError("--frames counts those of a camera; name one with --camera")
+        if serve is not None:
+            raise UserError("--serve shows the frames of a camera; name one with --camera")
         jobs, skipped = plan_files(inputs or [], out, suffix, ext, reference, skip_existing)
         denoiser, report = run_files(jobs, strength, options)
         report.skipped = skipped
