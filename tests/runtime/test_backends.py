@@ -146,8 +146,8 @@ class TestOnnxRuntime:
 class TestChoice:
     def test_unknown_names_are_refused(self, make_model):
         files = ModelFiles(onnx=make_model())
-        with pytest.raises(UserError, match="no backend 'openvino'; there are auto, onnxruntime, tensorrt"):
-            open_backend(files, backend="openvino")
+        with pytest.raises(UserError, match="no backend 'caffe'; there are auto, onnxruntime, openvino, tensorrt"):
+            open_backend(files, backend="caffe")
         with pytest.raises(UserError, match="no device 'gpu'"):
             open_backend(files, device="gpu")
 
