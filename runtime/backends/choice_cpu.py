@@ -28,7 +28,7 @@ def open_fastest(model: Path) -> Backend:
         ModelError: no library takes the file.
         MissingPackageError: none is installed.
     """
-    installed = [name for name in _CLASSES if importlib.util.find_spec(name) is not None]
+    installed = _installed()
     missing = [
         f"{name}: is not installed: pip install 'n2b[{extra}]'"
         for name, extra in _EXTRAS.items()
@@ -38,6 +38,10 @@ def open_fastest(model: Path) -> Backend:
         return _with(_open(installed[0] if installed else "onnxruntime", model), missing)
     path = fact_path("fastest", model, _PACKAGES)
     return _open_remembered(path, model) or _race(path, model)
+
+
+def _installed() -> list[str]:
+    return [name for name in _CLASSES if importlib.util.find_spec(name) is not None]
 
 
 def _open_remembered(path: Path, model: Path) -> Backend | None:

@@ -58,9 +58,7 @@ class OpenVinoBackend:
         self._bytes_per_px: float | None = None
         self._hint = "f32"
         self.precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
-        if "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") and stands_bf16(
-            self, self._run_in
-        ):
+        if _has_bf16(self._core) and stands_bf16(self, self._run_in):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
@@ -111,7 +109,8 @@ class OpenVinoBackend:
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         network = self._network.clone()
-        network.reshape(list(shape))
+        if network.is_dynamic():  # another is not to be given another shape than its own
+            network.reshape(list(shape))
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": usable_cores(),
@@ -133,6 +132,11 @@ def _load() -> Any:
     except (ImportError, OSError) as error:
         raise MissingPackageError("openvino", extra="openvino", reason=str(error)) from error
     return openvino
+
+
+def _has_bf16(core: Any) -> bool:
+    """Whether the CPU computes in BF16 itself, and does not only hold it."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _read(core: Any, model: Path) -> Any:

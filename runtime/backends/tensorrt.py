@@ -114,6 +114,9 @@ class TensorRTBackend:
         """See Backend.close."""
         with self._cuda.current():
             for slot in self._slots.values():
+                if slot.is_under_way:
+                    slot.finish()
+            for slot in self._slots.values():
                 slot.close()
             self._slots.clear()
             if self._kernels is not None:

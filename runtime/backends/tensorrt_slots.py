@@ -120,8 +120,7 @@ class Slot:
         return self._host(1)
 
     def close(self) -> None:
-        """Give everything back."""
-        self._cuda.synchronise(self._stream)
+        """Give everything back; nothing is under way."""
         self._forget_shape()
         self._context = None
         self._free_memory()
