@@ -159,13 +159,14 @@ class TensorRTBackend:
     def _make_slot(self) -> Slot:
         assert self._scratch is not None
         trt = self._trt
-        strategy = trt.ExecutionContextAllocationStrategy.STATIC
-        if self._scratch.size:
-            strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if self._kernels is not None:
-            context = self._kernels.create_context(self._engine, strategy)
+            context = self._kernels.create_context(self._engine, borrows_memory=bool(self._scratch.size))
+        elif self._scratch.size:
+            context = self._engine.create_execution_context(
+                trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            )
         else:
-            context = self._engine.create_execution_context(strategy)
+            context = self._engine.create_execution_context()
         if context is None:
             raise self._no_room()
         self._scratch.lend_to(context)

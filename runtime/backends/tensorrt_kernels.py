@@ -33,7 +33,7 @@ class Kernels:
     """
 
     def __init__(self, rtx: Any, engine: Any, path: Path) -> None:
-        self._path = path
+        self._rtx, self._path = rtx, path
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
         self._kept = path.read_bytes() if path.is_file() else b""
@@ -44,14 +44,18 @@ class Kernels:
         # only TensorRT-RTX itself knows when.
         self._config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
 
-    def create_context(self, engine: Any, strategy: Any) -> Any:
+    def create_context(self, engine: Any, *, borrows_memory: bool) -> Any:
         """An execution context that takes its kernels from here and leaves new ones; None: out of memory.
 
         Args:
             engine: the engine.
-            strategy: whose memory it works in, an ExecutionContextAllocationStrategy.
+            borrows_memory: it is lent the memory that it works in, and does not allocate it.
         """
-        self._config.set_execution_context_allocation_strategy(strategy)
+        if borrows_memory:
+            rtx = self._rtx
+            self._config.set_execution_context_allocation_strategy(
+                rtx.ExecutionContextAllocationStrategy.USER_MANAGED
+            )
         return engine.create_execution_context(self._config)
 
     def save(self) -> None:

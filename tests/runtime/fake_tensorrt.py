@@ -45,7 +45,7 @@ class Engine:
         profile = ((1, 32, 32, 3), (2, 64, 96, 3), (4, 128, 192, 3))
         return [np.where(np.array(self.shape) > 0, self.shape, choice) for choice in profile]
 
-    def create_execution_context(self, how):
+    def create_execution_context(self, how="STATIC"):
         strategy = how
         if isinstance(how, RuntimeConfig):
             self.config, strategy = how, how.strategy
