@@ -41,7 +41,7 @@ def main() -> None:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
     with (
-        Denoiser(arguments.model, tile=tile, device="cpu") as denoise,
+        Denoiser(arguments.model, tile=tile, device="cpu", backend="onnxruntime") as denoise,
         tempfile.TemporaryDirectory() as folder,
     ):
         plan = denoise.plan(height, width)

@@ -71,11 +71,16 @@ def files(make_model) -> ModelFiles:
     return ModelFiles(onnx=make_model())
 
 
+def open_on_cpu(files: ModelFiles) -> Any:
+    """What `auto` takes, a stand-in, which knows how often it was run."""
+    return open_backend(files, device="cpu")
+
+
 class TestOnACpu:
     @pytest.mark.parametrize(("onnxruntime", "openvino"), [(5, 3), (3, 5)])
     def test_the_faster_library_is_taken_and_the_other_told(self, libraries, files, onnxruntime, openvino):
         libraries = libraries(onnxruntime={"steps": onnxruntime}, openvino={"steps": openvino})
-        opened = open_backend(files, device="cpu")
+        opened = open_on_cpu(files)
         winner, loser = sorted([libraries.onnxruntime, libraries.openvino], key=lambda library: library.steps)
         assert opened is winner.opened[0] and not opened.is_closed
         assert opened.passed_over == (f"{loser.name}: 0.60 times as fast here",)
@@ -83,11 +88,11 @@ class TestOnACpu:
 
     def test_they_race_once_a_model(self, libraries, files, make_model):
         libraries = libraries(onnxruntime={"steps": 2}, openvino={})
-        first = open_backend(files, device="cpu")
-        again = open_backend(files, device="cpu")
+        first = open_on_cpu(files)
+        again = open_on_cpu(files)
         assert (again.name, again.passed_over) == (first.name, first.passed_over)
         assert again.runs == 0 and len(libraries.onnxruntime.opened) == 1
-        open_backend(ModelFiles(onnx=make_model("negative", name="other.onnx")), device="cpu")
+        open_on_cpu(ModelFiles(onnx=make_model("negative", name="other.onnx")))
         assert len(libraries.onnxruntime.opened) == 2
 
     @pytest.mark.parametrize(
@@ -95,35 +100,35 @@ class TestOnACpu:
     )
     def test_a_damaged_outcome_is_found_out_again(self, libraries, files, cache_of_its_own, content):
         libraries(onnxruntime={"steps": 2}, openvino={})
-        open_backend(files, device="cpu")
+        open_on_cpu(files)
         (kept,) = cache_of_its_own.glob("fastest-*.json")
         good = kept.read_text()
         kept.write_text(content)
-        assert open_backend(files, device="cpu").runs > 0
+        assert open_on_cpu(files).runs > 0
         assert json.loads(kept.read_text()) == json.loads(good)
 
     def test_another_version_races_again(self, libraries, files, monkeypatch):
         libraries = libraries(onnxruntime={"steps": 2}, openvino={})
-        open_backend(files, device="cpu")
+        open_on_cpu(files)
         monkeypatch.setattr("n2b.runtime.backends.remembered.version", lambda _package: "99.0")
-        assert open_backend(files, device="cpu").runs > 0
+        assert open_on_cpu(files).runs > 0
 
     def test_a_cache_that_cannot_be_written_does_no_harm(self, libraries, files, cache_of_its_own):
         cache_of_its_own.write_text("no folder")
         libraries(onnxruntime={"steps": 2}, openvino={})
-        assert open_backend(files, device="cpu").name == "openvino"
+        assert open_on_cpu(files).name == "openvino"
 
     def test_a_winner_that_no_longer_opens_gives_way(self, libraries, files):
         libraries = libraries(onnxruntime={"steps": 2}, openvino={})
-        assert open_backend(files, device="cpu").name == "openvino"
+        assert open_on_cpu(files).name == "openvino"
         libraries.openvino.error = MissingPackageError("openvino", reason="broken")
-        opened = open_backend(files, device="cpu")
+        opened = open_on_cpu(files)
         assert opened.name == "onnxruntime"
         assert opened.passed_over[0].startswith("openvino: openvino cannot be loaded (broken)")
 
     def test_a_file_that_one_does_not_take_goes_to_the_other(self, libraries, files, cache_of_its_own):
         libraries(onnxruntime={}, openvino={"error": ModelError("OpenVINO computes it wrongly")})
-        opened = open_backend(files, device="cpu")
+        opened = open_on_cpu(files)
         assert (opened.name, opened.passed_over) == (
             "onnxruntime",
             ("openvino: OpenVINO computes it wrongly",),
@@ -133,11 +138,11 @@ class TestOnACpu:
     def test_a_file_that_none_takes_is_refused(self, libraries, files):
         libraries(onnxruntime={"error": ModelError("damaged")}, openvino={"error": ModelError("bad")})
         with pytest.raises(ModelError, match="damaged"):
-            open_backend(files, device="cpu")
+            open_on_cpu(files)
 
     def test_what_is_not_installed_is_told_with_the_way_to_it(self, libraries, files):
         libraries(onnxruntime={})
-        opened = open_backend(files, device="cpu")
+        opened = open_on_cpu(files)
         assert opened.passed_over == ("openvino: is not installed: pip install 'n2b[openvino]'",)
         assert opened.runs == 0
 
@@ -145,7 +150,7 @@ class TestOnACpu:
         monkeypatch.setattr(choice_cpu, "_installed", lambda: [])
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
         with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[cpu\]'"):
-            open_backend(files, device="cpu")
+            open_on_cpu(files)
 
     def test_a_library_that_fails_in_the_race_leaves_nothing_open(self, libraries, files, monkeypatch):
         libraries = libraries(onnxruntime={}, openvino={})
@@ -155,7 +160,7 @@ class TestOnACpu:
 
         monkeypatch.setattr(choice_cpu, "race", fail)
         with pytest.raises(EnvironmentFault, match="interrupted"):
-            open_backend(files, device="cpu")
+            open_on_cpu(files)
         assert libraries.onnxruntime.opened[0].is_closed and libraries.openvino.opened[0].is_closed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ def cuda() -> FakeCuda:
 
 
 @pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: FakeCuda) -> Callable[..., TensorRTBackend]:
+def load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: FakeCuda
+) -> Iterator[Callable[..., TensorRTBackend]]:
     """load(shape, …) → a backend over an Engine; load(None) → over a plan that TensorRT does not take."""
 
     def open_engine(
@@ -57,7 +59,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: FakeCuda) -> Cal
         path.with_name("model.fp16.engine.json").write_text(info.to_json())
         return TensorRTBackend(path)
 
-    yield open_engine  # type: ignore[misc]
+    yield open_engine
     tensorrt_log.runtime_logger.cache_clear()
 
 
