@@ -181,7 +181,8 @@ class TensorRTBackend:
         error = self._log.take_error()
         if is_out_of_memory(error):
             return OutOfMemory(self.device, shape)
-        return DeviceError(f"{self.name} failed to run {self.model} on {self.device}: {cut(error)}")
+        reason = f": {cut(error)}" if error else ""  # told to the logger that TensorRT was given first
+        return DeviceError(f"{self.name} failed to run {self.model} on {self.device}{reason}")
 
 
 def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]:

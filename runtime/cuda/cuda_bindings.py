@@ -135,8 +135,11 @@ class CudaBindings:
             status, *results = getattr(self._api, function)(*arguments)
         except (
             RuntimeError
-        ) as error:  # how cuda-bindings says that the driver is not there, or lacks a function
-            raise DeviceError(f"CUDA cannot start: {error}; it needs an NVIDIA GPU and its driver") from error
+        ) as error:  # how cuda-bindings says that the driver, or a function of it, is missing
+            reason = str(error).rstrip(".")
+            raise DeviceError(
+                f"CUDA cannot start: {reason}; it needs an NVIDIA GPU and its driver"
+            ) from error
         if status == self._api.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
             raise MemoryError(f"{function} gave {status.name}")
         if status != self._api.CUresult.CUDA_SUCCESS:
