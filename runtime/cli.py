@@ -30,7 +30,18 @@ class BackendName(str, Enum):
 
     auto = "auto"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
     tensorrt = "tensorrt"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_rtx = "onnxruntime-rtx"
+
+
+class CudaApi(str, Enum):
+    """What an engine's GPU memory is had through."""
+
+    auto = "auto"
+    pycuda = "pycuda"
+    cuda_bindings = "cuda-bindings"
 
 
 def main() -> None:
@@ -79,6 +90,9 @@ def infer(
     ] = 1.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where the model runs.")] = "auto",
     backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = BackendName.auto,
+    cuda_api: Annotated[
+        CudaApi, typer.Option(help="Package that an engine's GPU memory is had through.")
+    ] = CudaApi.auto,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
@@ -130,7 +144,7 @@ def infer(
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
-        "rebuild": rebuild.value,
+        "rebuild": rebuild.value, "cuda_api": cuda_api.value,
     }  # fmt: skip
     if camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
