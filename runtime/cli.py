@@ -79,6 +79,12 @@ def infer(
     ] = 1.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where the model runs.")] = "auto",
     backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = BackendName.auto,
+    allow_8bit: Annotated[
+        bool,
+        typer.Option(
+            "--allow-8bit", help="Let deeper images through an 8-bit model; 256 of their levels are left."
+        ),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
@@ -123,6 +129,7 @@ def infer(
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory_mb": max_memory, "strict": strict,
+        "allow_8bit": allow_8bit,
         "rebuild": rebuild.value,
     }  # fmt: skip
     if camera is not None:

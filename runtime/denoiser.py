@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +14,10 @@ import numpy as np
 from .backends import Backend, open_backend
 from .errors import UserError
 from .machine import resident_bytes
-from .model_files import find_model
+from .model_files import find_model, float32_command
 from .sizing import AUTO, batch_size, check_sizes, tile_size
 from .tiling import Tile, TilePlan, extract, keep, plan_tiles, stitch
-from .values import blend, check_image, from_model, to_model
+from .values import blend, check_image, from_model, is_deeper, to_model
 
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept
 
@@ -43,6 +44,8 @@ class Denoiser:
         batch: tiles of one image that are run at once; None: 1, or what the model takes.
         max_memory_mb: memory (10⁶ bytes) for the model and its working set, beyond the images themselves;
             None: half of what is free, 2000 at most.
+        allow_8bit: let deeper images through a model that takes 8-bit ones: they are clipped, rounded to 256
+            levels, and come back in their own dtype; a warning says so once.
         strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
             built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
@@ -64,6 +67,7 @@ class Denoiser:
         halo_px: int | None = None,
         batch: int | None = None,
         max_memory_mb: float | None = None,
+        allow_8bit: bool = False,
         strict: bool = False,
         rebuild: str = "never",
     ) -> None:
@@ -79,6 +83,7 @@ class Denoiser:
             self.model = opened.model  # the file in use
             self.backend = opened.name  # "onnxruntime", "tensorrt", "tensorrt-rtx"
             self.device = opened.device  # "cpu", "cuda:0"
+            self.allow_8bit = allow_8bit
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px
             self.batch = batch_size(opened, batch)
             self.tile_hw = tile_size(  # (0, 0): the whole image
@@ -92,6 +97,7 @@ class Denoiser:
         except BaseException:
             self.close()
             raise
+        self._has_told_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
         self._tiles = np.empty((0, 0, 0, 3), self.info.io)
@@ -118,7 +124,7 @@ class Denoiser:
         """
         if not 0 <= strength <= 1:
             raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
-        check_image(image, self.info.io)
+        self._check_depth(image)
         pixels = image[:, :, None] if image.ndim == 2 else image
         result = pixels.copy()  # with the alpha channel, where there is one
         with self._lock:
@@ -144,6 +150,18 @@ class Denoiser:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _check_depth(self, image: np.ndarray) -> None:
+        command = float32_command(self.model, self.info.precision)
+        check_image(image, self.info.io, allow_8bit=self.allow_8bit, export_command=command)
+        if is_deeper(image, self.info.io) and not self._has_told_of_8bit:
+            self._has_told_of_8bit = True
+            warnings.warn(
+                f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
+                f"all are kept by a model from {command}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def _denoise(
         self,

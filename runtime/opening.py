@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_denoiser(options: dict[str, Any]) -> Iterator[Denoiser]:
-    """The denoiser; what it does otherwise than asked and what it uses are told on standard error.
+    """The denoiser; what it does otherwise than asked, now or later, and what it uses go to standard error.
 
     Args:
         options: the arguments of Denoiser.
@@ -29,6 +29,8 @@ def open_denoiser(options: dict[str, Any]) -> Iterator[Denoiser]:
         denoiser = Denoiser(**options)
     for difference in differences:
         warn(str(difference.message))
-    with denoiser:
+    with denoiser, warnings.catch_warnings():  # which puts back what is changed here
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = lambda message, *_, **__: warn(str(message))
         print(model_line(denoiser), file=sys.stderr)
         yield denoiser

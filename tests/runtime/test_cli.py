@@ -107,7 +107,16 @@ class TestFiles:
         write_image(tmp_path / "deep.png", Image(np.zeros((8, 8, 3), np.uint16)))
         status, out, err = n2b_infer("deep.png", "-m", make_model())
         assert (status, out) == (2, "")
-        assert "n2b-export --io float32" in err.splitlines()[-1]
+        assert "model.onnx --io float32 --dynamic" in err.splitlines()[-1]
+
+    def test_an_8_bit_model_takes_a_deep_image_where_that_is_allowed(self, n2b_infer, make_model, tmp_path):
+        write_image(tmp_path / "deep.png", Image(np.full((8, 8, 3), 1000, np.uint16)))
+        status, out, err = n2b_infer(
+            "deep.png", "-o", "x.png", "-m", make_model("negative"), "--allow-8bit", "--json"
+        )
+        assert status == 0 and json.loads(out)["asked"]["allow_8bit"]
+        assert "warning: images of uint16 go through a model that takes 8 bit" in err
+        np.testing.assert_array_equal(read_image("x.png").pixels, (255 - 4) * 257)
 
     def test_deep_and_transparent_images_keep_what_they_have(self, n2b_infer, make_model, tmp_path):
         deep = np.arange(8 * 8 * 3, dtype=np.uint16).reshape(8, 8, 3) * 300
