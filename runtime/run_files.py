@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .denoiser import Denoiser
     from .inference import Progress
     from .jobs import Job
-    from .report import RunReport
+    from .report import ImageReport, RunReport
 
 
 def plan_files(
@@ -39,14 +39,13 @@ def plan_files(
 
 
 def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tuple[Denoiser | None, RunReport]:
-    from .inference import denoise_files
     from .report import RunReport
 
     if not jobs:
         return None, RunReport()
     with open_denoiser(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
         report = RunReport()
-        for image in denoise_files(jobs, denoiser, strength=strength, on_progress=on_progress):
+        for image in _denoise(jobs, denoiser, strength, options["max_memory_mb"], on_progress):
             report.add(image)
             if image.error is not None:
                 if len(jobs) == 1:
@@ -54,6 +53,25 @@ def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tupl
                 reason = str(image.error)
                 warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
     return denoiser, report
+
+
+def _denoise(
+    jobs: list[Job], denoiser: Denoiser, strength: float, max_memory_mb: float | None, on_progress: Progress
+) -> Iterator[ImageReport]:
+    """Those that fit into memory first, then those that do not."""
+    from .inference import denoise_files
+    from .report import ImageReport
+    from .strips import denoise_by_strips, find_large
+
+    # with --tile 0 whole images are asked for, whatever memory they take
+    large = find_large(jobs, max_memory_mb) if any(denoiser.tile_hw) else []
+    whole = [job for job in jobs if job not in large]
+    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
+    for job in large:
+        try:
+            yield denoise_by_strips(job, denoiser, strength, on_progress)
+        except UserError as error:
+            yield ImageReport(str(job.source), error=error)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import cli
+from n2b.runtime import cli, strips
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.metrics import psnr
 
@@ -127,6 +127,31 @@ class TestFiles:
         np.testing.assert_array_equal(result.pixels, 65535 - deep)
         assert result.alpha is not None
         np.testing.assert_array_equal(result.alpha, alpha)
+
+
+class TestLargeFiles:
+    @pytest.fixture
+    def scan(self, tmp_path, monkeypatch):
+        pytest.importorskip("tifffile")
+        monkeypatch.setattr(strips, "available_bytes", lambda: 12e6)  # of which half is allowed
+        write_image(tmp_path / "scans/large.tif", Image(picture(1200, 900)))
+        write_image(tmp_path / "scans/small.tif", Image(picture()))
+        return tmp_path / "scans"
+
+    def test_tiff_files_beyond_the_memory_are_denoised_in_strips(self, n2b_infer, make_model, scan):
+        arguments = (scan, "-o", "out", "-m", make_model("negative"), "--json")
+        status, out, err = n2b_infer(*arguments)
+        assert status == 0 and json.loads(out)["denoised"] == 2
+        assert re.search(r"large\.tif: 900×1200 px, in strips of \d+ rows", err)
+        assert "small.tif" not in err
+        np.testing.assert_array_equal(read_image("out/large.tif").pixels, 255 - picture(1200, 900))
+        np.testing.assert_array_equal(read_image("out/small.tif").pixels, 255 - picture())
+
+    def test_one_that_is_damaged_fails_alone(self, n2b_infer, make_model, scan):
+        (scan / "large.tif").write_bytes((scan / "large.tif").read_bytes()[:-500_000])
+        arguments = (scan, "-o", "out", "-m", make_model("negative"))
+        status, out, _ = n2b_infer(*arguments)
+        assert status == 3 and "1 image denoised, 1 failed" in out
 
 
 class TestMistakes:

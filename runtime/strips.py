@@ -1,0 +1,122 @@
+"""Pictures too large for the memory: read, denoised and written in strips, with the result of the whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from .ahead import ahead
+from .artifact import atomic_path
+from .console import warn
+from .denoiser import Denoiser
+from .errors import ImageError
+from .formats import FormatError, tiff_writer
+from .jobs import Job
+from .large_tiff import LargeTiff, load_tifffile, tiff_layout
+from .machine import available_bytes
+from .report import ImageReport
+from .sizing import DEFAULT_MEMORY_MB
+from .tiling import Tile, TilePlan
+
+TIFF_SUFFIXES = (".tif", ".tiff")
+
+
+def find_large(jobs: Sequence[Job], max_memory_mb: float | None) -> list[Job]:
+    """The jobs to be done in strips: TIFF files that, with their results, are larger than the memory allowed.
+
+    Args:
+        jobs: what is to be done.
+        max_memory_mb: the memory allowed; None: half of what is free, 2000 MB at most.
+
+    Raises:
+        MissingPackageError: there are such, and tifffile is not installed.
+    """
+    if max_memory_mb is None:
+        available = available_bytes()
+        max_memory_mb = min(DEFAULT_MEMORY_MB, DEFAULT_MEMORY_MB if available is None else available / 2e6)
+    large = [job for job in jobs if _pictures_mb(job.source) > max_memory_mb]
+    if large:
+        load_tifffile()
+    return large
+
+
+def _pictures_mb(path: Path) -> float:
+    """What a TIFF file's picture and its result take; 0 for any other file."""
+    layout = tiff_layout(path) if path.suffix.lower() in TIFF_SUFFIXES else None
+    return 0 if layout is None else 2 * layout.nbytes / 1e6
+
+
+def denoise_by_strips(
+    job: Job, denoiser: Denoiser, strength: float, on_progress: Callable[[float], object]
+) -> ImageReport:
+    """Denoise a TIFF file, of which a few rows of tiles at most are in memory at any time.
+
+    The result is that of the whole picture: the strips are the rows of tiles that this would be cut into. It
+    keeps the tags that describe the picture, EXIF's among them, and the colour profile; orientation is such
+    a tag, and the pixels stay as they lie.
+
+    Raises:
+        ImageError: the file is damaged, not of a kind that is read in parts, or not to be written as TIFF.
+        UserError: the result cannot be written.
+        EnvironmentFault: the device failed.
+    """
+    if job.destination.suffix.lower() not in TIFF_SUFFIXES:
+        raise ImageError(
+            f"{job.source} is too large for the memory and is written in strips, as TIFF alone can be; "
+            "name a result that ends in .tif, take --ext tif, or raise --max-memory"
+        )
+    if job.reference is not None:
+        raise ImageError(f"{job.source} is too large to be compared; leave out --reference")
+    source = LargeTiff(job.source)
+    height, width, _ = source.picture.shape
+    plan = denoiser.plan(height, width)
+    _tell(job.source, source, plan)
+    strips = closing(ahead(_denoised(source, plan, denoiser, strength, on_progress)))
+    try:
+        with (
+            atomic_path(job.destination) as temporary,
+            open(temporary, "wb") as file,
+            strips as denoised,
+        ):
+            tiff_writer.write_bands(file, source.picture, denoised)
+    except FormatError as error:
+        raise ImageError(f"{job.destination} {error}") from error
+    return ImageReport(str(job.source), str(job.destination), height, width)
+
+
+def _denoised(
+    source: LargeTiff,
+    plan: TilePlan,
+    denoiser: Denoiser,
+    strength: float,
+    on_progress: Callable[[float], object],
+) -> Iterator[np.ndarray]:
+    """The rows of the result, as many at a time as a row of tiles gives."""
+    height = plan.image_hw[0]
+    rows = _first_of_each_row(plan)
+    spans = ((tile.source.top, min(tile.source.bottom, height)) for tile in rows)
+    with closing(ahead(source.bands(spans))) as bands:
+        for number, (tile, noisy) in enumerate(zip(rows, bands, strict=True)):
+            clean = denoiser(
+                noisy, strength, on_progress=lambda part, done=number: on_progress((done + part) / len(rows))
+            )
+            yield clean[tile.keep.top : tile.keep.bottom]
+
+
+def _first_of_each_row(plan: TilePlan) -> list[Tile]:
+    return [tile for tile in plan.tiles if tile.target.left == 0]
+
+
+def _tell(path: Path, source: LargeTiff, plan: TilePlan) -> None:
+    height, width, _ = source.picture.shape
+    for part in source.header.dropped:
+        warn(f"{path}: its {part} is damaged or does not fit, and is left out")
+    if source.header.icc_profile and not source.picture.icc_profile:
+        warn(f"{path}: its colour profile does not fit its pixels, and is left out")
+    if source.header.has_more_pictures:
+        warn(f"{path}: it holds several pictures; only the first is read")
+    print(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows", file=sys.stderr)
