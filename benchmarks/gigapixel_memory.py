@@ -3,10 +3,10 @@
 python benchmarks/gigapixel_memory.py [--size 40000x25000] [--max-memory 1000] [--model MODEL | --blur]
                                       [--dtype uint8] [--folder DIR]
 
-The file is made on the spot: a smooth colour picture with noise, tiled, compressed, BigTIFF where it takes that. It
-and its result need several gigabytes in DIR. --blur runs a 3×3 mean, a network of one convolution, in the place
-of a denoiser: what is measured then is the memory that the picture takes, at a speed that fits a coffee break.
-Each row of the result is then compared with the same mean of the picture, computed by OpenCV.
+The file is made on the spot: a smooth colour picture with noise, tiled and compressed. It and its result need
+several gigabytes in DIR. --blur runs a 3×3 mean, a network of one convolution, in the place of a denoiser: it
+measures the memory that the picture takes in a minute a gigapixel, and the result is compared row by row with
+OpenCV's mean.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ def main() -> None:
     parser.add_argument("--size", default="40000x25000", help="width x height in px")
     parser.add_argument("--dtype", default="uint8", choices=["uint8", "uint16"])
     parser.add_argument("--max-memory", type=int, default=1000, help="MB")
-    parser.add_argument(
-        "--folder", type=Path, help="where the files go; default: the system's for temporary ones"
-    )
+    parser.add_argument("--folder", type=Path, help="where the files go; default: /tmp or its like")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", default="gaussian")
     which.add_argument("--blur", action="store_true", help="a 3×3 mean in the place of a denoiser")
@@ -62,7 +60,7 @@ def main() -> None:
 
 
 def run_python(work, *arguments: object) -> None:
-    """Call a function in a process of its own, for a new one begins with the peak of the one that starts it."""
+    """Call a function in a process of its own: a new one begins with the peak of the one that starts it."""
     import multiprocessing
 
     process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)

@@ -61,24 +61,27 @@ class LargeTiff:
                 before or follows it.
 
         Yields:
-            (rows, W, samples) a span, new arrays in the machine's byte order; alpha is straight, the largest
-            value white.
+            (rows, W, samples) a span, in the machine's byte order; alpha is straight, the largest value is
+            white. Not to be written to, for the next band begins with its last rows.
 
         Raises:
             ImageError: the file is damaged.
             MissingPackageError: tifffile is not installed, or a decoder that it needs.
         """
         rows = self._rows()
-        held = np.empty((0, *self.picture.shape[1:]), self.picture.dtype)
-        held_top = 0
+        before, before_top = np.empty((0, *self.picture.shape[1:]), self.picture.dtype), 0
+        left = before  # rows that were read and belong to the next band
         for top, bottom in spans:
-            kept = [held[top - held_top :]]
-            held_top, held_bottom = top, held_top + len(held)
-            while held_bottom < bottom:
-                kept.append(self._next(rows))
-                held_bottom += len(kept[-1])
-            held = np.concatenate(kept)
-            yield held[: bottom - top].copy() if held_bottom > bottom else held
+            band = np.empty((bottom - top, *before.shape[1:]), before.dtype)
+            filled = _fill(band, 0, before[top - before_top :])
+            taken = _fill(band, filled, left)
+            filled, left = filled + taken, left[taken:]
+            while filled < len(band):
+                left = self._next(rows)
+                taken = _fill(band, filled, left)
+                filled, left = filled + taken, left[taken:]
+            before, before_top = band, top
+            yield band
 
     def _next(self, rows: Iterator[np.ndarray]) -> np.ndarray:
         try:
@@ -130,6 +133,13 @@ class LargeTiff:
                 place = band[:, left : left + piece.shape[2]]
                 place[...] = piece[0, : len(band), : place.shape[1]]
         yield band
+
+
+def _fill(band: np.ndarray, start: int, rows: np.ndarray) -> int:
+    """Copy what there is room for from `start` on; how many rows that were."""
+    count = min(len(rows), len(band) - start)
+    band[start : start + count] = rows[:count]
+    return count
 
 
 def load_tifffile() -> Any:

@@ -61,15 +61,16 @@ def _denoise(
     """Those that fit into memory first, then those that do not."""
     from .inference import denoise_files
     from .report import ImageReport
-    from .strips import denoise_by_strips, find_large
+    from .strips import default_memory_mb, denoise_by_strips, find_large
 
+    memory_mb = default_memory_mb() if max_memory_mb is None else max_memory_mb
     # with --tile 0 whole images are asked for, whatever memory they take
-    large = find_large(jobs, max_memory_mb) if any(denoiser.tile_hw) else []
+    large = find_large(jobs, memory_mb) if any(denoiser.tile_hw) else []
     whole = [job for job in jobs if job not in large]
     yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
     for job in large:
         try:
-            yield denoise_by_strips(job, denoiser, strength, on_progress)
+            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb)
         except UserError as error:
             yield ImageReport(str(job.source), error=error)
 

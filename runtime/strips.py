@@ -20,25 +20,25 @@ from .large_tiff import LargeTiff, load_tifffile, tiff_layout
 from .machine import available_bytes
 from .report import ImageReport
 from .sizing import DEFAULT_MEMORY_MB
-from .tiling import Tile, TilePlan
+from .tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+_STRIPS_AT_ONCE = 6  # three on their way into the model, and three out of it
 
 
-def find_large(jobs: Sequence[Job], max_memory_mb: float | None) -> list[Job]:
-    """The jobs to be done in strips: TIFF files that, with their results, are larger than the memory allowed.
+def default_memory_mb() -> float:
+    """What pictures may take where nothing is asked for: half of what is free, within reason."""
+    available = available_bytes()
+    return DEFAULT_MEMORY_MB if available is None else min(DEFAULT_MEMORY_MB, available / 2e6)
 
-    Args:
-        jobs: what is to be done.
-        max_memory_mb: the memory allowed; None: half of what is free, 2000 MB at most.
+
+def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
+    """The jobs to be done in strips: TIFF files that, with their results, are larger than this memory.
 
     Raises:
         MissingPackageError: there are such, and tifffile is not installed.
     """
-    if max_memory_mb is None:
-        available = available_bytes()
-        max_memory_mb = min(DEFAULT_MEMORY_MB, DEFAULT_MEMORY_MB if available is None else available / 2e6)
-    large = [job for job in jobs if _pictures_mb(job.source) > max_memory_mb]
+    large = [job for job in jobs if _pictures_mb(job.source) > memory_mb]
     if large:
         load_tifffile()
     return large
@@ -51,13 +51,24 @@ def _pictures_mb(path: Path) -> float:
 
 
 def denoise_by_strips(
-    job: Job, denoiser: Denoiser, strength: float, on_progress: Callable[[float], object]
+    job: Job,
+    denoiser: Denoiser,
+    strength: float,
+    on_progress: Callable[[float], object],
+    memory_mb: float = DEFAULT_MEMORY_MB,
 ) -> ImageReport:
-    """Denoise a TIFF file, of which a few rows of tiles at most are in memory at any time.
+    """Denoise a TIFF file, of which a few strips are in memory at any time.
 
-    The result is that of the whole picture: the strips are the rows of tiles that this would be cut into. It
-    keeps the tags that describe the picture, EXIF's among them, and the colour profile; orientation is such
-    a tag, and the pixels stay as they lie.
+    The strips are the rows of tiles that the whole picture would be cut into, or lower ones with the same
+    overlap, so that the result is that of the whole. It keeps the tags that describe the picture, EXIF's
+    among them, and the colour profile; orientation is such a tag, and the pixels stay as they lie.
+
+    Args:
+        job: the file and its result.
+        denoiser: the model.
+        strength: as Denoiser takes it.
+        on_progress: hears what part is done.
+        memory_mb: half of it is for strips; they get no lower than two overlaps.
 
     Raises:
         ImageError: the file is damaged, not of a kind that is read in parts, or not to be written as TIFF.
@@ -72,8 +83,7 @@ def denoise_by_strips(
     if job.reference is not None:
         raise ImageError(f"{job.source} is too large to be compared; leave out --reference")
     source = LargeTiff(job.source)
-    height, width, _ = source.picture.shape
-    plan = denoiser.plan(height, width)
+    plan = _plan(denoiser, source, memory_mb / 2)
     _tell(job.source, source, plan)
     strips = closing(ahead(_denoised(source, plan, denoiser, strength, on_progress)))
     try:
@@ -85,7 +95,21 @@ def denoise_by_strips(
             tiff_writer.write_bands(file, source.picture, denoised)
     except FormatError as error:
         raise ImageError(f"{job.destination} {error}") from error
+    height, width, _ = source.picture.shape
     return ImageReport(str(job.source), str(job.destination), height, width)
+
+
+def _plan(denoiser: Denoiser, source: LargeTiff, memory_mb: float) -> TilePlan:
+    height, width, _ = source.picture.shape
+    plan = denoiser.plan(height, width)
+    multiple_px, halo_px = denoiser.info.size_multiple_px, denoiser.halo_px
+    row_mb = source.picture.nbytes / height / 1e6
+    rows = max(int(memory_mb / (_STRIPS_AT_ONCE * row_mb)), 4 * halo_px) // multiple_px * multiple_px
+    rows = max(rows, smallest_tile_px(halo_px, multiple_px))
+    if plan.tile_hw[0] <= rows:
+        return plan
+    tile_px = rows, denoiser.tile_hw[1]
+    return plan_tiles(height, width, tile_px=tile_px, halo_px=halo_px, multiple_px=multiple_px)
 
 
 def _denoised(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import Denoiser
+from n2b.runtime import Denoiser, strips
 from n2b.runtime.errors import ImageError, MissingPackageError
 from n2b.runtime.formats import exif, tiff_writer
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.jobs import Job
 from n2b.runtime.large_tiff import LargeTiff
-from n2b.runtime.strips import denoise_by_strips, find_large
+from n2b.runtime.strips import default_memory_mb, denoise_by_strips, find_large
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
@@ -69,6 +70,23 @@ def test_the_result_is_that_of_the_whole_picture(make_model, tmp_path, layout, d
     with Denoiser(make_model("unet", io=io), tile=64, halo_px=13) as denoise:
         assert len(denoise.plan(*SIZE).tiles) == 4 * 2
         np.testing.assert_array_equal(by_strips(source, denoise), denoise(pixels))
+
+
+@pytest.mark.parametrize("halo_px", [13, 4])
+def test_lower_strips_where_the_memory_wants_them_change_nothing(make_model, tmp_path, capsys, halo_px):
+    pixels = picture(400, 70, 3, dtype="float32")
+    source = write_tiff(tmp_path / "large.tif", pixels, rowsperstrip=10)
+    with Denoiser(make_model("unet", io="float32"), tile=256, halo_px=halo_px) as denoise:
+        whole = denoise(pixels)
+        denoise_by_strips(Job(source, tmp_path / "x.tif"), denoise, 1.0, lambda _: None, memory_mb=0.8)
+    rows = re.search(r"in strips of (\d+) rows", capsys.readouterr().err)
+    assert rows is not None
+    assert int(rows[1]) <= 80  # 80 rows × 70 px × 12 bytes × 6 = half of 0.8 MB
+    difference = np.abs(tifffile.imread(tmp_path / "x.tif") - whole)
+    if halo_px == 13:
+        assert difference.max() < 1e-5
+    else:  # below the receptive radius seams differ, as those of tiles do
+        assert difference.max() > 1e-5 and np.quantile(difference, 0.8) < 1e-5
 
 
 @pytest.mark.parametrize("height", [1, 5, 63, 64, 65, 129])
@@ -150,13 +168,17 @@ class TestWhen:
         jobs = [Job(tmp_path / name, tmp_path / "x.tif") for name in ("a.tif", "b.png", "c.tif", "d.tif")]
         assert find_large(jobs, 5.9) == jobs[:1]
         assert find_large(jobs, 6.0) == []
-        assert find_large(jobs, None) == []
+
+    def test_half_of_the_free_memory_is_allowed_within_reason(self, monkeypatch):
+        for available, allowed in ((12e6, 6), (9e12, 2000), (None, 2000)):
+            monkeypatch.setattr(strips, "available_bytes", lambda: available)  # noqa: B023
+            assert default_memory_mb() == allowed
 
     def test_without_tifffile_its_extra_is_named(self, tmp_path, monkeypatch):
         write_image(tmp_path / "a.tif", Image(picture(1000, 1000, 3)))
         jobs = [Job(tmp_path / "a.tif", tmp_path / "x.tif")]
         monkeypatch.setitem(sys.modules, "tifffile", None)
-        assert find_large(jobs, None) == []
+        assert find_large(jobs, 2000) == []
         with pytest.raises(MissingPackageError, match=r"n2b\[large\]"):
             find_large(jobs, 1)
 
