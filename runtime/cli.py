@@ -128,7 +128,7 @@ def infer(
 
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
-        "halo_px": tile_overlap, "batch": batch, "max_memory_mb": max_memory, "strict": strict,
+        "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
         "allow_8bit": allow_8bit,
         "rebuild": rebuild.value,
     }  # fmt: skip

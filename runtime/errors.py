@@ -8,6 +8,7 @@ N2BError
 └── EnvironmentFault          the machine lacks something; exit status 1
     ├── MissingPackageError   a Python package is not installed or cannot load
     ├── DeviceError           a camera, GPU or accelerator that is missing or failed
+    ├── OutOfMemory           memory does not suffice for what is to be run at once
     └── VerificationError     an artifact was built but does not compute what its source computes
 """
 
@@ -93,6 +94,10 @@ class MissingPackageError(EnvironmentFault):
 
 class DeviceError(EnvironmentFault):
     """A camera, GPU or accelerator that is missing or has failed."""
+
+
+class OutOfMemory(EnvironmentFault):
+    """The memory of the device, or of the machine, does not suffice for what is to be run at once."""
 
 
 class VerificationError(EnvironmentFault):

@@ -1,8 +1,9 @@
 """Which results are finished: a record beside them says what each was made of.
 
-The record is a file of its own, one JSON object a line: not all image formats have a place for it, and none of
-them has to be opened to read it. A line is appended after its result has its final name, in one write, so that runs
-side by side do not mix theirs; what a killed run left of a line is passed over, and its result made again.
+The record is a file of its own, one JSON object a line: not all image formats have a place for it, and none
+of them has to be opened to read it. A line is appended after its result has its final name, in one write, so
+that runs side by side do not mix theirs; what a killed run left of a line is passed over, and its result made
+again.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ class LiveStats:
     Attributes:
         frames: how many were denoised.
         dropped: how many came from the source and were left out, since newer ones were there.
+        corrupt: how many came and could not be decoded.
         reconnects: how often the source was lost and found again.
         fps: denoised frames a second, over the latest ones.
         latency_p50_ms, latency_p99_ms: from a frame's arrival to its end in the sinks.
@@ -28,6 +29,7 @@ class LiveStats:
 
     frames: int = 0
     dropped: int = 0
+    corrupt: int = 0
     reconnects: int = 0
     fps: float = 0.0
     latency_p50_ms: float = 0.0
@@ -72,6 +74,7 @@ class StreamMeter:
         return LiveStats(
             frames=frames,
             dropped=latest.index + 1 - frames,
+            corrupt=latest.corrupt,
             reconnects=latest.connection,
             fps=(len(done_ns) - 1) / seconds if seconds else 0.0,
             latency_p50_ms=float(p50),

@@ -45,7 +45,7 @@ def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tupl
         return None, RunReport()
     with open_denoiser(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
         report = RunReport()
-        for image in _denoise(jobs, denoiser, strength, options["max_memory_mb"], on_progress):
+        for image in _denoise(jobs, denoiser, strength, options["max_memory"], on_progress):
             report.add(image)
             if image.error is not None:
                 if len(jobs) == 1:

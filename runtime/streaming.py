@@ -15,9 +15,10 @@ from .controls import Controls
 from .denoiser import Denoiser
 from .frame import Frame
 from .live_stats import StreamMeter
-from .pipeline import INFER, READ, WRITE
+from .pipeline import READ, WRITE
 from .report import ImageReport
 from .sinks import Sink
+from .stopping import Stop
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,33 +38,50 @@ def denoise_stream(
     controls: Controls,
     meter: StreamMeter,
     limit: int | None = None,
+    stop: Stop | None = None,
 ) -> Generator[ImageReport, None, None]:
-    """Denoise frames as they come, until the source or a sink ends, or the limit is reached.
+    """Denoise frames as they come, until the source or a sink ends, the limit is reached, or it is to stop.
 
     Reading and denoising have a thread; the sinks are written by the thread that iterates, since a window
     belongs to one thread.
 
+    Args:
+        frames: what to denoise.
+        denoiser: what denoises.
+        sinks: take each frame, one after the other; with none the frames are only counted.
+        controls: read before each frame.
+        meter: counts the frames.
+        limit: after how many frames to end.
+        stop: when to end; it is requested at the end, so that a source that waits for its camera lets go.
+
     Yields:
         One report a frame.
     """
-    with closing(ahead(_denoise(islice(frames, limit), denoiser, controls))) as results:
-        for result in results:
-            started = time.perf_counter()
-            wants_more = [sink.write(result.frame, result.pixels) for sink in sinks]
-            result.ms[WRITE] = (time.perf_counter() - started) * 1e3
-            meter.add(result.frame, time.monotonic_ns())
-            height, width = result.pixels.shape[:2]
-            name = f"{result.frame.source} frame {result.frame.index}"
-            yield ImageReport(name, height=height, width=width, ms=result.ms)
-            if not all(wants_more):
-                break
+    stop = stop or Stop()
+    with closing(ahead(_denoise(islice(frames, limit), denoiser, controls, stop))) as results:
+        try:
+            for result in results:
+                started = time.perf_counter()
+                wants_more = [sink.write(result.frame, result.pixels) for sink in sinks]
+                result.ms[WRITE] = (time.perf_counter() - started) * 1e3
+                meter.add(result.frame, time.monotonic_ns())
+                height, width = result.pixels.shape[:2]
+                name = f"{result.frame.source} frame {result.frame.index}"
+                yield ImageReport(name, height=height, width=width, ms=result.ms)
+                if not all(wants_more):
+                    break
+        finally:
+            stop.request()
 
 
-def _denoise(frames: Iterator[Frame], denoiser: Denoiser, controls: Controls) -> Iterator[_Denoised]:
+def _denoise(
+    frames: Iterator[Frame], denoiser: Denoiser, controls: Controls, stop: Stop
+) -> Iterator[_Denoised]:
     clock = time.perf_counter()
     for frame in frames:
+        if stop.is_due:
+            break
         read = time.perf_counter()
-        pixels = denoiser(frame.pixels, controls.strength)
-        denoised = time.perf_counter()
-        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, INFER: (denoised - read) * 1e3})
+        ((pixels, ms),) = denoiser.denoise_each([frame.pixels], controls.strength)
+        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, **ms})
         clock = time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError, UserError
 from ..model_files import ModelFiles
@@ -70,6 +70,42 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the memory; to be called once, no `run` after it."""
+        ...
+
+
+@runtime_checkable
+class OverlappedBackend(Backend, Protocol):
+    """A backend with several batches on their way at once, each in a slot of its own.
+
+    Slots are finished in the order in which they were started.
+    """
+
+    slots: int  # how many
+
+    def buffer(self, slot: int, shape: tuple[int, int, int, int], /) -> np.ndarray:
+        """Page-locked memory of this shape, N×H×W×3, and the dtype `info.io`, to be filled by the caller.
+
+        Valid until the slot's next `buffer`; a slot that runs has to be finished first.
+
+        Raises:
+            OutOfMemory: there is not as much on the host or on the device.
+        """
+        ...
+
+    def start(self, slot: int, /) -> None:
+        """Begin to copy what was filled in, to run it and to copy the result back; returns at once.
+
+        Raises:
+            OutOfMemory, EnvironmentFault: as of `run`.
+        """
+        ...
+
+    def finish(self, slot: int, /) -> np.ndarray:
+        """Wait for the result, which lies in page-locked memory until the slot is started again.
+
+        Raises:
+            EnvironmentFault: the device failed.
+        """
         ...
 
 

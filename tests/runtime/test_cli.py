@@ -233,7 +233,7 @@ class TestReports:
         assert report["used"]["tile_hw"] == [16, 16]
         first, second, _ = report["images"]
         assert (first["height"], first["width"], first["error"]) == (24, 30, None)
-        assert set(first["ms"]) == {"read", "infer", "write"}
+        assert list(first["ms"]) == ["read", "tiles", "model", "stitch", "write"]
         assert first["noisy"] == {"psnr_db": None, "ssim": 1.0}  # the image is its own reference
         assert "b.png" in second["error"] and second["destination"] is None
         assert report["megapixels"] == pytest.approx(2 * 24 * 30 / 1e6)
@@ -241,9 +241,11 @@ class TestReports:
     def test_benchmark_prints_the_time_of_each_stage(self, n2b_infer, make_model, photos):
         _, out, _ = n2b_infer(photos, "-o", "out", "-m", make_model(), "--benchmark")
         lines = out.splitlines()
-        assert lines[0].split() == ["ms", "an", "image", "p50", "p95"]
-        assert [line.split()[0] for line in lines[1:4]] == ["read", "infer", "write"]
-        assert all(0 <= float(p50) <= float(p95) for p50, p95 in (line.split()[1:] for line in lines[1:4]))
+        assert lines[0].split() == ["ms", "an", "image", "p50", "p95", "p99"]
+        stages, *times = zip(*(line.split() for line in lines[1:6]), strict=True)
+        assert stages == ("read", "tiles", "model", "stitch", "write")
+        p50, p95, p99 = (np.array(column, float) for column in times)
+        assert (p50 >= 0).all() and (p50 <= p95).all() and (p95 <= p99).all()
 
 
 class TestCamera:

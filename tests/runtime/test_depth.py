@@ -22,7 +22,7 @@ def test_all_65536_levels_come_through_a_float32_model_bit_by_bit(make_model, tm
     source, result = tmp_path / f"ramp.{suffix}", tmp_path / f"out.{suffix}"
     write_image(source, Image(ramp))
     model = make_model("identity", io="float32")
-    run_files(plan_jobs([source], out=result), 1.0, {"model": model, "tile": 96, "max_memory_mb": None})
+    run_files(plan_jobs([source], out=result), 1.0, {"model": model, "tile": 96, "max_memory": None})
     np.testing.assert_array_equal(read_image(result).pixels, ramp)
     assert read_image(result).pixels.dtype == np.uint16
 
@@ -34,7 +34,7 @@ def test_floating_point_comes_through_a_float32_model_bit_by_bit(make_model, tmp
     run_files(
         plan_jobs([tmp_path / "deep.tif"], out=tmp_path / "out.tif"),
         1.0,
-        {"model": model, "max_memory_mb": None},
+        {"model": model, "max_memory": None},
     )
     np.testing.assert_array_equal(read_image(tmp_path / "out.tif").pixels, pixels)
 

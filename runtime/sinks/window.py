@@ -1,30 +1,15 @@
-"""Where camera frames go: a window, or a folder of numbered pictures."""
+"""A window that shows frames before | after."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from .errors import EnvironmentFault
-from .frame import Frame
-from .image import Image, write_image
-from .opencv import load_opencv
-
-
-class Sink(Protocol):
-    """What takes frames, as they came and denoised; written and closed by one thread."""
-
-    def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
-        """Take one frame and its result, of the same shape and dtype; False when no more are wanted."""
-        ...
-
-    def close(self) -> None:
-        """Free what it holds."""
-        ...
+from ..errors import EnvironmentFault
+from ..frame import Frame
+from ..opencv import load_opencv
 
 
 class WindowSink:
@@ -62,28 +47,3 @@ class WindowSink:
     def close(self) -> None:
         """Close the window."""
         self._cv2.destroyAllWindows()
-
-
-class FolderSink:
-    """Writes the denoised frames as 000000.png, 000001.png, …, each whole or not at all.
-
-    In a folder that has such pictures the numbers go on after the highest, so that none is lost.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
-        numbers = [int(path.stem) for path in self._folder.glob("*.png") if path.stem.isdecimal()]
-        self._next = max(numbers, default=-1) + 1
-
-    def write(self, _frame: Frame, denoised: np.ndarray, /) -> bool:
-        """Write one frame.
-
-        Raises:
-            UserError: the folder cannot be written, or the disk is full.
-        """
-        write_image(self._folder / f"{self._next:06}.png", Image(denoised))
-        self._next += 1
-        return True
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -1,0 +1,21 @@
+"""Sink: what takes a stream's frames."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from ..frame import Frame
+
+
+class Sink(Protocol):
+    """What takes frames, as they came and denoised; written and closed by one thread."""
+
+    def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
+        """Take one frame and its result, of the same shape and dtype; False when no more are wanted."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...

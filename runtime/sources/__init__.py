@@ -1,0 +1,22 @@
+"""Where frames come from: files, folders, globs, films and cameras."""
+
+from __future__ import annotations
+
+from ..frame import Frame
+from .capture import CameraSettings, is_camera
+from .devices import Camera, list_cameras
+from .files import FILM_SUFFIXES, find_files, find_images
+from .source import camera_frames, frames
+
+__all__ = [
+    "FILM_SUFFIXES",
+    "Camera",
+    "CameraSettings",
+    "Frame",
+    "camera_frames",
+    "find_files",
+    "find_images",
+    "frames",
+    "is_camera",
+    "list_cameras",
+]

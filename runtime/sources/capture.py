@@ -1,0 +1,191 @@
+"""What a camera's name means, and how OpenCV opens it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import DeviceError, EnvironmentFault, UserError
+from ..opencv import load_opencv, quiet
+from .devices import cameras_found
+
+OPEN_TIMEOUT_MS = 5000
+READ_TIMEOUT_MS = 5000  # without a frame for so long a network camera counts as lost
+
+_PIPELINE = " ! "  # between the elements of a GStreamer pipeline
+_TO_OPENCV = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+_CSI_HW = 1080, 1920  # what every Jetson camera's driver offers
+_CSI_FPS = 30
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What is asked of a camera; None: what it gives by itself.
+
+    Attributes:
+        width, height: of a frame, in px.
+        fps: frames a second.
+        fourcc: the four letters of a pixel format, such as MJPG or YUYV.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    fourcc: str | None = None
+
+
+@dataclass(frozen=True)
+class Address:
+    """A camera as OpenCV opens it.
+
+    Attributes:
+        name: for messages: no password is in it.
+        target: a number, a device, a URL or a GStreamer pipeline.
+        kind: "device", "network" or "gstreamer".
+        settings: what to ask of a device.
+    """
+
+    name: str
+    target: int | str
+    kind: str
+    settings: CameraSettings = CameraSettings()
+
+
+def is_camera(name: str) -> bool:
+    """Whether the name is that of a camera: 0, /dev/video2, rtsp://…, csi://0, a GStreamer pipeline."""
+    is_device = name.isdecimal() or name.startswith("/dev/")
+    return (is_device or "://" in name or _PIPELINE in name) and not Path(name).is_file()
+
+
+def find_address(camera: str, settings: CameraSettings) -> Address:
+    """How a camera is opened.
+
+    Raises:
+        UserError: a setting that this camera cannot take, or a csi:// without a number.
+        EnvironmentFault: the OpenCV that is installed has no GStreamer, and the camera needs it.
+    """
+    fourcc = settings.fourcc
+    if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
+        raise UserError(f"--fourcc takes four letters, such as MJPG or YUYV, not '{fourcc}'")
+    if camera.startswith("csi://"):
+        _need_gstreamer(camera)
+        return Address(camera, csi_pipeline(camera, settings), "gstreamer")
+    if _PIPELINE in camera or "://" in camera:
+        if settings != CameraSettings():
+            raise UserError(
+                "--width, --height, --fps and --fourcc are for cameras at this machine; "
+                "set the size of a network camera on its own page, and write that of a pipeline into it"
+            )
+        if _PIPELINE not in camera:
+            return Address(without_password(camera), camera, "network")
+        _need_gstreamer("a pipeline")
+        pipeline = camera if "appsink" in camera else f"{camera}{_PIPELINE}{_TO_OPENCV}"
+        return Address(without_password(camera), pipeline, "gstreamer")
+    return Address(camera, int(camera) if camera.isdecimal() else camera, "device", settings)
+
+
+def csi_pipeline(camera: str, settings: CameraSettings) -> str:
+    """The GStreamer pipeline of a Jetson's CSI camera, csi://0 being the first."""
+    number = camera.removeprefix("csi://") or "0"
+    if not number.isdecimal():
+        raise UserError(f"{camera} names no CSI camera; the first is csi://0")
+    if settings.fourcc is not None:
+        raise UserError("a CSI camera has no --fourcc: its image processor gives the format")
+    height, width = settings.height or _CSI_HW[0], settings.width or _CSI_HW[1]
+    rate = f"{round((settings.fps or _CSI_FPS) * 1000)}/1000"
+    return (
+        f"nvarguscamerasrc sensor-id={number} ! "
+        f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate} ! "
+        f"nvvidconv ! video/x-raw,format=BGRx ! {_TO_OPENCV}"
+    )
+
+
+def without_password(url: str) -> str:
+    """A URL (or a pipeline with one) as it may be shown: user name and password left out."""
+    return re.sub(r"://[^/@\s]*@", "://…@", url)
+
+
+def open_capture(address: Address) -> Any:
+    """A cv2.VideoCapture that is open; whether frames come is not known yet.
+
+    Raises:
+        DeviceError: the camera does not open.
+    """
+    cv2 = load_opencv()
+    # FFmpeg would print a line for every damaged frame; it reads this when it is first used.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    with quiet():
+        if address.kind == "network":
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, OPEN_TIMEOUT_MS]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, READ_TIMEOUT_MS]
+            capture = cv2.VideoCapture(address.target, cv2.CAP_FFMPEG, limits)
+        elif address.kind == "gstreamer":
+            capture = cv2.VideoCapture(address.target, cv2.CAP_GSTREAMER)
+        else:
+            capture = cv2.VideoCapture(
+                address.target, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+            )
+            _apply(capture, address.settings)
+    if not capture.isOpened():
+        capture.release()
+        raise DeviceError(no_camera(address))
+    return capture
+
+
+def no_camera(address: Address) -> str:
+    """What to say of a camera that does not open or gives nothing."""
+    hint = cameras_found() if address.kind == "device" else "see that it is on and that the address is right"
+    if address.kind == "gstreamer":
+        hint = "try its pipeline with gst-launch-1.0"
+    return f"camera {address.name} does not open or gives no frame; {hint}"
+
+
+def _apply(capture: Any, settings: CameraSettings) -> None:
+    """Ask a device for its settings: the format first, since the sizes that there are depend on it."""
+    cv2 = load_opencv()
+    if settings.fourcc is not None:
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.fourcc))
+    for setting, value in (
+        (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
+        (cv2.CAP_PROP_FRAME_HEIGHT, settings.height),
+        (cv2.CAP_PROP_FPS, settings.fps),
+    ):
+        if value is not None:
+            capture.set(setting, value)
+
+
+def _need_gstreamer(what: str) -> None:
+    information = load_opencv().getBuildInformation()
+    if not re.search(r"GStreamer:\s+YES", information):
+        raise EnvironmentFault(
+            f"{what} needs an OpenCV with GStreamer, and pip's has none: on a Jetson use JetPack's, on Debian "
+            "and Ubuntu apt install python3-opencv, in an environment made with python3 -m venv "
+            "--system-site-packages and without opencv-python"
+        )
+
+
+def differences(settings: CameraSettings, capture: Any, height: int, width: int) -> str | None:
+    """What a device gives otherwise than asked, in words; None: nothing.
+
+    Args:
+        settings: what was asked.
+        capture: the open device.
+        height, width: of its first frame, in px.
+    """
+    cv2 = load_opencv()
+    given: list[str] = []
+    asked_hw = settings.height or height, settings.width or width
+    if asked_hw != (height, width):
+        given.append(f"{width}×{height} px, not {asked_hw[1]}×{asked_hw[0]}")
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    if settings.fps is not None and fps > 0 and abs(fps - settings.fps) > 0.5:
+        given.append(f"{fps:g} frames a second, not {settings.fps:g}")
+    if settings.fourcc is not None:
+        letters = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(8, "little", signed=True)[:4]
+        if letters != settings.fourcc.encode():
+            given.append(f"the format {letters.decode('ascii', 'replace')}, not {settings.fourcc}")
+    return ", ".join(given) or None

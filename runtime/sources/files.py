@@ -1,0 +1,85 @@
+"""Which files an input names: images and films, in files, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from ..image import IMAGE_SUFFIXES
+
+FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".ts", ".wmv")
+
+
+def find_images(inputs: Sequence[str | Path]) -> list[Path]:
+    """The image files that files, folders (with all their subfolders) and globs name.
+
+    Returns:
+        Paths in the order of the inputs, and in natural order (2.png before 10.png) within each; each
+        file once. A file that is named is taken as it is. In folders and globs hidden files and
+        unfinished ones (.part) are skipped, and so is what has no image suffix.
+
+    Raises:
+        UserError: an input does not exist, a folder cannot be listed, or no image was found.
+    """
+    return find_files(inputs, IMAGE_SUFFIXES, "images")
+
+
+def find_files(inputs: Sequence[str | Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:
+    """As `find_images`, for files that end in any of `suffixes`.
+
+    Args:
+        inputs: files, folders, globs.
+        suffixes: in lower case, with their dots.
+        kind: what such files are called, for the message.
+    """
+    found: dict[str, Path] = {}
+    for name in inputs:
+        for path in _files_of(Path(name).expanduser(), suffixes):
+            found.setdefault(os.path.abspath(path), path)  # noqa: PTH100, two links are two images
+    if not found:
+        places = ", ".join(str(name) for name in inputs) or "nothing"
+        raise UserError(f"no {kind} found in {places}; files count that end in {' '.join(suffixes)}")
+    return list(found.values())
+
+
+def _files_of(name: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    if name.is_dir():
+        return sorted(_walk(name, suffixes), key=_natural_order)
+    if name.exists():
+        return [name]
+    if not glob.has_magic(str(name)):
+        raise UserError(f"{name}: there is no such file or folder")
+    matches = [Path(match) for match in glob.glob(str(name), recursive=True)]  # noqa: PTH207, may be absolute
+    inside = (path for match in matches if match.is_dir() for path in _walk(match, suffixes))
+    return sorted({*(path for path in matches if _counts(path, suffixes)), *inside}, key=_natural_order)
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (path for name in files if _counts(path := Path(parent, name), suffixes))
+
+
+def _counts(path: Path, suffixes: tuple[str, ...]) -> bool:
+    name = path.name.lower()
+    if name.startswith(".") or ".part." in name:
+        return False
+    return path.suffix.lower() in suffixes and not path.is_dir()
+
+
+def _natural_order(path: Path) -> list[list[str | int]]:
+    """Sorts img2 before img10: words and numbers alternate, so like is compared with like."""
+    return [
+        [
+            int(piece) if index % 2 else piece
+            for index, piece in enumerate(re.split(r"([0-9]+)", part.casefold()))
+        ]
+        for part in path.parts
+    ]

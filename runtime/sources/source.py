@@ -1,0 +1,92 @@
+"""frames: the one way to frames, whatever they come from."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from ..errors import UserError
+from ..frame import Frame, Frames
+from ..image import IMAGE_SUFFIXES, read_image
+from ..stopping import Stop
+from .capture import CameraSettings, find_address, is_camera
+from .devices import cameras_found
+from .files import FILM_SUFFIXES, find_files
+from .film import film_frames
+from .live import LiveCamera
+
+
+def frames(
+    source: str | Path | int, settings: CameraSettings | None = None, *, stop: Stop | None = None
+) -> Frames:
+    """The frames of whatever gives pictures.
+
+    - A camera: 0 (the first), /dev/video2, rtsp://…, http://…/stream.mjpg, csi://0 (a Jetson's), or a
+      GStreamer pipeline. The newest frame each time; opened again for ever when it is lost.
+    - A film: every frame, with its time.
+    - An image file: one frame. A folder (with its subfolders) or a glob: its images and films, in
+      natural order.
+
+    The source is opened here, and released when the iterator is closed or used up.
+
+    Args:
+        source: as above.
+        settings: what to ask of a camera.
+        stop: ends a camera's frames, also while it is lost; None: they go on until closed.
+
+    Raises:
+        UserError: there is no such source, or a setting that it cannot take.
+        ImageError: a file that is no image, or no film that OpenCV can decode; of a folder or a glob when its
+            turn comes.
+        DeviceError: the camera does not open, or gives no frame.
+        EnvironmentFault: the OpenCV that is installed cannot open such a source.
+    """
+    name = str(source)
+    if is_camera(name):
+        return LiveCamera(find_address(name, settings or CameraSettings()), stop=stop)
+    if settings not in (None, CameraSettings()):
+        raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {name} is none")
+    path = Path(name).expanduser()
+    if path.is_file() and not _is_image(path):
+        return film_frames(path)
+    if path.is_file() or path.is_dir() or glob.has_magic(name):
+        return _of_files(find_files([path], IMAGE_SUFFIXES + FILM_SUFFIXES, "images and films"))
+    raise UserError(f"{name}: there is no such file or camera; {cameras_found()}")
+
+
+def camera_frames(camera: str | int) -> Frames:
+    """The frames of a camera until it stops, which is an error here, or of a film until it ends.
+
+    Args:
+        camera: a camera as `frames` takes it, or a film.
+
+    Raises:
+        DeviceError: the camera does not open, gives no frame or stops.
+        ImageError: a file that is no film which OpenCV can decode.
+        UserError: there is no such file.
+    """
+    name = str(camera)
+    if is_camera(name):
+        return LiveCamera(find_address(name, CameraSettings()), reconnect=False)
+    if not Path(name).is_file():
+        raise UserError(f"{name}: there is no such video file or camera; {cameras_found()}")
+    return film_frames(name)
+
+
+def _of_files(paths: Sequence[Path]) -> Generator[Frame, None, None]:
+    index = 0
+    for path in paths:
+        for frame in _of_image(path) if _is_image(path) else film_frames(path):
+            yield Frame(frame.pixels, frame.source, index, frame.timestamp_ns, frame.captured_ns)
+            index += 1
+
+
+def _of_image(path: Path) -> list[Frame]:
+    started_ns = time.monotonic_ns()
+    return [Frame(read_image(path).pixels, str(path), 0, 0, started_ns)]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
