@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -94,7 +95,11 @@ def infer(
         typer.Option(help="auto: build an engine again that was built for another GPU, TensorRT or model."),
     ] = Rebuild.never,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave out images whose result is there.")
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Leave out images whose result is there, made by this model of this image.",
+        ),
     ] = False,
     suffix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Put between a result's name and its extension.")
@@ -123,6 +128,7 @@ def infer(
     Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
     3: some images failed and the rest is done.
     """
+    from .jobs import names_a_file
     from .run_files import plan_files, run_files
     from .run_stream import run_camera
 
@@ -138,9 +144,11 @@ def infer(
     else:
         if frames is not None:
             raise UserError("--frames counts those of a camera; name one with --camera")
-        jobs, skipped = plan_files(inputs or [], out, suffix, ext, reference, skip_existing)
-        denoiser, report = run_files(jobs, strength, options)
-        report.skipped = skipped
+        jobs = plan_files(inputs or [], out, suffix, ext, reference)
+        keeps_record = out is not None and not names_a_file(out)
+        denoiser, report = run_files(
+            jobs, strength, options, keeps_record=keeps_record, skip_existing=skip_existing
+        )
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
 
@@ -165,8 +173,10 @@ def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: obj
 def _print(
     report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any], benchmark: bool, json: bool
 ) -> None:
-    from .report import quality_lines, stage_lines, to_json
+    from .report import failure_lines, quality_lines, stage_lines, to_json
 
+    for line in failure_lines(report):
+        print(line, file=sys.stderr)
     if json:
         print(to_json(report, denoiser, asked))
         return

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .artifact import sha256_of_file
 from .console import warn
 from .errors import ModelError, UserError
 from .jobs import Job
 from .model_files import find_model
+
+if TYPE_CHECKING:
+    from .report import ImageReport
 
 RECORD = ".n2b-finished.jsonl"  # in each folder of results
 
@@ -54,10 +57,7 @@ class Finished:
         self._has_warned = False
 
     def has(self, job: Job) -> bool:
-        """Whether the result is there, made of this input by this recipe. Reads the whole input.
-
-        A job that is not finished is noted, as `note` does.
-        """
+        """Whether the result is there, made of this input by this recipe; reads the whole input."""
         self.note(job)
         found = self._of_folder(job.destination.parent).get(job.destination.name)
         if found is None or found.get("bytes") != _size(job.destination):
@@ -90,6 +90,17 @@ class Finished:
                 warn(f"{job.destination.with_name(RECORD)} cannot be written ({error.strerror}); another run "
                      "will make these results again")  # fmt: skip
             self._has_warned = True
+
+    def recording(self, reports: Iterable[ImageReport], jobs: Sequence[Job]) -> Iterator[ImageReport]:
+        """The reports of these jobs, of which each result is recorded as it comes by."""
+        for job in jobs:
+            if job.source not in self._inputs:
+                self.note(job)
+        by_result = {str(job.destination): job for job in jobs}
+        for report in reports:
+            if report.destination is not None:
+                self.add(by_result[report.destination])
+            yield report
 
     def _sha256_of(self, path: Path) -> str | None:
         """Of an input; None where it cannot be read, or changed since it was noted."""

@@ -13,6 +13,7 @@ from .opening import open_denoiser
 
 if TYPE_CHECKING:
     from .denoiser import Denoiser
+    from .finished import Finished
     from .inference import Progress
     from .jobs import Job
     from .report import ImageReport, RunReport
@@ -24,35 +25,68 @@ def plan_files(
     suffix: str | None,
     ext: str | None,
     reference: Path | None,
-    skip_existing: bool,
-) -> tuple[list[Job], int]:
-    """What to do, and how many images are left out."""
+) -> list[Job]:
+    """What to do."""
     from .jobs import plan_jobs
 
     if not inputs:
         raise UserError("nothing to denoise: name image files, folders or globs, or a camera with --camera 0")
     if reference is not None and not reference.is_dir():
         raise UserError(f"{reference} is no folder; --reference takes a folder of clean images")
-    jobs = plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
-    left = [job for job in jobs if not (skip_existing and job.destination.exists())]
-    return left, len(jobs) - len(left)
+    return plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
 
 
-def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tuple[Denoiser | None, RunReport]:
+def run_files(
+    jobs: list[Job],
+    strength: float,
+    options: dict[str, Any],
+    *,
+    keeps_record: bool = False,
+    skip_existing: bool = False,
+) -> tuple[Denoiser, RunReport]:
+    """Denoise images.
+
+    Args:
+        jobs: what to do.
+        strength: as Denoiser takes it.
+        options: its arguments.
+        keeps_record: note beside the results what they are made of.
+        skip_existing: leave out what is finished by that record, which is then kept too.
+
+    Raises:
+        UserError: the one image there is cannot be denoised; of several each is reported.
+    """
+    from .finished import model_identities
     from .report import RunReport
 
-    if not jobs:
-        return None, RunReport()
-    with open_denoiser(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
-        report = RunReport()
-        for image in _denoise(jobs, denoiser, strength, options["max_memory"], on_progress):
-            report.add(image)
-            if image.error is not None:
-                if len(jobs) == 1:
+    before = model_identities(options["model"])
+    with open_denoiser(options) as denoiser:
+        report, left, finished = RunReport(), jobs, None
+        if keeps_record or skip_existing:
+            finished = _open_record(denoiser, before, strength, options)
+        if finished is not None and skip_existing:
+            left = [job for job in jobs if not finished.has(job)]
+            report.skipped = len(jobs) - len(left)
+            report.made_again = sum(job.destination.exists() for job in left)
+        with _progress_bar(len(left)) as on_progress:
+            images = _denoise(left, denoiser, strength, options["max_memory"], on_progress)
+            for image in images if finished is None else finished.recording(images, left):
+                if image.error is not None and len(jobs) == 1:
                     raise image.error
-                reason = str(image.error)
-                warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
+                report.add(image)
+                if image.error is not None:
+                    warn(f"left out: {image.reason}")
     return denoiser, report
+
+
+def _open_record(
+    denoiser: Denoiser, before: dict[Path, Any], strength: float, options: dict[str, Any]
+) -> Finished:
+    from .finished import Finished, Recipe, sha256_of_loaded
+
+    sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.get("rebuild") == "auto")
+    settings = {"strength": strength, "halo_px": denoiser.halo_px, "allow_8bit": denoiser.allow_8bit}
+    return Finished(Recipe(sha256, settings))
 
 
 def _denoise(

@@ -81,13 +81,15 @@ class TestFiles:
             status, _, err = n2b_infer(photos / "a.png", "-m", model, flag, 20)
             assert status == 0 and "overlap 20 px" in err
 
-    def test_existing_results_are_skipped_when_asked(self, n2b_infer, make_model, photos, tmp_path):
-        write_image(tmp_path / "out/a.png", Image(picture(seed=9)))
-        arguments = (photos, "-o", "out", "-m", make_model("negative"), "--skip-existing")
-        assert "2 images denoised, 1 skipped" in n2b_infer(*arguments)[1]
-        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, picture(seed=9))
-        status, out, err = n2b_infer(*arguments)
-        assert (status, only_line(out), err) == (0, "0 images denoised, 3 skipped", "")
+    def test_finished_results_are_skipped_when_asked(self, n2b_infer, make_model, photos, tmp_path):
+        arguments = (photos, "-o", "out", "-m", make_model("negative"))
+        n2b_infer(*arguments)
+        status, out, _ = n2b_infer(*arguments, "--skip-existing")
+        assert (status, only_line(out)) == (0, "0 images denoised, 3 skipped")
+        write_image(photos / "a.png", Image(picture(seed=9)))
+        status, out, _ = n2b_infer(*arguments, "--skip-existing")
+        assert status == 0 and out.startswith("1 image denoised, 2 skipped, 1 made again:")
+        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, 255 - picture(seed=9))
 
     def test_a_bad_file_is_reported_and_the_rest_done(self, n2b_infer, make_model, photos, tmp_path):
         (photos / "b.png").write_bytes(b"no image")
@@ -95,7 +97,8 @@ class TestFiles:
         assert status == cli.SOME_FAILED == 3
         assert "2 images denoised, 1 failed" in out
         assert re.search(r"^warning: left out: .*photos/b\.png is not a PNG", err, re.MULTILINE)
-        assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png", "c.png"]
+        assert re.search(r"^failed, 1 of 3:\n  .*photos/b\.png is not a PNG.*\n\Z", err, re.MULTILINE)
+        assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a.png", "c.png"]
 
     def test_an_image_that_the_model_cannot_take_is_named(self, n2b_infer, make_model, photos):
         write_image(photos / "deep.png", Image(np.zeros((8, 8, 3), np.uint16)))
