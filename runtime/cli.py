@@ -116,6 +116,12 @@ def infer(
             metavar="C", help="A camera (0 is the first) in place of images; shown, or with -o written."
         ),
     ] = None,
+    dnd: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The DND benchmark's folder in place of images.")
+    ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --dnd: where the files for its server go.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Print how long reading, denoising and writing take.")
@@ -129,6 +135,7 @@ def infer(
     3: some images failed and the rest is done.
     """
     from .jobs import names_a_file
+    from .run_dnd import run_dnd
     from .run_files import plan_files, run_files
     from .run_stream import run_camera
 
@@ -141,6 +148,13 @@ def infer(
     if camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
         denoiser, report = run_camera(camera, out, frames, strength, options)
+    elif dnd is not None or submission is not None:
+        if dnd is None or submission is None:
+            raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
+        if inputs or any((out, reference, suffix, ext, frames)):
+            raise UserError("--dnd takes the benchmark's folder alone: no images, -o, --reference, --suffix, "
+                            "--ext or --frames")  # fmt: skip
+        denoiser, report = run_dnd(dnd, submission, strength, options, skip_existing=skip_existing)
     else:
         if frames is not None:
             raise UserError("--frames counts those of a camera; name one with --camera")

@@ -47,10 +47,12 @@ class Finished:
 
     Args:
         recipe: what it is.
+        folder: where the record of all of them is; None: each folder has one of the results in it.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, folder: Path | None = None) -> None:
         self._recipe = recipe
+        self._folder = folder
         self._records: dict[Path, dict[str, dict[str, Any]]] = {}  # by folder and by name
         self._inputs: dict[Path, Identity | None] = {}
         self._sha256: dict[Path, str] = {}
@@ -59,7 +61,10 @@ class Finished:
     def has(self, job: Job) -> bool:
         """Whether the result is there, made of this input by this recipe; reads the whole input."""
         self.note(job)
-        found = self._of_folder(job.destination.parent).get(job.destination.name)
+        folder, name = self._place(job.destination)
+        if folder not in self._records:
+            self._records[folder] = _read(folder / RECORD)
+        found = self._records[folder].get(name)
         if found is None or found.get("bytes") != _size(job.destination):
             return False
         recipe = {"model": self._recipe.model_sha256, "settings": dict(self._recipe.settings)}
@@ -76,18 +81,19 @@ class Finished:
         sha256 = self._sha256_of(job.source)
         if sha256 is None or _identity(job.source) != self._inputs[job.source]:
             return
+        folder, name = self._place(job.destination)
         entry = {
-            "result": job.destination.name,
+            "result": name,
             "bytes": _size(job.destination),
             "input": sha256,
             "model": self._recipe.model_sha256,
             "settings": dict(self._recipe.settings),
         }
         try:
-            _append(job.destination.with_name(RECORD), json.dumps(entry).encode())
+            _append(folder / RECORD, json.dumps(entry).encode())
         except OSError as error:
             if not self._has_warned:
-                warn(f"{job.destination.with_name(RECORD)} cannot be written ({error.strerror}); another run "
+                warn(f"{folder / RECORD} cannot be written ({error.strerror}); another run "
                      "will make these results again")  # fmt: skip
             self._has_warned = True
 
@@ -111,10 +117,10 @@ class Finished:
             return None
         return self._sha256[path]
 
-    def _of_folder(self, folder: Path) -> dict[str, dict[str, Any]]:
-        if folder not in self._records:
-            self._records[folder] = _read(folder / RECORD)
-        return self._records[folder]
+    def _place(self, result: Path) -> tuple[Path, str]:
+        """The folder of a result's record, and its name there."""
+        folder = self._folder or result.parent
+        return folder, result.relative_to(folder).as_posix()
 
 
 def model_identities(model: str | Path | None) -> dict[Path, Identity | None]:

@@ -63,12 +63,12 @@ def run_files(
     with open_denoiser(options) as denoiser:
         report, left, finished = RunReport(), jobs, None
         if keeps_record or skip_existing:
-            finished = _open_record(denoiser, before, strength, options)
+            finished = open_record(denoiser, before, options, {"strength": strength})
         if finished is not None and skip_existing:
             left = [job for job in jobs if not finished.has(job)]
             report.skipped = len(jobs) - len(left)
             report.made_again = sum(job.destination.exists() for job in left)
-        with _progress_bar(len(left)) as on_progress:
+        with progress_bar(len(left)) as on_progress:
             images = _denoise(left, denoiser, strength, options["max_memory"], on_progress)
             for image in images if finished is None else finished.recording(images, left):
                 if image.error is not None and len(jobs) == 1:
@@ -79,14 +79,30 @@ def run_files(
     return denoiser, report
 
 
-def _open_record(
-    denoiser: Denoiser, before: dict[Path, Any], strength: float, options: dict[str, Any]
+def open_record(
+    denoiser: Denoiser,
+    before: dict[Path, Any],
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    folder: Path | None = None,
 ) -> Finished:
+    """The record of what a model that has just been loaded makes.
+
+    Args:
+        denoiser: the model.
+        before: what `model_identities` said before it was loaded.
+        options: the arguments of Denoiser.
+        settings: what else results depend on.
+        folder: as Finished takes it.
+
+    Raises:
+        ModelError: the model's file was replaced meanwhile.
+    """
     from .finished import Finished, Recipe, sha256_of_loaded
 
     sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.get("rebuild") == "auto")
-    settings = {"strength": strength, "halo_px": denoiser.halo_px, "allow_8bit": denoiser.allow_8bit}
-    return Finished(Recipe(sha256, settings))
+    settings = settings | {"halo_px": denoiser.halo_px, "allow_8bit": denoiser.allow_8bit}
+    return Finished(Recipe(sha256, settings), folder)
 
 
 def _denoise(
@@ -110,7 +126,7 @@ def _denoise(
 
 
 @contextmanager
-def _progress_bar(images: int) -> Iterator[Progress]:
+def progress_bar(images: int) -> Iterator[Progress]:
     """A bar on standard error, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
