@@ -117,8 +117,9 @@ def _decode(data: np.ndarray, header: Header) -> np.ndarray:
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in str(error):
             raise FormatError(
-                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); cut it into "
-                "parts or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
+                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); as TIFF, "
+                "n2b-infer denoises it in strips; or cut it into parts, or set OPENCV_IO_MAX_IMAGE_PIXELS, "
+                "OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
             ) from error
         if error.code == cv2.Error.StsNoMem:
             raise FormatError("does not fit into memory; free some or cut the image into parts") from error

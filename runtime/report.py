@@ -37,6 +37,7 @@ class ImageReport:
     noisy: Quality | None = None
     denoised: Quality | None = None
     error: UserError | None = None  # why it was given up
+    in_strips: bool = False  # it was too large for the memory
 
     @property
     def reason(self) -> str:
@@ -199,6 +200,7 @@ def _image(image: ImageReport) -> dict[str, Any]:
         "destination": image.destination,
         "height": image.height,
         "width": image.width,
+        "in_strips": image.in_strips,
         "ms": image.ms,
         "noisy": _quality(image.noisy),
         "denoised": _quality(image.denoised),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from .machine import available_bytes
 from .report import ImageReport
 from .sizing import DEFAULT_MEMORY_MB
 from .tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
+from .works import MODEL
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-_STRIPS_AT_ONCE = 6  # three on their way into the model, and three out of it
+_STRIPS_AT_ONCE = 4  # one is read, one waits, one is in the model, and its result
 
 
 def default_memory_mb() -> float:
@@ -85,18 +87,17 @@ def denoise_by_strips(
     source = LargeTiff(job.source)
     plan = _plan(denoiser, source, memory_mb / 2)
     _tell(job.source, source, plan)
-    strips = closing(ahead(_denoised(source, plan, denoiser, strength, on_progress)))
+    report = ImageReport(str(job.source), str(job.destination), *plan.image_hw, ms={MODEL: 0}, in_strips=True)
     try:
         with (
             atomic_path(job.destination) as temporary,
             open(temporary, "wb") as file,
-            strips as denoised,
+            closing(_denoised(source, plan, denoiser, strength, on_progress, report)) as strips,
         ):
-            tiff_writer.write_bands(file, source.picture, denoised)
+            tiff_writer.write_bands(file, source.picture, strips)
     except FormatError as error:
         raise ImageError(f"{job.destination} {error}") from error
-    height, width, _ = source.picture.shape
-    return ImageReport(str(job.source), str(job.destination), height, width)
+    return report
 
 
 def _plan(denoiser: Denoiser, source: LargeTiff, memory_mb: float) -> TilePlan:
@@ -118,16 +119,19 @@ def _denoised(
     denoiser: Denoiser,
     strength: float,
     on_progress: Callable[[float], object],
-) -> Iterator[np.ndarray]:
-    """The rows of the result, as many at a time as a row of tiles gives."""
+    report: ImageReport,
+) -> Generator[np.ndarray, None, None]:
+    """The rows of the result, as many at a time as a row of tiles gives; notes the time that they take."""
     height = plan.image_hw[0]
     rows = _first_of_each_row(plan)
     spans = ((tile.source.top, min(tile.source.bottom, height)) for tile in rows)
     with closing(ahead(source.bands(spans))) as bands:
         for number, (tile, noisy) in enumerate(zip(rows, bands, strict=True)):
+            started = time.perf_counter()
             clean = denoiser(
                 noisy, strength, on_progress=lambda part, done=number: on_progress((done + part) / len(rows))
             )
+            report.ms[MODEL] += (time.perf_counter() - started) * 1e3
             yield clean[tile.keep.top : tile.keep.bottom]
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
 
+from ..machine import usable_cores
 from . import exif as tags
 from . import tiff_tags as t
 from .exif import LONG, LONG8, SHORT, UNDEFINED, Directory, Entry, Order
@@ -93,7 +96,7 @@ def write(
 
 
 def write_bands(file: BinaryIO, picture: Picture, bands: Iterable[np.ndarray]) -> None:
-    """Write a picture that comes in bands, from the top; each is asked for when the one before is written.
+    """Write a picture that comes in bands, from the top; each is asked for when the one before is compressed.
 
     Args:
         file: where to, empty and seekable.
@@ -108,9 +111,9 @@ def write_bands(file: BinaryIO, picture: Picture, bands: Iterable[np.ndarray]) -
     start = (order + "2sHHHQ", magic, 43, 8, 0, 0) if is_big else (order + "2sHI", magic, 42, 0)
     file.write(struct.pack(*start))
     offsets, lengths = [], []
-    for strip in _regroup(bands, picture.rows_per_strip):
+    for strip in _encoded(_regroup(bands, picture.rows_per_strip), order):
         offsets.append(file.tell())
-        lengths.append(file.write(_encode(strip, order)))
+        lengths.append(file.write(strip))
     file.write(b"\0" * (file.tell() % 2))
 
     directory = picture.description | _layout(picture, offsets, lengths)
@@ -178,6 +181,19 @@ def _regroup(bands: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
         left = band[whole:].copy() if whole < len(band) else None  # the band itself need not stay
     if left is not None:
         yield left
+
+
+def _encoded(strips: Iterator[np.ndarray], order: Order) -> Iterator[bytes]:
+    """Strips as the file has them, in order; several are compressed at a time."""
+    at_once = usable_cores()
+    with ThreadPoolExecutor(at_once, "tiff") as pool:
+        waiting: deque[Future[bytes]] = deque()
+        for strip in strips:
+            if len(waiting) > at_once:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(_encode, strip, order))
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _encode(strip: np.ndarray, order: Order) -> bytes:

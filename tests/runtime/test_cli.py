@@ -144,7 +144,12 @@ class TestLargeFiles:
     def test_tiff_files_beyond_the_memory_are_denoised_in_strips(self, n2b_infer, make_model, scan):
         arguments = (scan, "-o", "out", "-m", make_model("negative"), "--json")
         status, out, err = n2b_infer(*arguments)
-        assert status == 0 and json.loads(out)["denoised"] == 2
+        report = json.loads(out)
+        assert (status, report["denoised"]) == (0, 2)
+        assert [(image["in_strips"], image["height"]) for image in report["images"]] == [
+            (False, 24),
+            (True, 1200),
+        ]
         assert re.search(r"large\.tif: 900×1200 px, in strips of \d+ rows", err)
         assert "small.tif" not in err
         np.testing.assert_array_equal(read_image("out/large.tif").pixels, 255 - picture(1200, 900))

@@ -78,10 +78,10 @@ def test_lower_strips_where_the_memory_wants_them_change_nothing(make_model, tmp
     source = write_tiff(tmp_path / "large.tif", pixels, rowsperstrip=10)
     with Denoiser(make_model("unet", io="float32"), tile=256, halo_px=halo_px) as denoise:
         whole = denoise(pixels)
-        denoise_by_strips(Job(source, tmp_path / "x.tif"), denoise, 1.0, lambda _: None, memory_mb=0.8)
+        denoise_by_strips(Job(source, tmp_path / "x.tif"), denoise, 1.0, lambda _: None, memory_mb=0.55)
     rows = re.search(r"in strips of (\d+) rows", capsys.readouterr().err)
     assert rows is not None
-    assert int(rows[1]) <= 80  # 80 rows × 70 px × 12 bytes × 6 = half of 0.8 MB
+    assert int(rows[1]) <= 80  # 80 rows × 70 px × 12 bytes × 4 = half of 0.55 MB
     difference = np.abs(tifffile.imread(tmp_path / "x.tif") - whole)
     if halo_px == 13:
         assert difference.max() < 1e-5
