@@ -89,7 +89,7 @@ def measure(arguments: list[str]) -> tuple[float, float, str]:
 def make_picture(path: Path, height: int, width: int, dtype: str) -> None:
     """Write a smooth colour picture with noise, a row of tiles at a time."""
     shape = height, width, 3
-    with tifffile.TiffWriter(path, bigtiff=np.prod(shape, dtype=np.int64) > 2**32) as file:
+    with tifffile.TiffWriter(path, bigtiff=height * width * 3 > 2**32) as file:
         file.write(
             _tiles(height, width, dtype), shape=shape, dtype=dtype, tile=(_TILE_PX, _TILE_PX),
             photometric="rgb", compression="zlib", compressionargs={"level": 1}, predictor=True,
@@ -120,7 +120,7 @@ def make_blur(path: Path, dtype: str) -> Path:
     weights = np.full((3, 1, 3, 3), 1 / 9, np.float32)
     constants = [
         numpy_helper.from_array(weights, "weights"),
-        numpy_helper.from_array(np.float32(0.5), "half"),
+        numpy_helper.from_array(np.array(0.5, np.float32), "half"),
     ]
     nodes = [
         helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),

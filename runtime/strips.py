@@ -14,7 +14,7 @@ from .ahead import ahead
 from .artifact import atomic_path
 from .console import warn
 from .denoiser import Denoiser
-from .errors import ImageError
+from .errors import ImageError, MissingPackageError
 from .formats import FormatError, tiff_writer
 from .jobs import Job
 from .large_tiff import LargeTiff, load_tifffile, tiff_layout
@@ -37,12 +37,21 @@ def default_memory_mb() -> float:
 def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
     """The jobs to be done in strips: TIFF files that, with their results, are larger than this memory.
 
+    Without tifffile, those that the machine can hold are left to be done whole; a warning says so.
+
     Raises:
-        MissingPackageError: there are such, and tifffile is not installed.
+        MissingPackageError: there are others, and tifffile is not installed.
     """
     large = [job for job in jobs if _pictures_mb(job.source) > memory_mb]
-    if large:
-        load_tifffile()
+    try:
+        if large:
+            load_tifffile()
+    except MissingPackageError as error:
+        # while it decodes, the file and two copies of the pixels are in memory, afterwards pixels and result
+        if max(2 * _pictures_mb(job.source) for job in large) > (available_bytes() or 0) / 1e6:
+            raise
+        warn(f"{len(large)} large images are held in memory whole and not in strips, since {error}")
+        return []
     return large
 
 

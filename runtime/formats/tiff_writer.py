@@ -108,8 +108,8 @@ def write_bands(file: BinaryIO, picture: Picture, bands: Iterable[np.ndarray]) -
     """
     order, is_big = picture.order, picture.is_big
     magic = b"II" if order == "<" else b"MM"
-    start = (order + "2sHHHQ", magic, 43, 8, 0, 0) if is_big else (order + "2sHI", magic, 42, 0)
-    file.write(struct.pack(*start))
+    start = struct.pack(order + "HHHQ", 43, 8, 0, 0) if is_big else struct.pack(order + "HI", 42, 0)
+    file.write(magic + start)
     offsets, lengths = [], []
     for strip in _encoded(_regroup(bands, picture.rows_per_strip), order):
         offsets.append(file.tell())

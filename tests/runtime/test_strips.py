@@ -174,13 +174,17 @@ class TestWhen:
             monkeypatch.setattr(strips, "available_bytes", lambda: available)  # noqa: B023
             assert default_memory_mb() == allowed
 
-    def test_without_tifffile_its_extra_is_named(self, tmp_path, monkeypatch):
+    def test_without_tifffile_its_extra_is_named(self, tmp_path, monkeypatch, capsys):
         write_image(tmp_path / "a.tif", Image(picture(1000, 1000, 3)))
         jobs = [Job(tmp_path / "a.tif", tmp_path / "x.tif")]
         monkeypatch.setitem(sys.modules, "tifffile", None)
         assert find_large(jobs, 2000) == []
+        monkeypatch.setattr(strips, "available_bytes", lambda: 11e6)
         with pytest.raises(MissingPackageError, match=r"n2b\[large\]"):
             find_large(jobs, 1)
+        monkeypatch.setattr(strips, "available_bytes", lambda: 13e6)
+        assert find_large(jobs, 1) == []
+        assert "held in memory whole and not in strips, since tifffile is not" in capsys.readouterr().err
 
 
 class TestFailures:
