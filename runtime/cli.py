@@ -123,6 +123,13 @@ def infer(
         Path | None, typer.Option(metavar="DIR", help="With --dnd: where the files for its server go.")
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show the camera's frames, before and after, in a browser.",
+        ),
+    ] = None,
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Print how long reading, denoising and writing take.")
     ] = False,
@@ -145,19 +152,19 @@ def infer(
         "allow_8bit": allow_8bit,
         "rebuild": rebuild.value,
     }  # fmt: skip
-    if camera is not None:
+    if dnd is not None or submission is not None:
+        folder, results = _dnd_folders(
+            dnd, submission, inputs, out, camera, serve, frames, reference, suffix, ext
+        )
+        denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
+    elif camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
-        denoiser, report = run_camera(camera, out, frames, strength, options)
-    elif dnd is not None or submission is not None:
-        if dnd is None or submission is None:
-            raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
-        if inputs or any((out, reference, suffix, ext, frames)):
-            raise UserError("--dnd takes the benchmark's folder alone: no images, -o, --reference, --suffix, "
-                            "--ext or --frames")  # fmt: skip
-        denoiser, report = run_dnd(dnd, submission, strength, options, skip_existing=skip_existing)
+        denoiser, report = run_camera(camera, out, serve, frames, strength, options)
     else:
         if frames is not None:
             raise UserError("--frames counts those of a camera; name one with --camera")
+        if serve is not None:
+            raise UserError("--serve shows the frames of a camera; name one with --camera")
         jobs = plan_files(inputs or [], out, suffix, ext, reference)
         keeps_record = out is not None and not names_a_file(out)
         denoiser, report = run_files(
@@ -182,6 +189,16 @@ def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: obj
         raise UserError(f"a camera and images ({inputs[0]}) cannot be denoised in one run")
     if any(others):
         raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
+
+
+def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> tuple[Path, Path]:
+    if dnd is None or submission is None:
+        raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
+    if any(other not in (None, []) for other in others):
+        raise UserError(
+            "--dnd takes the benchmark's folder alone: no images, no camera, no -o, --reference, --suffix, --ext"
+        )
+    return dnd, submission
 
 
 def _print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -178,6 +179,7 @@ class TestMistakes:
             (["photos/a.png", "--tile", "-1"], "--tile takes auto, 0"),
             (["photos/a.png", "--strength", "1.5"], "'--strength'"),
             (["photos/a.png", "--frames", "3"], "name one with --camera"),
+            (["photos/a.png", "--serve", "8080"], "name one with --camera"),
             (["photos/a.png", "--reference", "missing"], "missing is no folder"),
             (["photos/a.png", "--device", "tpu"], "no device 'tpu'"),
             (["photos/a.png", "--backend", "tflite"], "tflite"),
@@ -288,6 +290,26 @@ class TestCamera:
         status, out, err = n2b_infer("--camera", 0, "-m", make_model())
         assert (status, out) == (1, "")
         assert "camera 0 does not open" in only_line(err)
+
+    def test_a_page_is_served_in_the_place_of_a_window_and_beside_a_folder(
+        self, n2b_infer, make_model, film, tmp_path, monkeypatch
+    ):
+        pytest.importorskip("websockets", reason="the package websockets is not installed")
+        monkeypatch.delenv("DISPLAY", raising=False)
+        for more in ([], ["-o", "frames"]):
+            arguments = ["--camera", film, "--serve", "0", "-m", make_model(), *more]
+            status, out, err = n2b_infer(*arguments)
+            assert status == 0 and out.startswith("4 images denoised")
+            assert re.search(r"^live page: http://127\.0\.0\.1:\d+/$", err, re.MULTILINE)
+        assert len(list((tmp_path / "frames").iterdir())) == 4
+
+    def test_a_port_in_use_is_one_line_before_the_model_is_loaded(self, n2b_infer, film):
+        pytest.importorskip("websockets", reason="the package websockets is not installed")
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            status, out, err = n2b_infer("--camera", film, "--serve", port, "-m", "gaussian")
+        assert (status, out) == (1, "")
+        assert f"cannot serve at {port}" in only_line(err)
 
     def test_ctrl_c_ends_the_frames_and_reports_them(self, n2b_infer, make_model, film, monkeypatch):
         from n2b.runtime import sinks
