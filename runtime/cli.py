@@ -196,7 +196,7 @@ def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> 
         raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
     if any(other not in (None, []) for other in others):
         raise UserError(
-            "--dnd takes the benchmark's folder alone: no images, no camera, no -o, --reference, --suffix, --ext"
+            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix or --ext"
         )
     return dnd, submission
 
