@@ -184,5 +184,6 @@ def _append(path: Path, line: bytes) -> None:
     with open(path, "a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - 1))
+        # or another run is amid its line: then this makes an empty one, which is passed over
         is_torn = file.read(1) not in (b"", b"\n")
         file.write((b"\n" if is_torn else b"") + line + b"\n")
