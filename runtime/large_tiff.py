@@ -167,8 +167,10 @@ def _describe(data: memoryview) -> tuple[Header, Picture]:
     layout, (description, order) = tiff.read_layout(data), tiff.read_travelling(data)
     description = _copied(description)  # before the header makes tags neutral, and the file is closed
     header = tiff.read_header(data)
-    if layout is None or layout.is_palette:
-        raise FormatError("is too large for the memory and of a kind not read in parts; convert it to RGB")
+    if layout is None or not layout.is_plain:
+        raise FormatError(
+            "is too large for the memory and of a kind not read in parts; convert it to interleaved RGB"
+        )
     profile = profile_for(1 if layout.shape[2] == 1 else 3, header.icc_profile)
     return header, Picture(layout.shape, np.dtype(layout.dtype), description, order, profile)
 

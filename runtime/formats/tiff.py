@@ -63,12 +63,12 @@ class Layout:
     Attributes:
         shape: height, width, samples a pixel.
         dtype: the name of numpy's, such as "uint16".
-        is_palette: its samples are numbers of colours.
+        is_plain: its samples are values, not numbers of colours, and those of a pixel stand together.
     """
 
     shape: tuple[int, int, int]
     dtype: str
-    is_palette: bool
+    is_plain: bool
 
     @property
     def nbytes(self) -> int:
@@ -95,7 +95,8 @@ def read_layout(data: memoryview) -> Layout | None:
     if t.WIDTH not in value or t.HEIGHT not in value:
         raise FormatError("is damaged: it does not say how large it is")
     shape = value[t.HEIGHT], value[t.WIDTH], samples
-    return None if dtype is None else Layout(shape, dtype, value.get(t.PHOTOMETRIC) == t.PALETTE)
+    is_plain = value.get(t.PHOTOMETRIC) != t.PALETTE and (samples == 1 or value.get(t.PLANES, 1) == 1)
+    return None if dtype is None else Layout(shape, dtype, is_plain)
 
 
 def read_travelling(data: memoryview) -> tuple[Directory, Order]:

@@ -108,6 +108,15 @@ def test_a_band_is_any_rows_whatever_the_pieces_of_the_file(tmp_path):
             np.testing.assert_array_equal(band, pixels[top:bottom], err_msg=name)
 
 
+@pytest.mark.parametrize("tile", [None, (64, 64)])
+def test_jpeg_inside_a_tiff_is_read_as_rgb(tmp_path, tile):
+    y, x = np.mgrid[:128, :64] / 128
+    pixels = np.rint(255 * np.stack([y, x, 1 - y], axis=2)).astype(np.uint8)
+    source = write_tiff(tmp_path / "large.tif", pixels, compression="jpeg", tile=tile)
+    (band,) = LargeTiff(source).bands([(0, 128)])
+    np.testing.assert_allclose(band.astype(int), pixels, atol=12)
+
+
 class TestWhatTravels:
     def test_profile_resolution_and_description(self, make_model, tmp_path):
         profile = bytearray(200)
@@ -207,11 +216,16 @@ class TestFailures:
         [
             ({"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)}, "not read in parts"),
             ({"photometric": "separated"}, "another colour space"),
+            ({"photometric": "rgb", "planarconfig": "separate"}, "not read in parts"),
         ],
     )
     def test_kinds_that_are_not_read_are_refused(self, make_model, tmp_path, options, reason):
-        channels = 4 if options["photometric"] == "separated" else 1
-        source = write_tiff(tmp_path / "large.tif", picture(*SIZE, channels), **options)
+        pixels = picture(*SIZE, {"separated": 4, "rgb": 3, "palette": 1}[options["photometric"]])
+        if "planarconfig" in options:
+            tifffile.imwrite(tmp_path / "large.tif", pixels.transpose(2, 0, 1), **options)
+        else:
+            write_tiff(tmp_path / "large.tif", pixels, **options)
+        source = tmp_path / "large.tif"
         with Denoiser(make_model("negative"), tile=64) as denoise, pytest.raises(ImageError, match=reason):
             by_strips(source, denoise)
 
