@@ -65,10 +65,9 @@ class Finished:
         if folder not in self._records:
             self._records[folder] = _read(folder / RECORD)
         found = self._records[folder].get(name)
-        if found is None or found.get("bytes") != _size(job.destination):
+        if found is None or not job.destination.exists():
             return False
-        recipe = {"model": self._recipe.model_sha256, "settings": dict(self._recipe.settings)}
-        if any(found.get(name) != value for name, value in recipe.items()):
+        if any(found.get(key) != value for key, value in self._written(job).items()):
             return False
         return found.get("input") == self._sha256_of(job.source)
 
@@ -82,13 +81,7 @@ class Finished:
         if sha256 is None or _identity(job.source) != self._inputs[job.source]:
             return
         folder, name = self._place(job.destination)
-        entry = {
-            "result": name,
-            "bytes": _size(job.destination),
-            "input": sha256,
-            "model": self._recipe.model_sha256,
-            "settings": dict(self._recipe.settings),
-        }
+        entry = {"result": name, "input": sha256, **self._written(job)}
         try:
             _append(folder / RECORD, json.dumps(entry).encode())
         except OSError as error:
@@ -108,8 +101,14 @@ class Finished:
                 self.add(by_result[report.destination])
             yield report
 
+    def _written(self, job: Job) -> dict[str, Any]:
+        """What the record says of a result that is as this recipe's run left it."""
+        size, mtime_ns, _ = _identity(job.destination) or (None, None, None)
+        recipe = {"model": self._recipe.model_sha256, "settings": dict(self._recipe.settings)}
+        return {"bytes": size, "mtime_ns": mtime_ns, **recipe}
+
     def _sha256_of(self, path: Path) -> str | None:
-        """Of an input; None where it cannot be read, or changed since it was noted."""
+        """Of an input; None where it cannot be read."""
         try:
             if path not in self._sha256:
                 self._sha256[path] = sha256_of_file(path)
@@ -152,13 +151,6 @@ def _identity(path: Path) -> Identity | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -100,8 +100,8 @@ def _read_bytes(path: str | Path) -> np.ndarray:
         if Path(path).is_dir():
             raise ImageError(f"{path} is a folder, not an image")
         data = np.fromfile(path, np.uint8)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it does not fit into memory"
         raise ImageError(f"{path} cannot be read: {reason}") from error
     if not data.size:
         raise ImageError(f"{path} is empty")

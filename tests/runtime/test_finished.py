@@ -42,8 +42,15 @@ def denoise(folder, make_model):
     """denoise(**options) → the report of a run over the folder that skips what is finished."""
     model = make_model("negative")
 
-    def run(strength: float = 1.0, *, out: str = "out", skip_existing: bool = True, **options) -> RunReport:
-        jobs = plan_jobs([folder / "in"], out=Path(out))
+    def run(
+        strength: float = 1.0,
+        *,
+        out: str = "out",
+        ext: str | None = None,
+        skip_existing: bool = True,
+        **options,
+    ) -> RunReport:
+        jobs = plan_jobs([folder / "in"], out=Path(out), ext=ext)
         defaults = {"model": model, "max_memory": None}
         return run_files(
             jobs, strength, defaults | options, keeps_record=True, skip_existing=skip_existing
@@ -99,6 +106,11 @@ class TestSecondRun:
         (folder / "out/a.png").unlink()
         (folder / "out/b.png").write_bytes(b"something else")
         assert counts(denoise()) == (2, 1, 1)
+
+    def test_a_result_that_another_run_replaced_without_a_record_is_made_again(self, denoise, folder):
+        denoise(ext="bmp")
+        write_image(folder / "out/a.bmp", Image(picture(5)))  # of the same size in bytes
+        assert counts(denoise(ext="bmp")) == (1, 2, 1)
 
     def test_a_result_that_nothing_is_known_of_is_made_again(self, denoise, folder):
         write_image(folder / "out/a.png", Image(picture(5)))
