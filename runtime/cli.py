@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,6 +94,12 @@ def infer(
     cuda_api: Annotated[
         CudaApi, typer.Option(help="Package that an engine's GPU memory is had through.")
     ] = CudaApi.auto,
+    allow_8bit: Annotated[
+        bool,
+        typer.Option(
+            "--allow-8bit", help="Let deeper images through an 8-bit model; 256 of their levels are left."
+        ),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
@@ -102,7 +109,11 @@ def infer(
         typer.Option(help="auto: build an engine again that was built for another GPU, TensorRT or model."),
     ] = Rebuild.never,
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave out images whose result is there.")
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Leave out images whose result is there, made by this model of this image.",
+        ),
     ] = False,
     suffix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Put between a result's name and its extension.")
@@ -118,6 +129,12 @@ def infer(
         typer.Option(
             metavar="C", help="A camera (0 is the first) in place of images; shown, or with -o written."
         ),
+    ] = None,
+    dnd: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The DND benchmark's folder in place of images.")
+    ] = None,
+    submission: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --dnd: where the files for its server go.")
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
     serve: Annotated[
@@ -138,6 +155,8 @@ def infer(
     Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
     3: some images failed and the rest is done.
     """
+    from .jobs import names_a_file
+    from .run_dnd import run_dnd
     from .run_files import plan_files, run_files
     from .run_stream import run_camera
 
@@ -145,8 +164,14 @@ def infer(
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
         "rebuild": rebuild.value, "cuda_api": cuda_api.value,
+        "allow_8bit": allow_8bit,
     }  # fmt: skip
-    if camera is not None:
+    if dnd is not None or submission is not None:
+        folder, results = _dnd_folders(
+            dnd, submission, inputs, out, camera, serve, frames, reference, suffix, ext
+        )
+        denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
+    elif camera is not None:
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
         denoiser, report = run_camera(camera, out, serve, frames, strength, options)
     else:
@@ -154,9 +179,11 @@ def infer(
             raise UserError("--frames counts those of a camera; name one with --camera")
         if serve is not None:
             raise UserError("--serve shows the frames of a camera; name one with --camera")
-        jobs, skipped = plan_files(inputs or [], out, suffix, ext, reference, skip_existing)
-        denoiser, report = run_files(jobs, strength, options)
-        report.skipped = skipped
+        jobs = plan_files(inputs or [], out, suffix, ext, reference)
+        keeps_record = out is not None and not names_a_file(out)
+        denoiser, report = run_files(
+            jobs, strength, options, keeps_record=keeps_record, skip_existing=skip_existing
+        )
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
 
@@ -178,11 +205,23 @@ def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: obj
         raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
 
 
+def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> tuple[Path, Path]:
+    if dnd is None or submission is None:
+        raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
+    if any(other not in (None, []) for other in others):
+        raise UserError(
+            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix or --ext"
+        )
+    return dnd, submission
+
+
 def _print(
     report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any], benchmark: bool, json: bool
 ) -> None:
-    from .report import quality_lines, stage_lines, to_json
+    from .report import failure_lines, quality_lines, stage_lines, to_json
 
+    for line in failure_lines(report):
+        print(line, file=sys.stderr)
     if json:
         print(to_json(report, denoiser, asked))
         return

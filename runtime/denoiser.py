@@ -18,10 +18,10 @@ from .ahead import ahead
 from .backends import Backend, open_backend
 from .errors import OutOfMemory, UserError
 from .machine import resident_bytes
-from .model_files import find_model
+from .model_files import find_model, float32_command
 from .sizing import AUTO, batch_size, check_sizes, halved_tile, tile_size
 from .tiling import TilePlan, plan_tiles
-from .values import check_image
+from .values import check_image, is_deeper
 from .works import Work, Works
 
 CHANNELS = ("rgb", "bgr")
@@ -55,6 +55,8 @@ class Denoiser:
         max_memory: memory in MB (10⁶ bytes) for the model and its working set, beyond the images themselves;
             None: half of what is free, 2000 at most.
         channels: the order in images of three or four channels, "rgb", or "bgr" as OpenCV has it.
+        allow_8bit: let deeper images through a model that takes 8-bit ones: they are clipped, rounded to 256
+            levels, and come back in their own dtype; a warning says so once.
         strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
             built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
@@ -78,6 +80,7 @@ class Denoiser:
         batch: int | None = None,
         max_memory: float | None = None,
         channels: str = "rgb",
+        allow_8bit: bool = False,
         strict: bool = False,
         rebuild: str = "never",
         cuda_api: str = AUTO,
@@ -107,6 +110,7 @@ class Denoiser:
             self.precision = opened.precision  # what is computed in: "fp32", "bf16", "fp16", "int8"
             self.passed_over = opened.passed_over  # what "auto" did not take, each with its reason
             self.channels = channels
+            self.allow_8bit = allow_8bit
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px
             self.batch = batch_size(opened, batch)
             self.tile_hw = tile_size(  # (0, 0): the whole image
@@ -120,6 +124,7 @@ class Denoiser:
         except BaseException:
             self.close()
             raise
+        self._has_told_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
         self._works = Works(opened, batch=self.batch, is_bgr=channels == "bgr")
@@ -218,6 +223,11 @@ class Denoiser:
             for work, result in chunk:
                 yield result, work.ms
 
+    def check(self, image: np.ndarray) -> None:
+        """Raise ImageError unless it is an image that this model can take."""
+        command = float32_command(self.model, self.info.precision)
+        check_image(image, self.info.io, allow_8bit=self.allow_8bit, export_command=command)
+
     def plan(self, height: int, width: int) -> TilePlan:
         """How an image of this size is cut into tiles."""
         return self._plan(height, width)
@@ -246,12 +256,23 @@ class Denoiser:
         """The work that an image means, and the array that its result will be in."""
         if not 0 <= strength <= 1:
             raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
-        check_image(image, self.info.io)
+        self.check(image)
+        self._tell_of_8bit(image)
         result = np.empty(image.shape, image.dtype) if out is None else _check_out(out, image)
         if image.ndim == 2:
             return Work(image[..., None], result[..., None], strength, on_progress), result
         result[..., 3:] = image[..., 3:]  # alpha
         return Work(image[..., :3], result[..., :3], strength, on_progress), result
+
+    def _tell_of_8bit(self, image: np.ndarray) -> None:
+        if is_deeper(image, self.info.io) and not self._has_told_of_8bit:
+            self._has_told_of_8bit = True
+            warnings.warn(
+                f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
+                f"all are kept by a model from {float32_command(self.model, self.info.precision)}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
     def _chunks(self, begun: Iterable[tuple[Work, np.ndarray]]) -> Iterator[list[tuple[Work, np.ndarray]]]:
         """As many images at a time as fill batches of tiles, or nearly."""

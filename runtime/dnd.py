@@ -44,7 +44,7 @@ def list_crops(folder: str | Path) -> list[DndCrop]:
         UserError: it holds no such benchmark.
         MissingPackageError: h5py is not installed.
     """
-    path = Path(folder) / "info.mat"
+    path = info_path(folder)
     h5py = _load_h5py()
     try:
         with h5py.File(path) as file:
@@ -84,25 +84,62 @@ def read_crops(folder: str | Path, crops: Sequence[DndCrop]) -> Iterator[tuple[D
         ImageError: an image is missing, damaged, or smaller than its box.
         MissingPackageError: h5py is not installed.
     """
+    for crop, window, box in read_windows(folder, crops):
+        yield crop, window[box]
+
+
+def read_windows(
+    folder: str | Path, crops: Sequence[DndCrop], *, halo_px: int = 0, multiple_px: int = 1
+) -> Iterator[tuple[DndCrop, np.ndarray, tuple[slice, slice]]]:
+    """Boxes with what lies around them.
+
+    Args:
+        folder: as of `list_crops`.
+        crops: the boxes.
+        halo_px: how far around a box the image is read, where it reaches so far.
+        multiple_px: windows begin at multiples of this in the image, and end there or at its border.
+
+    Yields:
+        A box, the noisy sRGB pixels of its window, float32 (H, W, 3) in [0, 1], and the box inside of them.
+
+    Raises:
+        ImageError, MissingPackageError: as of `read_crops`.
+    """
     h5py = _load_h5py()
     for image, of_image in groupby(crops, key=lambda crop: crop.image):
-        path = Path(folder) / "images_srgb" / f"{image:04d}.mat"
+        path = image_path(folder, image)
         try:
             with h5py.File(path) as file:
                 stored = file["InoisySRGB"]  # channels, width, height
                 for crop in of_image:
-                    yield crop, _pixels(stored, crop, path)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+                    rows = _around(crop.top, crop.height, stored.shape[2], halo_px, multiple_px)
+                    columns = _around(crop.left, crop.width, stored.shape[1], halo_px, multiple_px)
+                    pixels = np.ascontiguousarray(stored[:, columns, rows].T, np.float32)
+                    top, left = crop.top - rows.start, crop.left - columns.start
+                    box = slice(top, top + crop.height), slice(left, left + crop.width)
+                    if pixels[box].shape != (crop.height, crop.width, 3):
+                        raise ImageError(
+                            f"{path} does not hold the {crop.height}×{crop.width} px of its box {crop.box}"
+                        )
+                    yield crop, pixels, box
+        except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise ImageError(f"{path} {_reason(error)}") from error
 
 
-def _pixels(stored: Any, crop: DndCrop, path: Path) -> np.ndarray:
-    columns = slice(crop.left, crop.left + crop.width)
-    rows = slice(crop.top, crop.top + crop.height)
-    pixels = np.ascontiguousarray(stored[:, columns, rows].T, np.float32)
-    if pixels.shape != (crop.height, crop.width, 3):
-        raise ImageError(f"{path} does not hold the {crop.height}×{crop.width} px of its box {crop.box}")
-    return pixels
+def image_path(folder: str | Path, image: int) -> Path:
+    """The file of an image, counted from 1."""
+    return Path(folder) / "images_srgb" / f"{image:04d}.mat"
+
+
+def info_path(folder: str | Path) -> Path:
+    """The file of the boxes."""
+    return Path(folder) / "info.mat"
+
+
+def _around(start: int, length: int, whole: int, halo_px: int, multiple_px: int) -> slice:
+    first = max(0, start - halo_px) // multiple_px * multiple_px
+    last = -(-(start + length + halo_px) // multiple_px) * multiple_px
+    return slice(first, min(last, whole))
 
 
 def _reason(error: Exception) -> str:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .artifact import atomic_path
 from .console import warn
 from .errors import ImageError
-from .formats import FORMATS, Format, FormatError, Header, exif, jpeg, png, read_header, tiff, webp
+from .formats import FORMATS, Format, FormatError, Header, exif, jpeg, png, read_header, tiff_writer, webp
 from .opencv import load_opencv, quiet
 
 IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
@@ -84,7 +84,7 @@ def read_image(path: str | Path) -> Image:
     decoded = _turn_upright(decoded, _orientation(header))
     pixels, alpha = _to_rgb(decoded, header)
     block = None if header.exif is None else exif.make_upright(header.exif)
-    image = Image(pixels, alpha, _profile_for(pixels.shape[2], header.icc_profile), block)
+    image = Image(pixels, alpha, profile_for(pixels.shape[2], header.icc_profile), block)
     if header.icc_profile and not image.icc_profile:
         header.dropped.append("colour profile")
     for part in header.dropped:
@@ -100,8 +100,8 @@ def _read_bytes(path: str | Path) -> np.ndarray:
         if Path(path).is_dir():
             raise ImageError(f"{path} is a folder, not an image")
         data = np.fromfile(path, np.uint8)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "it does not fit into memory"
         raise ImageError(f"{path} cannot be read: {reason}") from error
     if not data.size:
         raise ImageError(f"{path} is empty")
@@ -117,8 +117,9 @@ def _decode(data: np.ndarray, header: Header) -> np.ndarray:
     except cv2.error as error:
         if "CV_IO_MAX_IMAGE" in str(error):
             raise FormatError(
-                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); cut it into "
-                "parts or set OPENCV_IO_MAX_IMAGE_PIXELS, OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
+                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); as TIFF, "
+                "n2b-infer denoises it in strips; or cut it into parts, or set OPENCV_IO_MAX_IMAGE_PIXELS, "
+                "OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
             ) from error
         if error.code == cv2.Error.StsNoMem:
             raise FormatError("does not fit into memory; free some or cut the image into parts") from error
@@ -134,7 +135,7 @@ def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray
     """(H, W, C) and alpha (H, W) out of what OpenCV decoded, which is overwritten where that saves memory."""
     cv2 = load_opencv()
     if header.is_inverted:
-        np.subtract(_white(decoded.dtype), decoded, out=decoded)
+        np.subtract(white(decoded.dtype), decoded, out=decoded)
     if decoded.ndim == 2 or decoded.shape[2] == 1:
         return decoded.reshape(*decoded.shape[:2], 1), None
     if decoded.shape[2] == 3:
@@ -147,7 +148,7 @@ def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray
     pixels = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGB)
     if header.is_premultiplied:
         for colours, opacity in zip(_bands(pixels), _bands(alpha), strict=True):
-            _divide_by_alpha(colours, opacity)
+            divide_by_alpha(colours, opacity)
     return pixels, alpha
 
 
@@ -158,14 +159,16 @@ def _bands(pixels: np.ndarray) -> Iterator[np.ndarray]:
         yield pixels[top : top + rows]
 
 
-def _divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
+def divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
+    """Undo, in place, that colours (H, W, C) are multiplied by alpha (H, W); black where that is 0."""
     opacity = to_float(alpha)[:, :, None]
     visible = np.broadcast_to(opacity > 0, pixels.shape)
     straight = np.divide(to_float(pixels), opacity, out=np.zeros(pixels.shape, np.float32), where=visible)
     pixels[...] = from_float(straight, pixels.dtype)
 
 
-def _white(dtype: np.dtype) -> Any:
+def white(dtype: np.dtype) -> Any:
+    """The value of white in pixels of this dtype."""
     return np.float32(1) if dtype == np.float32 else np.iinfo(dtype).max
 
 
@@ -190,7 +193,7 @@ def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
     return decoded if around is None else cv2.flip(decoded, around)
 
 
-def _profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
+def profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
     """The colour profile if it is whole and speaks of such pixels, else None."""
     if icc_profile is None or len(icc_profile) < 128 or icc_profile[36:40] != b"acsp":
         return None
@@ -216,7 +219,7 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
     path = Path(path)
     form = _format_for(path, image)
     keeps_grey = form.holds_grey if image.alpha is None else form.holds_grey_with_alpha
-    profile = _profile_for(image.pixels.shape[2] if keeps_grey else 3, image.icc_profile)
+    profile = profile_for(image.pixels.shape[2] if keeps_grey else 3, image.icc_profile)
     if image.icc_profile and not profile:
         warn(f"{path}: the colour profile does not fit these pixels, and is left out")
     if not form.holds_metadata and (profile or image.exif):
@@ -227,7 +230,7 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
             if form.name == "PNG":
                 png.write(file, image.pixels, image.alpha, **metadata)
             elif form.name == "TIFF":
-                tiff.write(file, image.pixels, image.alpha, **metadata)
+                tiff_writer.write(file, image.pixels, image.alpha, **metadata)
             else:
                 for piece in _encode(form.name, image, jpeg_quality, metadata):
                     file.write(piece)

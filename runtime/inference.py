@@ -12,7 +12,6 @@ from .jobs import Job
 from .metrics import psnr, ssim
 from .pipeline import Outcome, run_overlapped
 from .report import ImageReport, Quality
-from .values import check_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +33,7 @@ def denoise_files(
 
     def read(job: Job) -> Image:
         image = read_image(job.source)
-        check_image(image.pixels, denoiser.info.io)
+        denoiser.check(image.pixels)
         return image
 
     def infer(images: Iterator[Image]) -> Iterator[tuple[_Denoised, dict[str, float]]]:

@@ -57,7 +57,7 @@ def plan_jobs(
             is missing, or no writer knows the extension.
     """
     images = _find_all(inputs)
-    if out is not None and _names_a_file(out):
+    if out is not None and names_a_file(out):
         if len(images) != 1 or not images[0].is_named:
             raise UserError(f"{out} names one file and there are {len(images)} images; name a folder with -o")
         if suffix is not None or ext is not None:
@@ -97,7 +97,8 @@ def _before_magic(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts[:first]
 
 
-def _names_a_file(out: Path) -> bool:
+def names_a_file(out: Path) -> bool:
+    """Whether a place for results is meant as one file rather than as a folder."""
     return out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir()
 
 

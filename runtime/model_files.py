@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,23 @@ def default_for_camera() -> str | None:
 def bundled_models() -> dict[str, Path]:
     """The models that this installation brings, by name; each has its card, a .md file, beside it."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
+
+
+def float32_command(model: Path, precision: str) -> str:
+    """The command that makes, of what a model was made from, one that takes 16-bit and floating-point images.
+
+    Args:
+        model: an .onnx or .engine file.
+        precision: its own; only an FP32 ONNX file can be exported again.
+    """
+    source: str | Path = "MODEL"
+    if model.parent == BUNDLED:
+        source = model.stem
+    elif model.suffix == ".onnx" and precision == "fp32":
+        source = model
+    elif model.with_name(_ONNX).is_file():
+        source = model.with_name(_ONNX)
+    return f"n2b-export {shlex.quote(str(source))} --io float32 --dynamic"
 
 
 def _in_folder(folder: Path) -> ModelFiles | None:

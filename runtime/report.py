@@ -37,6 +37,13 @@ class ImageReport:
     noisy: Quality | None = None
     denoised: Quality | None = None
     error: UserError | None = None  # why it was given up
+    in_strips: bool = False  # it was too large for the memory
+
+    @property
+    def reason(self) -> str:
+        """Which image was given up, and why."""
+        reason = str(self.error)
+        return reason if self.source in reason else f"{self.source}: {reason}"
 
 
 class RunReport:
@@ -51,6 +58,7 @@ class RunReport:
         self.denoised = 0
         self.failed = 0
         self.skipped = 0
+        self.made_again = 0  # of those denoised: there was a result, of something else
         self.megapixels = 0.0  # of those that were denoised
         self._started = self._ended = time.perf_counter()
 
@@ -75,7 +83,8 @@ class RunReport:
     def summary(self) -> str:
         """One line: images, megapixels per second, failures."""
         line = f"{self.denoised} image{'' if self.denoised == 1 else 's'} denoised"
-        for count, what in ((self.skipped, "skipped"), (self.failed, "failed")):
+        counts = (self.skipped, "skipped"), (self.made_again, "made again"), (self.failed, "failed")
+        for count, what in counts:
             line += f", {count} {what}" if count else ""
         if self.denoised:
             line += (
@@ -130,6 +139,14 @@ def quality_lines(report: RunReport) -> Iterable[str]:
             )
 
 
+def failure_lines(report: RunReport) -> Iterable[str]:
+    """What was given up, and why; nothing where nothing was."""
+    failed = [image for image in report.images if image.error is not None]
+    if failed:
+        yield f"failed, {report.failed} of {report.failed + report.denoised}:"
+        yield from (f"  {image.reason}" for image in failed)
+
+
 def stage_lines(report: RunReport) -> Iterable[str]:
     """How long the stages take, as a table."""
     yield f"{'ms an image':11}  {'p50':>9}  {'p95':>9}  {'p99':>9}"
@@ -152,6 +169,7 @@ def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any])
         "images": [_image(image) for image in report.images],
         "denoised": report.denoised,
         "skipped": report.skipped,
+        "made_again": report.made_again,
         "failed": report.failed,
         "megapixels": report.megapixels,
         "seconds": report.seconds,
@@ -184,6 +202,7 @@ def _image(image: ImageReport) -> dict[str, Any]:
         "destination": image.destination,
         "height": image.height,
         "width": image.width,
+        "in_strips": image.in_strips,
         "ms": image.ms,
         "noisy": _quality(image.noisy),
         "denoised": _quality(image.denoised),

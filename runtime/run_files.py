@@ -13,9 +13,10 @@ from .opening import open_denoiser
 
 if TYPE_CHECKING:
     from .denoiser import Denoiser
+    from .finished import Finished
     from .inference import Progress
     from .jobs import Job
-    from .report import RunReport
+    from .report import ImageReport, RunReport
 
 
 def plan_files(
@@ -24,40 +25,108 @@ def plan_files(
     suffix: str | None,
     ext: str | None,
     reference: Path | None,
-    skip_existing: bool,
-) -> tuple[list[Job], int]:
-    """What to do, and how many images are left out."""
+) -> list[Job]:
+    """What to do."""
     from .jobs import plan_jobs
 
     if not inputs:
         raise UserError("nothing to denoise: name image files, folders or globs, or a camera with --camera 0")
     if reference is not None and not reference.is_dir():
         raise UserError(f"{reference} is no folder; --reference takes a folder of clean images")
-    jobs = plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
-    left = [job for job in jobs if not (skip_existing and job.destination.exists())]
-    return left, len(jobs) - len(left)
+    return plan_jobs(inputs, out=out, suffix=suffix, ext=ext, reference=reference)
 
 
-def run_files(jobs: list[Job], strength: float, options: dict[str, Any]) -> tuple[Denoiser | None, RunReport]:
-    from .inference import denoise_files
+def run_files(
+    jobs: list[Job],
+    strength: float,
+    options: dict[str, Any],
+    *,
+    keeps_record: bool = False,
+    skip_existing: bool = False,
+) -> tuple[Denoiser, RunReport]:
+    """Denoise images.
+
+    Args:
+        jobs: what to do.
+        strength: as Denoiser takes it.
+        options: its arguments.
+        keeps_record: note beside the results what they are made of.
+        skip_existing: leave out what is finished by that record, which is then kept too.
+
+    Raises:
+        UserError: the one image there is cannot be denoised; of several each is reported.
+    """
+    from .finished import model_identities
     from .report import RunReport
 
-    if not jobs:
-        return None, RunReport()
-    with open_denoiser(options) as denoiser, _progress_bar(len(jobs)) as on_progress:
-        report = RunReport()
-        for image in denoise_files(jobs, denoiser, strength=strength, on_progress=on_progress):
-            report.add(image)
-            if image.error is not None:
-                if len(jobs) == 1:
+    before = model_identities(options["model"])
+    with open_denoiser(options) as denoiser:
+        report, left, finished = RunReport(), jobs, None
+        if keeps_record or skip_existing:
+            finished = open_record(denoiser, before, options, {"strength": strength})
+        if finished is not None and skip_existing:
+            left = [job for job in jobs if not finished.has(job)]
+            report.skipped = len(jobs) - len(left)
+            report.made_again = sum(job.destination.exists() for job in left)
+        with progress_bar(len(left)) as on_progress:
+            images = _denoise(left, denoiser, strength, options["max_memory"], on_progress)
+            for image in images if finished is None else finished.recording(images, left):
+                if image.error is not None and len(jobs) == 1:
                     raise image.error
-                reason = str(image.error)
-                warn(f"left out: {reason if image.source in reason else f'{image.source}: {reason}'}")
+                report.add(image)
+                if image.error is not None:
+                    warn(f"left out: {image.reason}")
     return denoiser, report
 
 
+def open_record(
+    denoiser: Denoiser,
+    before: dict[Path, Any],
+    options: dict[str, Any],
+    settings: dict[str, Any],
+    folder: Path | None = None,
+) -> Finished:
+    """The record of what a model that has just been loaded makes.
+
+    Args:
+        denoiser: the model.
+        before: what `model_identities` said before it was loaded.
+        options: the arguments of Denoiser.
+        settings: what else results depend on.
+        folder: as Finished takes it.
+
+    Raises:
+        ModelError: the model's file was replaced meanwhile.
+    """
+    from .finished import Finished, Recipe, sha256_of_loaded
+
+    sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.get("rebuild") == "auto")
+    settings = settings | {"halo_px": denoiser.halo_px, "allow_8bit": denoiser.allow_8bit}
+    return Finished(Recipe(sha256, settings), folder)
+
+
+def _denoise(
+    jobs: list[Job], denoiser: Denoiser, strength: float, max_memory_mb: float | None, on_progress: Progress
+) -> Iterator[ImageReport]:
+    """Those that fit into memory first, then those that do not."""
+    from .inference import denoise_files
+    from .report import ImageReport
+    from .strips import default_memory_mb, denoise_by_strips, find_large
+
+    memory_mb = default_memory_mb() if max_memory_mb is None else max_memory_mb
+    # with --tile 0 whole images are asked for, whatever memory they take
+    large = find_large(jobs, memory_mb) if any(denoiser.tile_hw) else []
+    whole = [job for job in jobs if job not in large]
+    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
+    for job in large:
+        try:
+            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb)
+        except UserError as error:
+            yield ImageReport(str(job.source), error=error)
+
+
 @contextmanager
-def _progress_bar(images: int) -> Iterator[Progress]:
+def progress_bar(images: int) -> Iterator[Progress]:
     """A bar on standard error, where that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -11,12 +11,16 @@ from .opencv import load_opencv
 _LARGEST_FLOAT = 10  # noise reaches beyond 1; this far beyond, the image is on another scale
 
 
-def check_image(image: np.ndarray, io: str) -> None:
+def check_image(
+    image: np.ndarray, io: str, *, allow_8bit: bool = False, export_command: str = "n2b-export --io float32"
+) -> None:
     """Raise ImageError unless an array is an image that passes through a model without loss.
 
     Args:
         image: what is to be denoised.
         io: the dtype of the model's input and output, "uint8" or "float32".
+        allow_8bit: take deeper images with a uint8 model too, which then lose depth.
+        export_command: what makes a model that takes deeper images.
     """
     if not isinstance(image, np.ndarray):
         raise ImageError(f"an image is a numpy array, not {type(image).__name__}")
@@ -26,13 +30,18 @@ def check_image(image: np.ndarray, io: str) -> None:
         raise ImageError(f"an image of shape {image.shape} has no pixels")
     if image.dtype not in (np.uint8, np.uint16, np.float32):
         raise ImageError(f"an image of {image.dtype} values; uint8, uint16 and float32 can be denoised")
-    if io == "uint8" and image.dtype != np.uint8:
+    if is_deeper(image, io) and not allow_8bit:
         raise ImageError(
-            f"this model takes 8-bit images and this one is {image.dtype}; "
-            "a model for it comes from n2b-export --io float32"
+            f"this model takes 8-bit images and this one is {image.dtype}; a model for it comes from "
+            f"{export_command}; or --allow-8bit (allow_8bit=True) leaves 256 levels of it"
         )
     if image.dtype == np.float32:
         _check_range(image)
+
+
+def is_deeper(image: np.ndarray, io: str) -> bool:
+    """Whether an image has more levels than a model of this io takes."""
+    return io == "uint8" and image.dtype != np.uint8
 
 
 def _check_range(image: np.ndarray) -> None:
@@ -44,17 +53,21 @@ def _check_range(image: np.ndarray) -> None:
 
 
 def to_model(pixels: np.ndarray, tile: np.ndarray) -> None:
-    """Fill a tile with pixels of an image; grey becomes three equal channels.
+    """Fill a tile with pixels of an image: grey as three equal channels, in the model's depth.
 
     Args:
         pixels: (H, W, C), C = 1 or 3, uint8, uint16, or float32 in [0, 1].
         tile: (H, W, 3) of the model's dtype, written.
     """
-    tile[...] = pixels if tile.dtype == pixels.dtype else to_float(pixels)
+    tile[...] = pixels if tile.dtype == pixels.dtype else from_float(to_float(pixels), tile.dtype)
 
 
 def from_model(result: np.ndarray, like: np.ndarray) -> np.ndarray:
     """A model's result as pixels of an image; grey is the mean of the three channels.
+
+    8-bit results stay 256 levels in a deeper image. The levels between them that the image had are not put
+    back: where there is noise they are noise, and cost 0.7 to 1.7 dB of PSNR on a smooth ramp with noise of
+    0.25 to 5 grey levels.
 
     Args:
         result: (H, W, 3), uint8, or float32 in [0, 1].
@@ -64,7 +77,7 @@ def from_model(result: np.ndarray, like: np.ndarray) -> np.ndarray:
         result = ((result.sum(axis=2, keepdims=True, dtype=np.uint16) + 1) // 3).astype(np.uint8)
     elif like.shape[2] == 1:
         result = result.mean(axis=2, keepdims=True)
-    return result if result.dtype == like.dtype else from_float(result, like.dtype)
+    return result if result.dtype == like.dtype else from_float(to_float(result), like.dtype)
 
 
 def swap_into(pixels: np.ndarray, target: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from .header import LARGEST_PROFILE_BYTES, FormatError, cut, unpack
 
 ORIENTATION = 274
-SHORT, LONG, UNDEFINED = 3, 4, 7
+SHORT, LONG, UNDEFINED, LONG8, IFD8 = 3, 4, 7, 16, 18
 
 # type → bytes a value: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SSHORT, SLONG, SRATIONAL,
 # FLOAT, DOUBLE, IFD, and BigTIFF's LONG8, SLONG8, IFD8
@@ -197,28 +197,35 @@ def _start(order: Order, first: int) -> bytes:
     return struct.pack(order + "2sHI", b"II" if order == "<" else b"MM", 42, first)
 
 
-def write_directory(directory: Directory, order: Order, start: int) -> bytes:
+def write_directory(directory: Directory, order: Order, start: int, *, is_big: bool = False) -> bytes:
     """The bytes of a directory, and of all that hangs on it, for the even offset `start` of a file.
+
+    Args:
+        directory: its values are in this byte order.
+        order: of the file.
+        start: where it will be.
+        is_big: the file is a BigTIFF file.
 
     Raises:
         FormatError: it claims more than any real one holds, or lies beyond what 32-bit offsets reach.
     """
-    table = bytearray(struct.pack(order + "H", len(directory)))
+    count, word, pointer, width = ("Q", "Q", IFD8, 8) if is_big else ("H", "I", LONG, 4)
+    table = bytearray(struct.pack(order + count, len(directory)))
     tail = bytearray()
-    tail_start = start + 2 + 12 * len(directory) + 4
+    tail_start = start + len(table) + (4 + 2 * width) * len(directory) + width
     for tag, entry in sorted(directory.items()):
         tail += b"\0" * (len(tail) % 2)
         offset = tail_start + len(tail)
         if isinstance(entry, dict):
-            tail += write_directory(entry, order, offset)
-            table += struct.pack(order + "HHII", tag, LONG, 1, offset)
+            tail += write_directory(entry, order, offset, is_big=is_big)
+            table += struct.pack(f"{order}HH{word}{word}", tag, pointer, 1, offset)
             continue
-        table += struct.pack(order + "HHI", tag, entry.kind, entry.count)
-        if len(entry.value) <= 4:
-            table += bytes(entry.value).ljust(4, b"\0")
+        table += struct.pack(order + "HH" + word, tag, entry.kind, entry.count)
+        if len(entry.value) <= width:
+            table += bytes(entry.value).ljust(width, b"\0")
         else:
             tail += entry.value
-            table += struct.pack(order + "I", offset)
+            table += struct.pack(order + word, offset)
         if len(tail) > 2 * LARGEST_PROFILE_BYTES:
             raise FormatError("has metadata of an impossible size")
-    return bytes(table + b"\0\0\0\0" + tail)
+    return bytes(table + b"\0" * width + tail)

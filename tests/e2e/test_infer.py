@@ -125,3 +125,16 @@ def test_cuda_agrees_with_the_network(work, photograph, whole):
     with Denoiser(work / "exports" / "latest", device="cuda", strict=True) as denoise:
         assert denoise.device == "cuda:0"
         assert differences(denoise(photograph), whole).max() <= 1
+
+
+def test_a_16_bit_photograph_keeps_its_depth(tmp_path: Path) -> None:
+    options = ("--io", "float32", "--dynamic", "--target", "none", "--no-verify", "--out", "deep")
+    assert run(tmp_path, export_cli.main, "gaussian", *options) == 0
+    ramp = np.linspace(10_000, 50_000, 128)[:, None, None]
+    noisy = ramp + np.random.default_rng(0).normal(0, 2000, (128, 128, 3))
+    write_image(tmp_path / "noisy.tif", Image(np.rint(noisy).astype(np.uint16)))
+    assert run(tmp_path, infer_cli.main, "noisy.tif", "-o", "clean.tif", "-m", "deep") == 0
+    clean = read_image(tmp_path / "clean.tif").pixels
+    assert clean.dtype == np.uint16
+    assert len(np.unique(clean)) > 20 * 256
+    assert np.std(clean - ramp) < 500

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import cli
+from n2b.runtime import cli, strips
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.metrics import psnr
 
@@ -82,13 +82,15 @@ class TestFiles:
             status, _, err = n2b_infer(photos / "a.png", "-m", model, flag, 20)
             assert status == 0 and "overlap 20 px" in err
 
-    def test_existing_results_are_skipped_when_asked(self, n2b_infer, make_model, photos, tmp_path):
-        write_image(tmp_path / "out/a.png", Image(picture(seed=9)))
-        arguments = (photos, "-o", "out", "-m", make_model("negative"), "--skip-existing")
-        assert "2 images denoised, 1 skipped" in n2b_infer(*arguments)[1]
-        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, picture(seed=9))
-        status, out, err = n2b_infer(*arguments)
-        assert (status, only_line(out), err) == (0, "0 images denoised, 3 skipped", "")
+    def test_finished_results_are_skipped_when_asked(self, n2b_infer, make_model, photos, tmp_path):
+        arguments = (photos, "-o", "out", "-m", make_model("negative"))
+        n2b_infer(*arguments)
+        status, out, _ = n2b_infer(*arguments, "--skip-existing")
+        assert (status, only_line(out)) == (0, "0 images denoised, 3 skipped")
+        write_image(photos / "a.png", Image(picture(seed=9)))
+        status, out, _ = n2b_infer(*arguments, "--skip-existing")
+        assert status == 0 and out.startswith("1 image denoised, 2 skipped, 1 made again:")
+        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, 255 - picture(seed=9))
 
     def test_a_bad_file_is_reported_and_the_rest_done(self, n2b_infer, make_model, photos, tmp_path):
         (photos / "b.png").write_bytes(b"no image")
@@ -96,7 +98,8 @@ class TestFiles:
         assert status == cli.SOME_FAILED == 3
         assert "2 images denoised, 1 failed" in out
         assert re.search(r"^warning: left out: .*photos/b\.png is not a PNG", err, re.MULTILINE)
-        assert sorted(p.name for p in (tmp_path / "out").rglob("*.*")) == ["a.png", "c.png"]
+        assert re.search(r"^failed, 1 of 3:\n  .*photos/b\.png is not a PNG.*\n\Z", err, re.MULTILINE)
+        assert sorted(p.name for p in (tmp_path / "out").rglob("*.png")) == ["a.png", "c.png"]
 
     def test_an_image_that_the_model_cannot_take_is_named(self, n2b_infer, make_model, photos):
         write_image(photos / "deep.png", Image(np.zeros((8, 8, 3), np.uint16)))
@@ -108,7 +111,16 @@ class TestFiles:
         write_image(tmp_path / "deep.png", Image(np.zeros((8, 8, 3), np.uint16)))
         status, out, err = n2b_infer("deep.png", "-m", make_model())
         assert (status, out) == (2, "")
-        assert "n2b-export --io float32" in err.splitlines()[-1]
+        assert "model.onnx --io float32 --dynamic" in err.splitlines()[-1]
+
+    def test_an_8_bit_model_takes_a_deep_image_where_that_is_allowed(self, n2b_infer, make_model, tmp_path):
+        write_image(tmp_path / "deep.png", Image(np.full((8, 8, 3), 1000, np.uint16)))
+        status, out, err = n2b_infer(
+            "deep.png", "-o", "x.png", "-m", make_model("negative"), "--allow-8bit", "--json"
+        )
+        assert status == 0 and json.loads(out)["asked"]["allow_8bit"]
+        assert "warning: images of uint16 go through a model that takes 8 bit" in err
+        np.testing.assert_array_equal(read_image("x.png").pixels, (255 - 4) * 257)
 
     def test_deep_and_transparent_images_keep_what_they_have(self, n2b_infer, make_model, tmp_path):
         deep = np.arange(8 * 8 * 3, dtype=np.uint16).reshape(8, 8, 3) * 300
@@ -119,6 +131,36 @@ class TestFiles:
         np.testing.assert_array_equal(result.pixels, 65535 - deep)
         assert result.alpha is not None
         np.testing.assert_array_equal(result.alpha, alpha)
+
+
+class TestLargeFiles:
+    @pytest.fixture
+    def scan(self, tmp_path, monkeypatch):
+        pytest.importorskip("tifffile")
+        monkeypatch.setattr(strips, "available_bytes", lambda: 12e6)  # of which half is allowed
+        write_image(tmp_path / "scans/large.tif", Image(picture(1200, 900)))
+        write_image(tmp_path / "scans/small.tif", Image(picture()))
+        return tmp_path / "scans"
+
+    def test_tiff_files_beyond_the_memory_are_denoised_in_strips(self, n2b_infer, make_model, scan):
+        arguments = (scan, "-o", "out", "-m", make_model("negative"), "--json")
+        status, out, err = n2b_infer(*arguments)
+        report = json.loads(out)
+        assert (status, report["denoised"]) == (0, 2)
+        assert [(image["in_strips"], image["height"]) for image in report["images"]] == [
+            (False, 24),
+            (True, 1200),
+        ]
+        assert re.search(r"large\.tif: 900×1200 px, in strips of \d+ rows", err)
+        assert "small.tif" not in err
+        np.testing.assert_array_equal(read_image("out/large.tif").pixels, 255 - picture(1200, 900))
+        np.testing.assert_array_equal(read_image("out/small.tif").pixels, 255 - picture())
+
+    def test_one_that_is_damaged_fails_alone(self, n2b_infer, make_model, scan):
+        (scan / "large.tif").write_bytes((scan / "large.tif").read_bytes()[:-500_000])
+        arguments = (scan, "-o", "out", "-m", make_model("negative"))
+        status, out, _ = n2b_infer(*arguments)
+        assert status == 3 and "1 image denoised, 1 failed" in out
 
 
 class TestMistakes:

@@ -7,38 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime.dnd import DndCrop, held_out_crops, list_crops, read_crops, split_crops
+from n2b.runtime.dnd import DndCrop, held_out_crops, list_crops, read_crops, read_windows, split_crops
 from n2b.runtime.errors import ImageError, MissingPackageError, UserError
 
+from .dnd_folder import BOX_PX, SIZES, make_folder, top_left
+
 h5py = pytest.importorskip("h5py")
-
-SIZES = ((40, 60), (50, 45), (64, 64))  # (height, width) of the images
-BOX_PX = 16
-BOXES = 4
-
-
-def top_left(image: int, box: int) -> tuple[int, int]:
-    return 3 * box + image, 5 * box
 
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> tuple[Path, list[np.ndarray]]:
     """The folder, and its images as float64 (H, W, 3)."""
-    folder = tmp_path / "dnd"
-    (folder / "images_srgb").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images = [rng.random((*size, 3)) for size in SIZES]
-    with h5py.File(folder / "info.mat", "w") as file:
-        references = file.create_dataset("info/boundingboxes", (1, len(images)), h5py.ref_dtype)
-        for index in range(len(images)):
-            corners = np.array([top_left(index, box) for box in range(BOXES)])
-            boxes = np.concatenate([corners + 1, corners + BOX_PX], axis=1)  # from 1, the last included
-            stored = file.create_dataset(f"#refs#/{index}", data=boxes.T.astype(np.float64))
-            references[0, index] = stored.ref
-    for number, image in enumerate(images, start=1):
-        with h5py.File(folder / "images_srgb" / f"{number:04d}.mat", "w") as file:
-            file["InoisySRGB"] = image.T.astype(np.float32)
-    return folder, images
+    return make_folder(tmp_path / "dnd")
 
 
 def test_boxes_are_listed_in_order_counted_from_one(benchmark: tuple[Path, list[np.ndarray]]) -> None:
@@ -57,6 +37,20 @@ def test_crops_are_the_pixels_inside_of_the_boxes(benchmark: tuple[Path, list[np
         expected = images[crop.image - 1][top : top + BOX_PX, left : left + BOX_PX]
         assert (pixels.dtype, pixels.shape) == (np.float32, (BOX_PX, BOX_PX, 3))
         assert np.abs(pixels - expected).max() < 1e-6
+
+
+def test_a_window_has_the_halo_and_begins_at_a_multiple(benchmark: tuple[Path, list[np.ndarray]]) -> None:
+    folder, images = benchmark
+    crops = list_crops(folder)
+    for crop, pixels, box in read_windows(folder, crops, halo_px=5, multiple_px=8):
+        height, width = SIZES[crop.image - 1]
+        top, left = crop.top - box[0].start, crop.left - box[1].start
+        bottom, right = top + pixels.shape[0], left + pixels.shape[1]
+        assert top % 8 == left % 8 == 0 and (bottom % 8 == 0 or bottom == height)
+        assert right % 8 == 0 or right == width
+        assert top <= max(0, crop.top - 5) and bottom >= min(height, crop.top + BOX_PX + 5)
+        assert left <= max(0, crop.left - 5) and right >= min(width, crop.left + BOX_PX + 5)
+        np.testing.assert_allclose(pixels, images[crop.image - 1][top:bottom, left:right], atol=1e-6)
 
 
 def test_the_seed_halves_the_crops_without_overlap(benchmark: tuple[Path, list[np.ndarray]]) -> None:
