@@ -68,7 +68,7 @@ def print_stills(megapixels: float, models: list[Path], folder: Path, rounds: in
     height = round(math.sqrt(megapixels * 1e6 / 1.5))
     clean = clean_picture(height, round(height * 1.5))
     noisy = add_noise(clean)
-    rounds = max(1, round(rounds / megapixels))
+    rounds = max(1, round(rounds / max(1, megapixels)))
     print(f"\n{clean.shape[1]}×{height} px, σ = {SIGMA} ({psnr(noisy, clean):.2f} dB), median of {rounds}")
     print(f"{'':50}  {'PSNR/dB':>7}  {'MP/s':>7}  {'ratio':>6}  {'halo':>6}  {'ratio, halo counted':>19}")
     with ExitStack() as opened:

@@ -149,8 +149,8 @@ def test_the_web_service_denoises_and_refuses(service: str, tmp_path: Path, nois
     status, clean = post(f"{service}/denoise?strength=0.7", data)
     assert status == 200
     (tmp_path / "clean.png").write_bytes(clean)
-    with Denoiser("gaussian") as denoise:
-        np.testing.assert_array_equal(read_image(tmp_path / "clean.png").pixels, denoise(noisy, 0.7))
+    with Denoiser("gaussian") as denoise:  # which need not be run by the same library as there
+        assert psnr(read_image(tmp_path / "clean.png").pixels, denoise(noisy, 0.7)) > 45
 
     status, reason = post(f"{service}/denoise", b"no picture")
     assert status == 422 and b"PNG, JPEG" in reason
