@@ -1,0 +1,224 @@
+"""FilmWriter: a film in H.264 whose frames keep their times, with the other streams of an original."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..artifact import atomic_path
+from ..console import warn
+from ..errors import UserError
+from ..pyav import load_av
+from .depth import to_rgb
+
+FILM_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with any times
+
+_CLOCK = Fraction(1, 90_000)  # s; the usual one of films
+_ENCODER = {"preset": "veryfast", "crf": "18"}  # hardly to be told from the frames themselves
+# A recording that is killed can be played as far as it came, under its temporary name; for that it cannot be told
+# afterwards when its first frame is shown, so the frames have to be coded in their order.
+_IN_PARTS = {"movflags": "hybrid_fragmented"}
+_IN_ORDER = {"bf": "0"}
+_BT709 = 1  # a colour matrix, ITU-T H.273 table 4
+_LIMITED_RANGE = 1  # 16 to 235
+
+
+class FilmWriter:
+    """Writes a film; under its name there is either the whole film or what was there before.
+
+    Args:
+        path: where to; it ends in one of `FILM_FORMATS`.
+        height, width: of the frames, in px.
+        original: the film that the frames are from: its clock, its colours' description and its other
+            streams (sound, subtitles) are taken over, these bit by bit; None: there is none.
+
+    Raises:
+        UserError: the format is not one of them or cannot hold the original's sound, or the folder cannot be
+            written.
+        MissingPackageError: av is not installed.
+    """
+
+    def __init__(self, path: Path, height: int, width: int, original: Path | None = None) -> None:
+        self._av = load_av()
+        if path.suffix.lower() not in FILM_FORMATS:
+            raise UserError(f"{path}: films are written as {' '.join(FILM_FORMATS)}")
+        self.path = path
+        self._waiting: Any = None  # the latest frame: how long it is shown is known when the next one comes
+        self._durations: dict[int, int] = {}  # by the frame's time, both in ticks of the clock
+        self._holds = contextlib.ExitStack()
+        try:
+            temporary = self._holds.enter_context(atomic_path(path))
+            with self._told():
+                self._open(temporary, height, width, original)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def write(self, pixels: np.ndarray, time_ns: int) -> None:
+        """Add a frame.
+
+        Args:
+            pixels: (H, W, C), C = 1 or 3 (RGB), of the film's size; a film has 8 bits a colour.
+            time_ns: when it is shown, from the first frame of the film; later than the frame before.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        with self._told():
+            frame = self._av.VideoFrame.from_ndarray(to_rgb(pixels), format="rgb24").reformat(
+                format=self._stream.pix_fmt, dst_colorspace=self._matrix
+            )
+            frame.pts = round(Fraction(time_ns, 10**9) / self._clock) + self._start
+            frame.time_base = self._clock
+            if self._waiting is not None:
+                frame.pts = max(frame.pts, self._waiting.pts + 1)
+                self._encode(self._waiting, frame.pts - self._waiting.pts)
+            self._waiting = frame
+
+    def finish(self) -> None:
+        """Write what is left, and give the film its name.
+
+        Raises:
+            UserError: the disk is full; nothing is left of the film.
+        """
+        try:
+            with self._told():
+                if self._waiting is not None:
+                    self._encode(self._waiting, self._others.ticks_after(self._waiting.pts))
+                self._mux(self._stream.encode(None))
+                self._others.copy_until(None)
+                self._film.close()
+            self._others.close()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        self._holds.close()
+
+    def discard(self) -> None:
+        """Leave nothing of the film."""
+        self._leave(None)
+
+    def _open(self, temporary: Path, height: int, width: int, original: Path | None) -> None:
+        is_fragmented = original is None and temporary.suffix.lower() != ".mkv"
+        self._film = self._av.open(str(temporary), "w", options=_IN_PARTS if is_fragmented else {})
+        self._holds.callback(self._close_film)
+        self._stream = self._film.add_stream("libx264", options=_ENCODER | (_IN_ORDER if is_fragmented else {}))
+        self._stream.width, self._stream.height = width, height
+        # A chroma sample serves 2×2 px where it can.
+        self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
+        encoder = self._stream.codec_context
+        encoder.color_range = _LIMITED_RANGE
+        self._others = _OtherStreams(self._av, self._film, original, self.path)
+        self._holds.callback(self._others.close)
+        picture = self._others.picture
+        if picture is None:
+            self._clock, self._start, matrix = _CLOCK, 0, _BT709
+        else:
+            described = picture.codec_context
+            self._clock, self._start = picture.time_base, picture.start_time or 0
+            matrix = described.colorspace
+            encoder.color_primaries, encoder.color_trc = described.color_primaries, described.color_trc
+            encoder.framerate = picture.average_rate or picture.guessed_rate
+            if described.sample_aspect_ratio and width == described.width:  # not turned
+                encoder.sample_aspect_ratio = described.sample_aspect_ratio
+        encoder.colorspace = matrix
+        # FFmpeg reads a film that does not say its matrix by ITU-R BT.601
+        self._matrix = "ITU709" if matrix == _BT709 else "ITU601"
+        encoder.time_base = self._stream.time_base = self._clock
+
+    def _encode(self, frame: Any, duration: int | None) -> None:
+        if duration is not None:
+            self._durations[frame.pts] = duration
+        self._others.copy_until(frame.pts * self._clock)
+        self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: list[Any]) -> None:
+        for packet in packets:
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._film.mux(packet)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """FFmpeg's errors in one line."""
+        try:
+            yield
+        except self._av.error.FFmpegError as error:
+            raise UserError(
+                f"cannot write {self.path}: {error.strerror}; free space or choose another folder"
+            ) from error
+
+    def _close_film(self) -> None:
+        with contextlib.suppress(self._av.error.FFmpegError):  # what is left of it is thrown away
+            self._film.close()
+
+    def _leave(self, error: BaseException | None) -> None:
+        error = error or UserError("discarded")
+        self._holds.__exit__(type(error), error, error.__traceback__)
+
+
+class _OtherStreams:
+    """What an original has beside its picture, copied packet by packet.
+
+    Attributes:
+        picture: the original's video stream; None: there is no original.
+    """
+
+    def __init__(self, av: Any, film: Any, original: Path | None, path: Path) -> None:
+        self.picture: Any = None
+        self._original: Any = None
+        self._film = film
+        self._packets: Iterator[Any] = iter(())
+        self._waiting: Any = None
+        self._copies: dict[int, Any] = {}  # by the index of the stream in the original
+        if original is None:
+            return
+        self._original = av.open(str(original))
+        self.picture = self._original.streams.video[0]
+        film.metadata.update(self._original.metadata)
+        taken = [stream for stream in self._original.streams if self._take(stream, path)]
+        if taken:
+            self._packets = (packet for packet in self._original.demux(taken) if packet.dts is not None)
+            self._waiting = next(self._packets, None)
+
+    def copy_until(self, time_s: Fraction | None) -> None:
+        """Copy the packets that come before a time; None: all that are left."""
+        while (packet := self._waiting) is not None:
+            if time_s is not None and packet.dts * packet.time_base > time_s:
+                return
+            packet.stream = self._copies[packet.stream.index]
+            self._film.mux(packet)
+            self._waiting = next(self._packets, None)
+
+    def ticks_after(self, pts: int) -> int | None:
+        """From a time to the end of the original's picture, in ticks of its clock; None: it is not known."""
+        if self.picture is None or self.picture.duration is None:
+            return None
+        left = (self.picture.start_time or 0) + self.picture.duration - pts
+        return left if left > 0 else None
+
+    def close(self) -> None:
+        """Close the original."""
+        if self._original is not None:
+            self._original.close()
+
+    def _take(self, stream: Any, path: Path) -> bool:
+        """Prepare a copy of a stream; what the format cannot hold is said, and of sound refused."""
+        if stream is self.picture:
+            return False
+        codec = getattr(stream.codec_context, "name", None) or stream.type
+        if stream.type in ("audio", "subtitle") and codec in self._film.supported_codecs:
+            copy = self._film.add_stream_from_template(stream)
+            copy.metadata.update(stream.metadata)
+            self._copies[stream.index] = copy
+            return True
+        if stream.type == "audio":
+            raise UserError(
+                f"{path}: {path.suffix} cannot hold the film's sound ({codec}); name the result with .mkv"
+            )
+        warn(f"{path}: left out stream {stream.index} of the film, {stream.type} ({codec})")
+        return False
