@@ -2,7 +2,7 @@
 
 As `http://127.0.0.1:PORT/stream.mjpg` (multipart/x-mixed-replace), the form that network cameras speak. It
 can lose its viewers, change the size of the frames and send frames that no decoder takes, and counts all that
-it sent. A viewer gets a few good frames first: what comes while OpenCV opens a stream is lost where that fails.
+it sent. A viewer gets a few good frames first: what comes while OpenCV opens a stream is lost if that fails.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ FILM_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with a
 
 _CLOCK = Fraction(1, 90_000)  # s; the usual one of films
 _ENCODER = {"preset": "veryfast", "crf": "18"}  # hardly to be told from the frames themselves
-# A recording that is killed can be played as far as it came, under its temporary name; for that it cannot be told
-# afterwards when its first frame is shown, so the frames have to be coded in their order.
+# A recording that is killed can be played as far as it came, under its temporary name. Its head is written
+# first then, when it is not known how far decoding runs ahead of showing: so frames are coded in their order.
 _IN_PARTS = {"movflags": "hybrid_fragmented"}
 _IN_ORDER = {"bf": "0"}
 _BT709 = 1  # a colour matrix, ITU-T H.273 table 4
@@ -107,7 +107,9 @@ class FilmWriter:
         is_fragmented = original is None and temporary.suffix.lower() != ".mkv"
         self._film = self._av.open(str(temporary), "w", options=_IN_PARTS if is_fragmented else {})
         self._holds.callback(self._close_film)
-        self._stream = self._film.add_stream("libx264", options=_ENCODER | (_IN_ORDER if is_fragmented else {}))
+        self._stream = self._film.add_stream(
+            "libx264", options=_ENCODER | (_IN_ORDER if is_fragmented else {})
+        )
         self._stream.width, self._stream.height = width, height
         # A chroma sample serves 2×2 px where it can.
         self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"

@@ -95,7 +95,9 @@ class WindowSink:
         if bgr.shape[:2] == (height, width):
             return bgr
         is_smaller = height < bgr.shape[0]
-        return cv2.resize(bgr, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR)
+        return cv2.resize(
+            bgr, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+        )
 
     def _on_mouse(self, _event: int, x: int, _y: int, flags: int, _data: Any = None) -> None:
         if flags & self._cv2.EVENT_FLAG_LBUTTON:

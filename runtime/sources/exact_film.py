@@ -46,7 +46,7 @@ def exact_film_frames(path: Path) -> Generator[Frame, None, None]:
                     continue
                 film_ns = round(Fraction(decoded.pts - start) * decoded.time_base * 10**9)
                 yield Frame(
-                    _upright(av, decoded), str(path), index, film_ns, time.monotonic_ns(), corrupt=corrupt
+                    _upright(decoded), str(path), index, film_ns, time.monotonic_ns(), corrupt=corrupt
                 )
                 index += 1
     except av.error.FFmpegError as error:
@@ -64,7 +64,7 @@ def _decode(av: Any, film: Any, picture: Any) -> Iterator[Any]:
             yield None
 
 
-def _upright(av: Any, decoded: Any) -> np.ndarray:
+def _upright(decoded: Any) -> np.ndarray:
     from av.video.reformatter import Interpolation
 
     exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
