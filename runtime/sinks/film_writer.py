@@ -19,11 +19,12 @@ from .depth import to_rgb
 FILM_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with any times
 
 _CLOCK = Fraction(1, 90_000)  # s; the usual one of films
-_ENCODER = {"preset": "veryfast", "crf": "18"}  # hardly to be told from the frames themselves
-# A recording that is killed can be played as far as it came, under its temporary name. Its head is written
-# first then, when it is not known how far decoding runs ahead of showing: so frames are coded in their order.
+# Hardly to be told from the frames themselves. They are coded in their order: else a file's length is wrong
+# where times are uneven, and the head of one that is written in parts cannot say when it begins.
+_ENCODER = {"preset": "veryfast", "crf": "18", "bf": "0"}
+# A recording that is killed can be played as far as it came, under its temporary name.
 _IN_PARTS = {"movflags": "hybrid_fragmented"}
-_IN_ORDER = {"bf": "0"}
+_PARTS = {"g": "30"}  # each of 30 frames
 _BT709 = 1  # a colour matrix, ITU-T H.273 table 4
 _LIMITED_RANGE = 1  # 16 to 235
 
@@ -107,9 +108,7 @@ class FilmWriter:
         is_fragmented = original is None and temporary.suffix.lower() != ".mkv"
         self._film = self._av.open(str(temporary), "w", options=_IN_PARTS if is_fragmented else {})
         self._holds.callback(self._close_film)
-        self._stream = self._film.add_stream(
-            "libx264", options=_ENCODER | (_IN_ORDER if is_fragmented else {})
-        )
+        self._stream = self._film.add_stream("libx264", options=_ENCODER | (_PARTS if is_fragmented else {}))
         self._stream.width, self._stream.height = width, height
         # A chroma sample serves 2×2 px where it can.
         self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
@@ -132,6 +131,10 @@ class FilmWriter:
         # FFmpeg reads a film that does not say its matrix by ITU-R BT.601
         self._matrix = "ITU709" if matrix == _BT709 else "ITU601"
         encoder.time_base = self._stream.time_base = self._clock
+        try:
+            self._film.start_encoding()
+        except (self._av.error.InvalidDataError, self._av.error.ArgumentError) as error:
+            raise self._others.refused() from error
 
     def _encode(self, frame: Any, duration: int | None) -> None:
         if duration is not None:
@@ -173,7 +176,7 @@ class _OtherStreams:
     def __init__(self, av: Any, film: Any, original: Path | None, path: Path) -> None:
         self.picture: Any = None
         self._original: Any = None
-        self._film = film
+        self._film, self._path = film, path
         self._packets: Iterator[Any] = iter(())
         self._waiting: Any = None
         self._copies: dict[int, Any] = {}  # by the index of the stream in the original
@@ -182,7 +185,7 @@ class _OtherStreams:
         self._original = av.open(str(original))
         self.picture = self._original.streams.video[0]
         film.metadata.update(self._original.metadata)
-        taken = [stream for stream in self._original.streams if self._take(stream, path)]
+        taken = [stream for stream in self._original.streams if self._take(stream)]
         if taken:
             self._packets = (packet for packet in self._original.demux(taken) if packet.dts is not None)
             self._waiting = next(self._packets, None)
@@ -203,24 +206,35 @@ class _OtherStreams:
         left = (self.picture.start_time or 0) + self.picture.duration - pts
         return left if left > 0 else None
 
+    def refused(self) -> UserError:
+        """What to say where the result's format cannot hold the original's streams."""
+        streams = self._original.streams if self._original is not None else ()
+        codecs = ", ".join(_codec(stream) for stream in streams if stream.type == "audio")
+        return UserError(
+            f"{self._path}: {self._path.suffix} cannot hold the film's sound ({codecs}); "
+            "name the result with .mkv"
+        )
+
     def close(self) -> None:
         """Close the original."""
         if self._original is not None:
             self._original.close()
 
-    def _take(self, stream: Any, path: Path) -> bool:
+    def _take(self, stream: Any) -> bool:
         """Prepare a copy of a stream; what the format cannot hold is said, and of sound refused."""
         if stream is self.picture:
             return False
-        codec = getattr(stream.codec_context, "name", None) or stream.type
+        codec = _codec(stream)
         if stream.type in ("audio", "subtitle") and codec in self._film.supported_codecs:
             copy = self._film.add_stream_from_template(stream)
             copy.metadata.update(stream.metadata)
             self._copies[stream.index] = copy
             return True
         if stream.type == "audio":
-            raise UserError(
-                f"{path}: {path.suffix} cannot hold the film's sound ({codec}); name the result with .mkv"
-            )
-        warn(f"{path}: left out stream {stream.index} of the film, {stream.type} ({codec})")
+            raise self.refused()
+        warn(f"{self._path}: left out stream {stream.index} of the film, {stream.type} ({codec})")
         return False
+
+
+def _codec(stream: Any) -> str:
+    return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"

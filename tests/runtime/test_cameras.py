@@ -189,17 +189,20 @@ def test_a_lost_camera_does_not_hold_up_a_stop(cameras):
     stop = Stop()
     with closing(frames(0, stop=stop)) as source:
         next(source)
-        threading.Timer(0.1, stop.request).start()
+        asker = threading.Timer(0.1, stop.request)
+        asker.start()
         assert list(source) == []
+        asker.join()
 
 
 def test_closing_wakes_who_waits_for_a_frame(cameras):
     cameras([GOOD], None)
     source = frames(0)
     next(source)
-    threading.Timer(0.1, source.close).start()
+    closer = threading.Timer(0.1, source.close)
+    closer.start()
     assert list(source) == []
-    source.close()
+    closer.join()
 
 
 def test_without_reconnecting_a_loss_is_an_error(cameras):
@@ -228,6 +231,20 @@ def test_a_camera_that_hangs_does_not_hold_up_the_end(cameras, monkeypatch, capf
     assert "camera 0 does not answer; it is let go when the program ends" in capfd.readouterr().err
     released.set()
     source._thread.join(10)
+
+
+def test_a_camera_that_never_opens_is_given_up(cameras, monkeypatch):
+    released = threading.Event()
+    fakes = cameras(None)
+    monkeypatch.setattr(live, "_MOST_TO_OPEN_S", 0.05)
+    monkeypatch.setattr(live, "_FAREWELL_S", 0.05)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: released.wait(10) and fakes(*_))
+    with pytest.raises(DeviceError, match=r"camera 7 does not open .*waited 0\.05 s"):
+        frames(7)
+    released.set()
+    for thread in threading.enumerate():
+        if thread.name == "camera 7":
+            thread.join(10)
 
 
 def test_what_is_asked_of_a_device_is_set_format_first(cameras):
