@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..artifact import atomic_path
-from ..console import warn
 from ..errors import UserError
 from ..pyav import load_av
 from .depth import to_rgb
+from .other_streams import OtherStreams
 
 FILM_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with any times
 
@@ -23,7 +23,7 @@ _CLOCK = Fraction(1, 90_000)  # s; the usual one of films
 # where times are uneven, and the head of one that is written in parts cannot say when it begins.
 _ENCODER = {"preset": "veryfast", "crf": "18", "bf": "0"}
 # A recording that is killed can be played as far as it came, under its temporary name.
-_IN_PARTS = {"movflags": "hybrid_fragmented"}
+_IN_PARTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 _PARTS = {"g": "30"}  # each of 30 frames
 _BT709 = 1  # a colour matrix, ITU-T H.273 table 4
 _LIMITED_RANGE = 1  # 16 to 235
@@ -114,7 +114,7 @@ class FilmWriter:
         self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
         encoder = self._stream.codec_context
         encoder.color_range = _LIMITED_RANGE
-        self._others = _OtherStreams(self._av, self._film, original, self.path)
+        self._others = OtherStreams(self._av, self._film, original, self.path)
         self._holds.callback(self._others.close)
         picture = self._others.picture
         if picture is None:
@@ -164,77 +164,3 @@ class FilmWriter:
     def _leave(self, error: BaseException | None) -> None:
         error = error or UserError("discarded")
         self._holds.__exit__(type(error), error, error.__traceback__)
-
-
-class _OtherStreams:
-    """What an original has beside its picture, copied packet by packet.
-
-    Attributes:
-        picture: the original's video stream; None: there is no original.
-    """
-
-    def __init__(self, av: Any, film: Any, original: Path | None, path: Path) -> None:
-        self.picture: Any = None
-        self._original: Any = None
-        self._film, self._path = film, path
-        self._packets: Iterator[Any] = iter(())
-        self._waiting: Any = None
-        self._copies: dict[int, Any] = {}  # by the index of the stream in the original
-        if original is None:
-            return
-        self._original = av.open(str(original))
-        self.picture = self._original.streams.video[0]
-        film.metadata.update(self._original.metadata)
-        taken = [stream for stream in self._original.streams if self._take(stream)]
-        if taken:
-            self._packets = (packet for packet in self._original.demux(taken) if packet.dts is not None)
-            self._waiting = next(self._packets, None)
-
-    def copy_until(self, time_s: Fraction | None) -> None:
-        """Copy the packets that come before a time; None: all that are left."""
-        while (packet := self._waiting) is not None:
-            if time_s is not None and packet.dts * packet.time_base > time_s:
-                return
-            packet.stream = self._copies[packet.stream.index]
-            self._film.mux(packet)
-            self._waiting = next(self._packets, None)
-
-    def ticks_after(self, pts: int) -> int | None:
-        """From a time to the end of the original's picture, in ticks of its clock; None: it is not known."""
-        if self.picture is None or self.picture.duration is None:
-            return None
-        left = (self.picture.start_time or 0) + self.picture.duration - pts
-        return left if left > 0 else None
-
-    def refused(self) -> UserError:
-        """What to say where the result's format cannot hold the original's streams."""
-        streams = self._original.streams if self._original is not None else ()
-        codecs = ", ".join(_codec(stream) for stream in streams if stream.type == "audio")
-        return UserError(
-            f"{self._path}: {self._path.suffix} cannot hold the film's sound ({codecs}); "
-            "name the result with .mkv"
-        )
-
-    def close(self) -> None:
-        """Close the original."""
-        if self._original is not None:
-            self._original.close()
-
-    def _take(self, stream: Any) -> bool:
-        """Prepare a copy of a stream; what the format cannot hold is said, and of sound refused."""
-        if stream is self.picture:
-            return False
-        codec = _codec(stream)
-        if stream.type in ("audio", "subtitle") and codec in self._film.supported_codecs:
-            copy = self._film.add_stream_from_template(stream)
-            copy.metadata.update(stream.metadata)
-            self._copies[stream.index] = copy
-            return True
-        if stream.type == "audio":
-            raise self.refused()
-        warn(f"{self._path}: left out stream {stream.index} of the film, {stream.type} ({codec})")
-        return False
-
-
-def _codec(stream: Any) -> str:
-    return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +27,7 @@ def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
 
 def make_film(
     path: Path,
-    ticks: list[int],
+    ticks: Sequence[int],
     *,
     height: int = 48,
     width: int = 64,
