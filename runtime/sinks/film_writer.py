@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -133,7 +134,9 @@ class FilmWriter:
         encoder.time_base = self._stream.time_base = self._clock
         try:
             self._film.start_encoding()
-        except (self._av.error.InvalidDataError, self._av.error.ArgumentError) as error:
+        except self._av.error.FFmpegError as error:
+            if error.errno != errno.EINVAL:
+                raise
             raise self._others.refused() from error
 
     def _encode(self, frame: Any, duration: int | None) -> None:

@@ -15,6 +15,9 @@ from ..frame import Frame
 from ..pyav import load_av
 
 
+_BT709 = 1  # a colour matrix, ITU-T H.273 table 4
+
+
 def exact_film_frames(path: Path) -> Generator[Frame, None, None]:
     """As `film_frames`, by PyAV, which `n2b[video]` brings.
 
@@ -65,8 +68,11 @@ def _decode(av: Any, film: Any, picture: Any) -> Iterator[Any]:
 
 
 def _upright(decoded: Any) -> np.ndarray:
-    from av.video.reformatter import Interpolation
-
-    exact = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    rgb = decoded.reformat(format="rgb24", interpolation=exact).to_ndarray()
+    # RGB has no matrix; but up to version 16 PyAV heeds that of the source only where that of the result differs.
+    matrix, other = "ITU709", "ITU601"
+    if decoded.colorspace != _BT709:
+        matrix, other = other, matrix
+    # In two steps, since FFmpeg's way from 4:2:0 to RGB in one rounds down, by a level in the mean.
+    full = decoded.reformat(format="yuv444p")
+    rgb = full.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=other).to_ndarray()
     return np.ascontiguousarray(np.rot90(rgb, round(decoded.rotation / 90)))

@@ -73,8 +73,16 @@ def frame_times(path: Path) -> list[Fraction]:
 
 def pictures(path: Path) -> list[np.ndarray]:
     """The frames, (H, W, 3) uint8."""
+    matrices = "ITU601", "ITU709"
     with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        return [
+            frame.to_ndarray(
+                format="rgb24",
+                src_colorspace=matrices[frame.colorspace == 1],
+                dst_colorspace=matrices[frame.colorspace != 1],
+            )
+            for frame in film.decode(video=0)
+        ]
 
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
