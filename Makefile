@@ -10,7 +10,7 @@ demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 check: .venv/test .venv/links
 	scripts/check

@@ -14,7 +14,6 @@ from ..errors import ImageError, UserError, cut
 from ..frame import Frame
 from ..pyav import load_av
 
-
 _BT709 = 1  # a colour matrix, ITU-T H.273 table 4
 
 
@@ -68,7 +67,7 @@ def _decode(av: Any, film: Any, picture: Any) -> Iterator[Any]:
 
 
 def _upright(decoded: Any) -> np.ndarray:
-    # RGB has no matrix; but up to version 16 PyAV heeds that of the source only where that of the result differs.
+    # RGB has no matrix; but up to version 16 PyAV heeds the source's only where the result's differs.
     matrix, other = "ITU709", "ITU601"
     if decoded.colorspace != _BT709:
         matrix, other = other, matrix
