@@ -99,13 +99,13 @@ class FilmSink:
         Raises:
             UserError: the disk is full, or the film changes its size, which a result cannot.
         """
-        size_hw = denoised.shape[:2]
+        height, width = size_hw = denoised.shape[:2]
         if self._film is None:
-            self._film = FilmWriter(self._path, *size_hw, self._original)
+            self._film = FilmWriter(self._path, height, width, self._original)
             self._size_hw = size_hw
         if size_hw != self._size_hw:
             raise UserError(
-                f"{self._original} changes its size at frame {frame.index}, to {size_hw[1]}×{size_hw[0]} px; "
+                f"{self._original} changes its size at frame {frame.index}, to {width}×{height} px; "
                 "cut it there"
             )
         self._film.write(denoised, frame.timestamp_ns)

@@ -67,11 +67,11 @@ class VirtualCameraSink:
 
     def _open(self, height: int, width: int) -> Any:
         # Devices carry colours at half the size, so that both sides are even.
-        even = {"width": width + width % 2, "height": height + height % 2}
-        if even != {"width": width, "height": height}:
-            warn(f"a virtual camera has even sides: frames are scaled to {even['width']}×{even['height']} px")
+        even_width, even_height = width + width % 2, height + height % 2
+        if (even_width, even_height) != (width, height):
+            warn(f"a virtual camera has even sides: frames are scaled to {even_width}×{even_height} px")
         try:
-            camera = self._package.Camera(**even, fps=_FPS, device=self._device)
+            camera = self._package.Camera(even_width, even_height, _FPS, device=self._device)
         except Exception as error:  # RuntimeError, ValueError, OSError, by the system
             how = _HOW_TO.get(sys.platform, "see the page of pyvirtualcam")
             raise EnvironmentFault(f"no virtual camera: {error}; {how}") from error

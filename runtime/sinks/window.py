@@ -41,7 +41,8 @@ class WindowSink:
         self._cv2 = load_opencv()
         try:
             # Not kept quiet: a display that does not answer makes Qt end the process with its own message.
-            self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
+            cv2 = self._cv2
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except self._cv2.error as error:
             raise EnvironmentFault(
                 "the OpenCV that is installed opens no windows; write frames with -o DIR, "

@@ -230,7 +230,9 @@ def test_a_camera_that_hangs_does_not_hold_up_the_end(cameras, monkeypatch, capf
     source.close()
     assert "camera 0 does not answer; it is let go when the program ends" in capfd.readouterr().err
     released.set()
-    source._thread.join(10)
+    for thread in threading.enumerate():
+        if thread.name == "camera 0":
+            thread.join(10)
 
 
 def test_a_camera_that_never_opens_is_given_up(cameras, monkeypatch):

@@ -1,6 +1,7 @@
 """Where camera frames go."""
 
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,8 @@ class _Windows:
         self.shown = []
         self.closed = 0
         monkeypatch.setenv("DISPLAY", ":0")
-        self.key, self.shape_hw, self.on_mouse = key, (0, 0), None
+        self.key, self.shape_hw = key, (0, 0)
+        self.on_mouse: Any = None
         monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
         monkeypatch.setattr(cv2, "resizeWindow", lambda _, width, height: self._resize(height, width))
         monkeypatch.setattr(cv2, "getWindowImageRect", lambda _: (0, 0, *self.shape_hw[::-1]))

@@ -75,7 +75,7 @@ def test_odd_sides_are_made_even_and_said(made, capfd):
 
 
 def test_without_a_virtual_camera_one_line_says_how_to_get_one(monkeypatch):
-    def fail(**_):
+    def fail(*_, **__):
         raise RuntimeError("No v4l2 loopback device found")
 
     monkeypatch.setitem(sys.modules, "pyvirtualcam", SimpleNamespace(Camera=fail))
@@ -85,6 +85,16 @@ def test_without_a_virtual_camera_one_line_says_how_to_get_one(monkeypatch):
         pytest.raises(EnvironmentFault, match=r"no virtual camera: No v4l2 .* modprobe v4l2loopback"),
     ):
         send(sink, PIXELS)
+
+
+def test_a_device_that_is_not_there_is_one_line():
+    pytest.importorskip("pyvirtualcam", reason="needs the package pyvirtualcam")
+    with (
+        closing(VirtualCameraSink("/dev/video4711")) as sink,
+        pytest.raises(EnvironmentFault, match="no virtual camera: ") as caught,
+    ):
+        send(sink, PIXELS)
+    assert "\n" not in str(caught.value)
 
 
 def test_without_pyvirtualcam_the_message_says_what_to_install(monkeypatch):
