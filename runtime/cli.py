@@ -58,7 +58,7 @@ def infer(
             "-m",
             metavar="PATH",
             help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
-            "default: exports/latest, else gaussian, for cameras camera.",
+            "default: exports/latest, else gaussian, for cameras and films camera.",
         ),
     ] = None,
     tile: Annotated[
@@ -107,9 +107,15 @@ def infer(
             "GStreamer pipeline; shown in a window, or with -o written as numbered pictures.",
         ),
     ] = None,
-    width: Annotated[int | None, typer.Option(min=1, metavar="PX", help="Ask it of the camera.")] = None,
-    height: Annotated[int | None, typer.Option(min=1, metavar="PX", help="Ask it of the camera.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.1, metavar="N", help="Ask it of the camera.")] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Width to ask of the camera.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Height to ask of the camera.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, metavar="N", help="Frames a second to ask of it.")
+    ] = None,
     fourcc: Annotated[
         str | None, typer.Option(metavar="MJPG|YUYV|…", help="Pixel format to ask of the camera.")
     ] = None,
