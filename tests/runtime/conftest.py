@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,26 @@ def n2b_infer(monkeypatch, capsys, tmp_path):
         return ended.value.code, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture
+def cameras(monkeypatch):
+    """cameras(*scripts) → the FakeCameras that OpenCV opens from then on; attempts follow fast."""
+    from n2b.runtime.sources import live
+
+    monkeypatch.setattr(live, "_FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(live, "_LONGEST_DELAY_S", 0.02)
+
+    def install(*scripts):
+        from .fake_cameras import FakeCameras
+
+        fakes = FakeCameras(*scripts)
+        monkeypatch.setattr("cv2.VideoCapture", fakes)
+        return fakes
+
+    before = set(threading.enumerate())
+    yield install
+    assert set(threading.enumerate()) <= before, "a camera's thread outlives it"
 
 
 @pytest.fixture
