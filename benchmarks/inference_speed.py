@@ -1,101 +1,98 @@
-"""Megapixels a second, tiled, against a bare ONNX Runtime session over the whole image, side by side.
+"""How fast pictures are denoised: n2b beside a bare session, other libraries and other methods, in one run.
 
-python -m benchmarks.inference_speed [--model MODEL] [--size 1536x1024] [--tile auto] [--rounds 5]
+python -m benchmarks.inference_speed [start] [stills] [video] [--model gaussian] [--int8 FILE]
+                                     [--megapixels 1 5 24] [--rounds 5]
 
-The three ways take turns, so that whatever else the machine does strikes all of them alike; the median of
-each counts. The last column leaves out what the overlaps of the tiles cost, by counting every pixel that
-the network computes, those of the halos too: it shows what is lost elsewhere.
+The ways take turns, so that whatever else the machine does strikes all of them alike; the median of each
+counts, and ratios are to the first, a bare ONNX Runtime session over the same pixels. The last column leaves
+out what the overlaps of the tiles cost, by counting every pixel that the network computes: it shows what is
+lost elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
-from n2b.runtime import Denoiser
-from n2b.runtime.image import Image, write_image
-from n2b.runtime.inference import denoise_files
-from n2b.runtime.jobs import plan_jobs
 from n2b.runtime.machine import usable_cores
+from n2b.runtime.metrics import psnr
+from n2b.runtime.model_files import find_model
 
+from benchmarks.noisy_pictures import SIGMA, add_noise, clean_picture
+from benchmarks.start_speed import start_lines
+from benchmarks.still_ways import ways
 from benchmarks.turns import take_turns
+from benchmarks.video_speed import video_lines
 
-_FILES = 3  # that one run of n2b-infer goes through, so that reading and writing can overlap
+_PARTS = ("start", "stills", "video")
 
 
 def main() -> None:
-    """Print one line a way."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="an ONNX file of open size; default: latest export or bundled")
-    parser.add_argument("--size", default="1536x1024", metavar="WxH")
-    parser.add_argument("--tile", default="auto", help="auto, or a side in px")
-    parser.add_argument("--rounds", type=int, default=5)
+    """Print a table for each part."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(_PARTS)}; default: all")
+    parser.add_argument("--model", default="gaussian", help="an ONNX file of open size, or a bundled model")
+    parser.add_argument("--video-model", default="camera")
+    parser.add_argument("--int8", type=Path, help="the model's INT8 file for CPUs, to be timed too")
+    parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 5, 24])
+    parser.add_argument("--rounds", type=int, default=5, help="for one megapixel; larger pictures get fewer")
+    parser.add_argument("--frames", type=int, default=60, help="of the film")
     arguments = parser.parse_args()
-    width, height = map(int, arguments.size.split("x"))
-    tile = arguments.tile if arguments.tile == "auto" else int(arguments.tile)
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    parts = arguments.parts or _PARTS
+    unknown = set(parts) - set(_PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(_PARTS)}")
+    print(f"{usable_cores()} cores")
+    with tempfile.TemporaryDirectory() as folder:
+        if "start" in parts:
+            print("\nFrom a cold start", *start_lines(Path(folder), arguments.rounds), sep="\n")
+        if "stills" in parts:
+            models = [_onnx(arguments.model), *([arguments.int8] if arguments.int8 else [])]
+            for megapixels in arguments.megapixels:
+                print_stills(megapixels, models, Path(folder), arguments.rounds)
+        if "video" in parts:
+            print(
+                "\nVideo",
+                *video_lines(_onnx(arguments.video_model), Path(folder), arguments.frames),
+                sep="\n",
+            )
 
-    with (
-        Denoiser(arguments.model, tile=tile, device="cpu") as denoise,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        plan = denoise.plan(height, width)
+
+def print_stills(megapixels: float, models: list[Path], folder: Path, rounds: int) -> None:
+    """Time all ways over a picture of 3:2 and print a line for each."""
+    height = round(math.sqrt(megapixels * 1e6 / 1.5))
+    clean = clean_picture(height, round(height * 1.5))
+    noisy = add_noise(clean)
+    rounds = max(1, round(rounds / megapixels))
+    print(f"\n{clean.shape[1]}×{height} px, σ = {SIGMA} ({psnr(noisy, clean):.2f} dB), median of {rounds}")
+    print(f"{'':50}  {'PSNR/dB':>7}  {'MP/s':>7}  {'ratio':>6}  {'halo':>6}  {'ratio, halo counted':>19}")
+    with ExitStack() as opened:
+        all_ways = list(ways(noisy, models, folder, opened))
+        quality = [None if (result := way.run()) is None else psnr(result, clean) for way in all_ways]
+        seconds = take_turns([way.run for way in all_ways], rounds, warm=True)
+    px = noisy.shape[0] * noisy.shape[1]
+    first = all_ways[0].computed_px / seconds[0]
+    for way, its_quality, its_seconds in zip(all_ways, quality, seconds, strict=True):
+        speed, computed = way.pictures * px / its_seconds, way.computed_px / its_seconds
+        db = f"{'—':>7}" if its_quality is None else f"{its_quality:7.2f}"
+        halo = way.computed_px / (way.pictures * px) - 1
         print(
-            f"{denoise.model}, {width}×{height} px, {usable_cores()} cores; {len(plan.tiles)} tiles of "
-            f"{plan.tile_hw[1]}×{plan.tile_hw[0]} px, overlap {plan.halo_px} px"
+            f"{way.name:50}  {db}  {speed / 1e6:7.3f}  {speed / (px / seconds[0]):6.2f}  {halo:6.1%}  "
+            f"{computed / first:19.2f}",
+            flush=True,
         )
-        px, canvas_px = height * width, plan.canvas_hw[0] * plan.canvas_hw[1]
-        ways = [
-            Way("bare session, whole", bare_session(denoise.model, image, plan.canvas_hw), px, canvas_px),
-            Way("Denoiser, tiled", lambda: denoise(image), px, plan.computed_px),
-            Way(
-                f"n2b-infer, {_FILES} files",
-                files_run(denoise, image, Path(folder)),
-                _FILES * px,
-                _FILES * plan.computed_px,
-            ),
-        ]
-        seconds = take_turns([way.run for way in ways], arguments.rounds)
-
-    print(f"{'':22}  {'MP/s':>7}  {'ratio':>6}  {'MP/s computed':>13}  {'ratio':>6}")
-    for way, its_seconds in zip(ways, seconds, strict=True):
-        given, computed = way.given_px / 1e6 / its_seconds, way.computed_px / 1e6 / its_seconds
-        ratio = given / (ways[0].given_px / 1e6 / seconds[0])
-        computed_ratio = computed / (ways[0].computed_px / 1e6 / seconds[0])
-        print(f"{way.name:22}  {given:7.3f}  {ratio:6.2f}  {computed:13.3f}  {computed_ratio:6.2f}")
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to denoise."""
-
-    name: str
-    run: Callable[[], object]
-    given_px: int  # pixels of the images
-    computed_px: int  # pixels that the network computes for them
-
-
-def bare_session(model: Path, image: np.ndarray, canvas_hw: tuple[int, int]) -> Callable[[], object]:
-    """One run of a session with nothing set but the threads, over the padded image."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    bottom, right = canvas_hw[0] - image.shape[0], canvas_hw[1] - image.shape[1]
-    batch = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")[None]
-    return lambda: session.run(None, {"image": batch})
-
-
-def files_run(denoise: Denoiser, image: np.ndarray, folder: Path) -> Callable[[], object]:
-    """What n2b-infer does with a folder of images, apart from loading the model."""
-    for number in range(_FILES):
-        write_image(folder / "in" / f"{number}.png", Image(image))
-    jobs = plan_jobs([folder / "in"], out=folder / "out")
-    return lambda: list(denoise_files(jobs, denoise, strength=1, on_progress=lambda _: None))
+def _onnx(model: str) -> Path:
+    path = find_model(model).onnx
+    if path is None:
+        raise SystemExit(f"{model} has no ONNX file")
+    return path
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 
 
-def take_turns(runs: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Median seconds of each, after one round that does not count."""
+def take_turns(runs: list[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
+    """Median seconds of each, after one round that does not count; `warm`: each has been run already."""
     seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(rounds + 1):
+    for number in range(warm, rounds + 1):
         for times, run in zip(seconds, runs, strict=True):
             started = time.perf_counter()
             run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -11,24 +11,25 @@ from onnx import numpy_helper
 from .session import open_session, run_session, with_outputs
 
 
-def mean_error(
-    bare: onnx.ModelProto, quantized: onnx.ModelProto, layer: str, batches: Iterable[np.ndarray]
-) -> np.ndarray:
-    """How far the mean of a layer's result is off in the quantised graph, (channels,).
+def mean_errors(
+    bare: onnx.ModelProto, quantized: Sequence[onnx.ModelProto], layer: str, batches: Iterable[np.ndarray]
+) -> list[np.ndarray]:
+    """How far the mean of a layer's result is off in each quantised graph, (channels,) each.
 
     Args:
-        bare, quantized: the graph in floats and in INT8, both FP32 for the rest.
-        layer: a convolution of both.
+        bare: the graph in floats.
+        quantized: the same in INT8, FP32 for the rest.
+        layer: a convolution of all of them.
         batches: inputs, float32 N×C×H×W, at least one.
     """
     result = next(node.output[0] for node in bare.graph.node if node.name == layer)
     name = f"the network up to {layer}"
-    sessions = [open_session(with_outputs(model, [result]), name) for model in (bare, quantized)]
+    sessions = [open_session(with_outputs(model, [result]), name) for model in (bare, *quantized)]
     errors = []
     for batch in batches:
-        exact, rounded = (run_session(session, batch) for session in sessions)
-        errors.append((rounded - exact).mean(axis=(0, 2, 3)))
-    return np.mean(errors, axis=0)
+        exact, *rounded = (run_session(session, batch) for session in sessions)
+        errors.append([(values - exact).mean(axis=(0, 2, 3)) for values in rounded])
+    return list(np.mean(errors, axis=0))
 
 
 def shift_bias(model: onnx.ModelProto, layer: str, by: np.ndarray) -> onnx.ModelProto:

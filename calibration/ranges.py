@@ -17,9 +17,11 @@ from ..runtime.errors import ModelError, UserError
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 
+RANGES_NAME = "ranges.json"  # of the file, and among the sources in an INT8 model's description
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
 SCHEMA = 1
+_LARGEST_BYTES = 16_000_000  # of a file; a network of a thousand layers fills 1 % of it
 Ranges = dict[str, tuple[float, float]]  # (low, high) by the name of the tensor, low ≤ 0 ≤ high
 
 # operators whose results hold values of their input and no others, and so have its range
@@ -57,14 +59,21 @@ def load_ranges(path: Path, network: str) -> ActivationRanges:
 
     Raises:
         UserError: there is no such file, or it is of another network.
-        ModelError: it is damaged.
+        ModelError: it is damaged, or larger than 16 MB.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror}; leave out --ranges to measure them"
         ) from error
+    if len(data) > _LARGEST_BYTES:
+        raise ModelError(
+            f"{path} holds no ranges (it is larger than 16 MB); leave out --ranges to measure them"
+        )
+    try:
+        values = json.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} holds no ranges (it is not JSON); leave out --ranges to measure them"

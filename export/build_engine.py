@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..calibration.ranges import RANGES_NAME
 from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
 from ..runtime.flavours import version_of
 from ..runtime.gpu import find_gpu
@@ -20,8 +21,6 @@ from .build_engine_plan import BuildSettings, build_plan
 from .build_progress import BuildProgress
 from .built_precision import BuiltPrecision
 from .onnx_file import is_dynamic, read_onnx
-
-RANGES = "ranges.json"  # what an INT8 model was quantised with, among the sources in its description
 
 Result = TypeVar("Result")
 
@@ -64,7 +63,7 @@ def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) ->
             **_describe_precision(built),
             "onnx": onnx_path.name,
             "onnx_sha256": onnx_hash,
-            **({"ranges_sha256": info.sources[RANGES]} if RANGES in info.sources else {}),
+            **({"ranges_sha256": info.sources[RANGES_NAME]} if RANGES_NAME in info.sources else {}),
         },
     )
     with atomic_path(engine_path) as plan_file, atomic_path(description_path(engine_path)) as description:

@@ -25,9 +25,6 @@ from .onnx_file import is_dynamic
 from .profile import Profile
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
-    pass
-
-if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from ..runtime.errors import EnvironmentFault
 
 _NARROWEST_FIRST = ("int4", "fp8", "int8", "fp16", "bf16", "fp32")
+_KEPT = {"int8": ("fp16", "fp32"), "fp16": ("fp32",)}  # what an export may leave some convolutions in
 # What TensorRT's inspector writes of a tensor, by version "Half", "FP16" or "Row major linear FP16 format"
 _WORDS = {
     "int8": "int8", "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "half": "fp16",
@@ -50,16 +51,17 @@ class BuiltPrecision:
 def check_precision(asked: str, built: BuiltPrecision) -> None:
     """Make sure that an engine has the precision that it should.
 
-    An INT8 engine may keep some convolutions in FP16 or FP32, by choice; the network of any other has one
-    precision. In a finished engine a fused layer can show the type of a cast in front of it, so there the
-    precision has to be found, not to be alone.
+    An INT8 or FP16 file may keep some convolutions in a wider precision, where the narrow one costs too much
+    or overflows, and its network then has both; that of FP32 has no other. In a finished engine a fused
+    layer can show the type of a cast in front of it, so there the precision has to be found, not to be
+    alone.
 
     Raises:
         EnvironmentFault: it does not.
     """
     found = set(built.convolutions)
-    is_alone = found == {asked} or asked == "int8" or built.read_from == "engine"
-    if asked not in found or not is_alone:
+    is_pure = found <= {asked, *_KEPT.get(asked, ())} or built.read_from == "engine"
+    if asked not in found or not is_pure:
         raise EnvironmentFault(
             f"{asked} was asked for, but TensorRT built {built}; build with another version of TensorRT, or "
             "leave the engine out with --target none"

@@ -49,7 +49,8 @@ def export(
         Path | None,
         typer.Argument(
             metavar="MODEL",
-            help="A run's folder, checkpoint or FP32 .onnx file; default: runs/latest, else the bundled one.",
+            help="A run's folder, checkpoint or FP32 .onnx file, or a bundled model (gaussian, camera); "
+            "default: runs/latest, else gaussian.",
         ),
     ] = None,
     fp16: Annotated[
@@ -228,7 +229,7 @@ def _table(artifacts: list[Artifact]) -> Table:
 
     from .report import COLUMNS, row_of
 
-    table = Table(*COLUMNS, box=SIMPLE_HEAD)
+    table = Table(*COLUMNS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # fits 80 columns
     table.columns[0].no_wrap = True
     for artifact in artifacts:
         table.add_row(*row_of(artifact))

@@ -37,6 +37,22 @@ def choose_flavour(target: str | None) -> str | None:
     return target
 
 
+def open_profile(settings: ExportSettings, info: ModelInfo, channels: int) -> Profile:
+    """The shapes of an engine whose model leaves them open, for the GPU of this machine.
+
+    Raises:
+        UserError: a shape that the settings name does not fit the model.
+    """
+    return dynamic_profile(
+        settings.shapes,
+        tile_px=settings.tile_px,
+        batch=settings.batch,
+        multiple_px=info.size_multiple_px,
+        channels=channels,
+        gpu=find_gpu(),
+    )
+
+
 def make_engine(
     onnx_path: Path, engine_path: Path, flavour: str, profile: Profile, settings: ExportSettings, say: Say
 ) -> ModelInfo:
@@ -110,14 +126,7 @@ def _own_profile(model: onnx.ModelProto, info: ModelInfo, path: Path, settings: 
             raise UserError(f"{path} takes {batch}x{height}x{width} only; leave --tile and --batch out")
         return static_profile(batch, height, width, channels)
     check_sizes(info, tile_px=settings.tile_px, batch=settings.batch)
-    return dynamic_profile(
-        settings.shapes,
-        tile_px=settings.tile_px,
-        batch=settings.batch,
-        multiple_px=info.size_multiple_px,
-        channels=channels,
-        gpu=find_gpu(),
-    )
+    return open_profile(settings, info, channels)
 
 
 def _timing_cache(flavour: str, version: str, named: Path | None) -> Path | None:

@@ -2,60 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ..calibration.ranges import RANGES_NAME
 from ..runtime.artifact import sha256_of_file, write_atomically
+from .export_onnx import export_onnx
 from .int8 import Quantized, quantize
 from .report import Artifact
 from .settings import ExportSettings
 from .source import Source
 
-RANGES, LAYERS = "ranges.json", "layers.json"
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """What a model file says of how it came to be INT8."""
-
-    precision: str  # "int8" or "int8-cpu"
-    description: dict[str, Any]
-    ranges_sha256: str
+LAYERS_NAME = "layers.json"
 
 
 def export_int8(
-    source: Source,
-    staging: Path,
-    settings: ExportSettings,
-    export_onnx: Callable[..., Artifact],
-    say: Callable[[str], None],
+    source: Source, staging: Path, settings: ExportSettings, say: Callable[[str], None]
 ) -> tuple[list[Artifact], list[tuple[str, ...]]]:
     """Write `model.int8-cpu.onnx`, `model.int8.onnx`, `ranges.json` and `layers.json`.
-
-    Args:
-        export_onnx: writes and verifies one graph; gives its artifact.
 
     Returns:
         The artifacts of the two graphs; rows of a table of the layers: name, loss in dB, the precisions
         that keep it in floats.
 
     Raises:
-        UserError, ModelError: see `quantize`.
+        UserError, ModelError, VerificationError: see `quantize` and `export_onnx`.
     """
     assert settings.int8 is not None
     quantized = quantize(source, settings.int8, say)
-    quantized.ranges.save(staging / RANGES)
-    write_atomically(staging / LAYERS, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
-    ranges_sha256 = sha256_of_file(staging / RANGES)
+    quantized.ranges.save(staging / RANGES_NAME)
+    write_atomically(staging / LAYERS_NAME, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
+    sources = source.info.sources | {RANGES_NAME: sha256_of_file(staging / RANGES_NAME)}
     artifacts = []
     for precision, bare in (("int8-cpu", quantized.cpu), ("int8", quantized.tensorrt)):
-        what = Quantization(precision, quantized.description(precision), ranges_sha256)
-        artifacts.append(
-            export_onnx(source, bare, staging / f"model.{precision}.onnx", settings, say, quantized=what)
-        )
+        calibration = quantized.description(precision)
+        info = dataclasses.replace(source.info, precision=precision, calibration=calibration, sources=sources)
+        path = staging / f"model.{precision}.onnx"
+        artifacts.append(export_onnx(source, bare, info, path, settings, say))
     layers = _rows(quantized)
     _print(layers, quantized, say)
     return artifacts, layers

@@ -6,37 +6,34 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import onnx
-
-from ..runtime.artifact import write_atomically
 from ..runtime.console import warn
-from ..runtime.gpu import find_gpu
 from .builder_options import check_options
-from .contract import add_contract, check_sizes
-from .engine import choose_flavour, make_engine
-from .export_int8 import LAYERS, RANGES, Quantization, export_int8
-from .onnx_file import to_bytes
+from .contract import check_sizes
+from .engine import choose_flavour, make_engine, open_profile
+from .export_int8 import export_int8
+from .export_onnx import export_onnx
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
-from .profile import Profile, dynamic_profile, static_profile
-from .report import REPORT, Artifact, faults_of, write_report
+from .profile import Profile, static_profile
+from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
-from .speed import ms_per_megapixel
 from .staging import staged_folder
 from .triton import add_to_repository, check_repository
-from .verify import verify_onnx
 
-FILES = (
+FILES = (  # the names that artifacts may have
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
-    "model.fp32.engine", "model.fp16.engine", "model.int8.engine", RANGES, LAYERS, REPORT,
+    "model.fp32.engine", "model.fp16.engine", "model.int8.engine",
 )  # fmt: skip
 
 
 def export_model(
     source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None] = lambda _: None
 ) -> list[Artifact]:
-    """Write `model.onnx`, as asked `model.fp16.onnx`, and where possible an engine into `folder`.
+    """Write `model.onnx`, what else is asked for, and `report.html` into `folder`.
+
+    FP16 is `model.fp16.onnx`; INT8 is `model.int8.onnx` and `model.int8-cpu.onnx`, with `ranges.json` and
+    `layers.json`; where there is a TensorRT, an engine is built of the last of FP32, FP16 and INT8 for it.
 
     Args:
         source: what to export.
@@ -44,9 +41,13 @@ def export_model(
         settings: what to make.
         say: hears what is being done, line by line.
 
+    Returns:
+        The ONNX files and the engine, `model.onnx` first.
+
     Raises:
-        UserError: the settings do not fit the model, or a folder cannot be written.
-        ModelError: the model cannot be FP16.
+        UserError: the settings do not fit the model, there is nothing to calibrate on, or a folder cannot be
+            written.
+        ModelError: the model cannot be FP16 or INT8.
         VerificationError: a file does not compute what the source computes.
         EnvironmentFault: a target that was named is not installed, or the engine could not be built.
     """
@@ -54,13 +55,13 @@ def export_model(
     check_settings(source, settings, flavour)
     layers: list[tuple[str, ...]] = []
     with staged_folder(folder) as staging:
-        artifacts = [_export_onnx(source, source.bare, staging / "model.onnx", settings, say)]
+        artifacts = [export_onnx(source, source.bare, source.info, staging / "model.onnx", settings, say)]
         if settings.fp16:
-            path = staging / "model.fp16.onnx"
-            half = to_fp16(source.bare, fp32=_nodes_for_fp32(source, say))
-            artifacts.append(_export_onnx(source, half, path, settings, say))
+            half = to_fp16(source.bare, fp32=nodes_for_fp32(source, say))
+            info = dataclasses.replace(source.info, precision="fp16")
+            artifacts.append(export_onnx(source, half, info, staging / "model.fp16.onnx", settings, say))
         if settings.int8:
-            quantized, layers = export_int8(source, staging, settings, _export_onnx, say)
+            quantized, layers = export_int8(source, staging, settings, say)
             artifacts += quantized
         if flavour:
             best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
@@ -96,46 +97,8 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
         )
 
 
-def _nodes_for_fp32(source: Source, say: Callable[[str], None]) -> list[str]:
-    nodes = nodes_for_fp32(source)
-    if nodes:
-        most = max(nodes.values())
-        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(nodes)}")
-    return list(nodes)
-
-
 def _engine_precision(settings: ExportSettings) -> str:
     return "int8" if settings.int8 else "fp16" if settings.fp16 else "fp32"
-
-
-def _export_onnx(
-    source: Source,
-    bare: onnx.ModelProto,
-    path: Path,
-    settings: ExportSettings,
-    say: Callable[[str], None],
-    quantized: Quantization | None = None,
-) -> Artifact:
-    info = source.info
-    if quantized:
-        sources = info.sources | {RANGES: quantized.ranges_sha256}
-        info = dataclasses.replace(info, calibration=quantized.description, sources=sources)
-    model, info = add_contract(
-        bare,
-        info,
-        precision=quantized.precision if quantized else None,
-        io=settings.io,
-        tile_px=settings.tile_px,
-        batch=settings.batch,
-        dynamic=settings.dynamic,
-    )
-    write_atomically(path, to_bytes(model))
-    agreement = speed = None
-    if settings.verify:
-        say(f"verifying {path.name} against {source.path}")
-        agreement = verify_onnx(path, source.reference, source=str(source.path))
-        speed = ms_per_megapixel(path)
-    return Artifact(path, info.precision, path.stat().st_size, agreement, speed)
 
 
 def _export_engine(
@@ -165,14 +128,6 @@ def _serve(
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:
     """The shapes that an engine takes: one, or with `dynamic` a range."""
     channels = source.bare.graph.input[0].type.tensor_type.shape.dim[1].dim_value
-    tile_px, batch = settings.tile_px, settings.batch
     if not settings.dynamic:
-        return static_profile(batch, tile_px, tile_px, channels)
-    return dynamic_profile(
-        settings.shapes,
-        tile_px=tile_px,
-        batch=batch,
-        multiple_px=source.info.size_multiple_px,
-        channels=channels,
-        gpu=find_gpu(),
-    )
+        return static_profile(settings.batch, settings.tile_px, settings.tile_px, channels)
+    return open_profile(settings, source.info, channels)

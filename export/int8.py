@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..calibration.bias import mean_error, shift_bias
+from ..calibration.bias import mean_errors, shift_bias
 from ..calibration.image_path import image_layers, split_image_convolutions
 from ..calibration.quantize import OPSET, convolutions, quantize_for_cpu, quantize_for_tensorrt
-from ..calibration.ranges import ActivationRanges, load_ranges, measure_ranges
+from ..calibration.ranges import ActivationRanges, Ranges, load_ranges, measure_ranges
 from ..calibration.samples import Tiles, choose_tiles, split_tiles
 from ..calibration.sensitivity import (
     ALLOWED_LOSS_DB,
@@ -28,10 +28,10 @@ from ..calibration.sensitivity import (
     measure_layers,
     result_layers,
 )
+from ..calibration.session import open_session, run_session
 from ..runtime.console import warn
 from ..runtime.errors import UserError
 from .calibration_pictures import calibration_pictures
-from .onnx_runs import open_session, run_session
 from .opset import opset_of, set_opset
 from .overflow import nodes_for_fp32
 from .precision import to_fp16
@@ -94,58 +94,86 @@ def quantize(
         say: hears what is being done, line by line.
 
     Raises:
-        UserError: there is nothing to calibrate on, or the settings are impossible.
+        UserError: there is nothing to calibrate on, the settings are impossible, or no layer bears INT8.
         ModelError: the network has no convolutions, or cannot be INT8.
     """
     if settings.tiles < 1:
         raise UserError(f"{settings.tiles} tiles are none to calibrate on; name 1 or more")
     bare = split_image_convolutions(set_opset(source.bare, max(OPSET, opset_of(source.bare))))
-    fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare))
+    fp32 = nodes_for_fp32(dataclasses.replace(source, bare=bare), say)
     half = to_fp16(bare, fp32=fp32)
+    in_floats = result_layers(bare) | image_layers(bare) | set(fp32)
+    layers = [name for name in convolutions(bare) if name not in in_floats]
+    if not layers:
+        raise UserError("this network has no layers that could be INT8; export it with --fp16")
     transform = source.info.value_transform
     network = hashlib.sha256(source.bare.SerializeToString(deterministic=True)).hexdigest()
     known = load_ranges(settings.ranges, network) if settings.ranges else None
+    pictures, tiles, apart = _tiles(source, settings, say)
+    if known is None:
+        say(f"measuring ranges on {len(tiles)} tiles ({settings.method})")
+        measured = measure_ranges(bare, _batches(tiles, transform), method=settings.method)
+        known = ActivationRanges(settings.method, network, measured, _description(tiles))
+    losses, choices = _choose(bare, known.ranges, layers, _trial(bare, apart, transform), say)
+    batches = _batches(tiles.part(_FIRST), transform)
+    tensorrt, cpu = _with_exact_mean(bare, half, known.ranges, choices, batches)
+    return Quantized(tensorrt, cpu, known, losses, choices, pictures)
+
+
+def _tiles(
+    source: Source, settings: CalibrationSettings, say: Callable[[str], None]
+) -> tuple[str, Tiles, Tiles]:
+    """What the pictures are, in words; the tiles to calibrate on; those to measure the loss on."""
     with tempfile.TemporaryDirectory() as recordings:
         words, pictures = calibration_pictures(source, settings.pictures, Path(recordings))
         say(f"calibrating on {words}")
         every = choose_tiles(pictures, count=settings.tiles + HELD_OUT, seed=SEED)
     tiles, apart = split_tiles(every, min(HELD_OUT, max(1, len(every) // 3)))
-    tiles = tiles.part(slice(settings.tiles))
-    if known is None:
-        say(f"measuring ranges on {len(tiles)} tiles ({settings.method})")
-        measured = measure_ranges(bare, _batches(tiles, transform), method=settings.method)
-        known = ActivationRanges(settings.method, network, measured, _description(tiles))
-    trial = _trial(bare, apart, transform)
-    in_floats = result_layers(bare) | image_layers(bare) | set(fp32)
-    layers = [name for name in convolutions(bare) if name not in in_floats]
-    if not layers:
-        raise UserError("this network has no layers that could be INT8; export it with --fp16")
+    return words, tiles.part(slice(settings.tiles)), apart
+
+
+def _choose(
+    bare: onnx.ModelProto, ranges: Ranges, layers: Sequence[str], trial: Trial, say: Callable[[str], None]
+) -> tuple[list[LayerLoss], dict[str, Choice]]:
+    """What each layer costs, the costliest first; which become INT8 in which file."""
+    for_tensorrt = partial(quantize_for_tensorrt, bare, ranges)
+    for_cpu = partial(quantize_for_cpu, bare, ranges)
     float_db = trial.psnr_db(bare)
-    for_tensorrt = partial(quantize_for_tensorrt, bare, known.ranges)
-    for_cpu = partial(quantize_for_cpu, bare, known.ranges)
     losses = measure_layers(for_tensorrt, layers, trial, float_db, say)
     choices = {
         "int8": choose_layers(for_tensorrt, losses, trial, float_db),
         "int8-cpu": choose_layers(for_cpu, losses, trial, float_db),
     }
-    for precision, choice in choices.items():
-        if not choice.layers:
-            warn(
-                f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats"
-            )
+    none = [precision for precision, choice in choices.items() if not choice.layers]
+    if len(none) == len(choices):
+        raise UserError(
+            f"no layer of this network bears INT8 within {ALLOWED_LOSS_DB:g} dB; export it with --fp16, or "
+            "calibrate on other images (--calib)"
+        )
+    for precision in none:
+        warn(f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats")
+    return losses, choices
+
+
+def _with_exact_mean(
+    bare: onnx.ModelProto,
+    half: onnx.ModelProto,
+    ranges: Ranges,
+    choices: dict[str, Choice],
+    batches: Iterable[np.ndarray],
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """The graphs for TensorRT and for CPUs, the mean of their results put right in the last bias.
+
+    Args:
+        bare, half: the network in FP32 and in FP16.
+        batches: what the mean is measured on, in FP32 for both.
+    """
     last = _last_layer(bare)
-    exact = for_tensorrt(choices["int8"].layers), for_cpu(choices["int8-cpu"].layers)
-    shifts = [mean_error(bare, model, last, _batches(tiles.part(_FIRST), transform)) for model in exact]
-    return Quantized(
-        tensorrt=shift_bias(
-            quantize_for_tensorrt(half, known.ranges, choices["int8"].layers), last, -shifts[0]
-        ),
-        cpu=shift_bias(exact[1], last, -shifts[1]),
-        ranges=known,
-        losses=losses,
-        choices=choices,
-        pictures=words,
-    )
+    for_tensorrt, for_cpu = choices["int8"].layers, choices["int8-cpu"].layers
+    cpu = quantize_for_cpu(bare, ranges, for_cpu)
+    errors = mean_errors(bare, [quantize_for_tensorrt(bare, ranges, for_tensorrt), cpu], last, batches)
+    tensorrt = quantize_for_tensorrt(half, ranges, for_tensorrt)
+    return shift_bias(tensorrt, last, -errors[0]), shift_bias(cpu, last, -errors[1])
 
 
 def _last_layer(bare: onnx.ModelProto) -> str:

@@ -33,6 +33,11 @@ class Look:
     expected: np.ndarray
 
     @property
+    def loss_db(self) -> float:
+        """What rounding costs of the PSNR to the clean pictures."""
+        return self.reference_clean_db - self.psnr_clean_db
+
+    @property
     def faults(self) -> list[str]:
         """What is more than a viewer should see, in words."""
         faults = []

@@ -17,6 +17,7 @@ from .onnx_features import (
 )
 
 LARGEST_BYTES = 2**31 - 1  # what protobuf can hold in one message
+LARGEST_DESCRIPTION = 16_000_000  # characters; those that n2b writes have some thousands
 
 
 def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
@@ -64,10 +65,13 @@ def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
     """What `write_description` put in a model's metadata.
 
     Raises:
-        ModelError: there is none, or it is damaged; `source` names the file in the message.
+        ModelError: there is none, or it is damaged or larger than 16 MB; `source` names the file in the
+            message.
     """
     for entry in model.metadata_props:
         if entry.key == METADATA_KEY:
+            if len(entry.value) > LARGEST_DESCRIPTION:
+                raise ModelError(f"{source}: its description is larger than 16 MB; export the model again")
             return ModelInfo.from_json(entry.value, source=source)
     raise ModelError(
         f"{source} is not a denoiser of n2b (its metadata has no '{METADATA_KEY}', "

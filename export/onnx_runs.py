@@ -1,4 +1,4 @@
-"""Graphs run with ONNX Runtime on the CPU, whole or one node after another."""
+"""A graph run with ONNX Runtime on the CPU, one node after another."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from ..calibration.session import open_session, run_outputs, run_session
-
-__all__ = ["open_session", "run_node_by_node", "run_session"]
+from ..calibration.session import open_session, run_outputs
 
 
 def run_node_by_node(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ..calibration.session import run_all, with_outputs
-from .onnx_runs import open_session
+from ..calibration.session import open_session, run_all, with_outputs
 from .pictures import noisy_pictures
 from .precision import LARGEST
 from .reference_values import to_network
@@ -17,11 +18,15 @@ MARGIN = 2.0  # other images may give values this much larger
 _HEIGHT_PX, _WIDTH_PX = 256, 288  # multiples of every network's stride
 
 
-def nodes_for_fp32(source: Source) -> dict[str, float]:
+def nodes_for_fp32(source: Source, say: Callable[[str], None] = lambda _: None) -> dict[str, float]:
     """The nodes that would overflow in FP16, and the largest magnitude that each of them met.
 
     A node counts that takes or gives values of more than half of what FP16 holds (65504), or whose weights
     FP16 cannot hold.
+
+    Args:
+        source: the network in FP32.
+        say: hears which nodes stay in FP32, if any do.
 
     Raises:
         ModelError: ONNX Runtime cannot run the graph.
@@ -38,6 +43,9 @@ def nodes_for_fp32(source: Source) -> dict[str, float]:
         met = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
         if not met <= limit:  # NaN too
             found[node.name] = met
+    if found:
+        most = max(found.values())
+        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(found)}")
     return found
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import onnx
 
-from .onnx_runs import open_session, run_node_by_node, run_session
+from ..calibration.session import open_session, run_session
+from .onnx_runs import run_node_by_node
 from .to_onnx import INPUT
 
 if TYPE_CHECKING:

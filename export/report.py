@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from ..runtime.artifact import ModelInfo, write_atomically
-from ..training.report.pictures import encode_png
+from ..training.report.pictures import data_uri, encode_png, on_grey
 from ..training.report.template import PAGE, STYLE
 from .looks import MOST_BANDING, MOST_SHIFT
 from .verify import Agreement
 
 REPORT = "report.html"
 FAR_DB = 35.0  # to the FP32 result; under it INT8 clips what it was not calibrated on
-COLUMNS = ("file", "precision", "MB", "to FP32", "to clean", "largest", "ms/MP")
+COLUMNS = ("file", "precision", "MB", "to FP32", "largest", "loss", "ms/MP")
 LEGEND = (
-    "PSNR to the FP32 result and to clean pictures, largest difference to FP32, milliseconds per megapixel "
-    "in ONNX Runtime on this machine's CPU"
+    "PSNR to the FP32 result and largest difference to it, loss of PSNR to clean pictures, milliseconds per "
+    "megapixel in ONNX Runtime on this machine's CPU"
 )
 _CROP_PX = 192
 _AMPLIFIED = 16
@@ -45,8 +44,8 @@ def row_of(artifact: Artifact) -> tuple[str, ...]:
     if agreement is not None:
         measured = (
             "equal" if agreement.largest_difference == 0 else f"{agreement.psnr_db:.1f} dB",
-            f"{agreement.look.psnr_clean_db:.2f} dB" if agreement.look else "",
             f"{agreement.largest_difference * 255:.3g}/255",
+            f"{round(agreement.look.loss_db, 2) + 0.0:.2f} dB" if agreement.look else "",  # 0.0: no -0.00
         )
     speed = "" if artifact.ms_per_mp is None else f"{artifact.ms_per_mp:.0f}"
     size = f"{artifact.size_bytes / 1e6:.1f}"
@@ -115,14 +114,14 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
     for artifact in artifacts:
         if artifact.agreement and (look := artifact.agreement.look):
             shift = ", ".join(f"{value:+.3f}" for value in look.shift)
-            loss = look.reference_clean_db - look.psnr_clean_db
+            clean = f"{look.psnr_clean_db:.2f} of {look.reference_clean_db:.2f}"
             verdict = "; ".join(look.faults) or "nothing to be seen"
-            rows.append((artifact.path.name, f"{loss:.3f}", f"{look.levels:.1%}", shift, verdict))
+            rows.append((artifact.path.name, clean, f"{look.levels:.1%}", shift, verdict))
     if not rows:
         return ""
     columns = (
         "file",
-        "loss to clean, dB",
+        "PSNR to clean, dB",
         "levels of a gradient",
         "shift of R, G, B, grey levels",
         "verdict",
@@ -130,8 +129,10 @@ def _looks(artifacts: Sequence[Artifact]) -> str:
     return (
         "<section><h2>What a viewer would see</h2>"
         + _table(columns, rows)
-        + f"<p class=caption>A smooth gradient keeps its number of distinct levels within {MOST_BANDING:.0%},"
-        f" and no channel's mean moves by more than {MOST_SHIFT:g} grey levels.</p></section>"
+        + "<p class=caption>PSNR to clean pictures stands beside FP32's on the same ones; what has FP16 in it"
+        " may be run on smaller ones. A smooth gradient keeps its number of distinct levels within"
+        f" {MOST_BANDING:.0%}, and no channel's mean moves by more than {MOST_SHIFT:g} grey levels.</p>"
+        "</section>"
     )
 
 
@@ -139,10 +140,9 @@ def _pictures(artifact: Artifact) -> str:
     assert artifact.agreement and artifact.agreement.look
     look = artifact.agreement.look
     noisy, result, expected = (_crop(image) for image in (look.noisy, look.result, look.expected))
-    difference = result.astype(np.int16) - expected
-    amplified = np.clip(128 + _AMPLIFIED * difference, 0, 255).astype(np.uint8)
+    amplified = on_grey(result.astype(np.int16) - expected, _AMPLIFIED)
     figures = "".join(
-        f"<figure><img class=crop alt='{caption}' src='{_data_uri(pixels)}'>"
+        f"<figure><img class=crop alt='{caption}' src='{data_uri(encode_png(pixels))}'>"
         f"<figcaption>{caption}</figcaption></figure>"
         for caption, pixels in (
             ("noisy", noisy),
@@ -171,7 +171,3 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f"<div class=scroll><table><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>"
-
-
-def _data_uri(pixels: np.ndarray) -> str:
-    return f"data:image/png;base64,{base64.b64encode(encode_png(pixels)).decode()}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..calibration.session import open_session, run_session
 from .onnx_file import read_onnx
-from .onnx_runs import open_session, run_session
 
 _OPEN_PX = 256  # side of the input where the file leaves it open
 _RUNS = 3

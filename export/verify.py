@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ..calibration.session import open_session, run_session
 from ..runtime.artifact import ModelInfo
 from ..runtime.errors import VerificationError
 from ..runtime.metrics import psnr
@@ -16,8 +17,8 @@ from .contract import IMAGE, strip_contract
 from .divergence import describe_divergence
 from .looks import Look, compare_looks, gradient
 from .onnx_file import read_onnx
-from .onnx_runs import open_session, run_node_by_node, run_session
-from .pictures import CAMERA_SIGMA, SIGMA, noisy_pictures
+from .onnx_runs import run_node_by_node
+from .pictures import CAMERA_SIGMA, COUNT, SIGMA, noisy_pictures
 from .reference import Reference
 from .reference_values import from_network, to_levels, to_network
 
@@ -26,7 +27,6 @@ LARGEST_FP32_DIFFERENCE = 1 / 255
 LOWEST_PSNR_DB = {"fp16": 50.0, "int8": 12.0, "int8-cpu": 12.0}
 COMPUTED_IN_FP16 = ("fp16", "int8")  # on a GPU; the floats of int8-cpu are FP32
 UNTRAINED = 1e3  # results this large are no image, and even FP32 rounds them by more than they may be off
-PICTURES = 3  # at least: enough for varied content, few enough for a Jetson's CPU
 DYNAMIC_PX = 256  # height of the pictures for a graph that takes any size, and for one run node by node
 LAYER_CROP_PX = 128  # side of the crop on which a diverging layer is looked for
 
@@ -36,7 +36,8 @@ class Agreement:
     """How close an artifact's results are to its reference's.
 
     Attributes:
-        psnr_db: of all results together, for a peak of 1; infinite when they are equal.
+        psnr_db: of all results together, the gradient's among them, for a peak of 1; infinite when they are
+            equal.
         largest_difference: of any value, where 1 is the whole range.
         pictures: what was denoised.
         overflow: the first layer with a value that FP16 cannot hold, if there is one.
@@ -51,7 +52,7 @@ class Agreement:
 
 
 def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
-    """Compare an exported ONNX file with its reference on noisy photographs.
+    """Compare an exported ONNX file with its reference on noisy photographs and a smooth gradient.
 
     An FP32 file, or one for a CPU, runs as users run it; one with FP16 node by node, as a GPU would compute
     it.
@@ -67,7 +68,7 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
     """
     model, info = read_onnx(path)
     batch, height_px, width_px = _input_shape(model, info)
-    count = -(-max(batch, PICTURES + 1) // batch) * batch
+    count = -(-max(batch, COUNT + 1) // batch) * batch
     sigma = CAMERA_SIGMA if info.trained.get("noise") == "real" else SIGMA
     pictures = noisy_pictures(height_px, width_px, count=count - 1, sigma=sigma)
     images = np.concatenate([pictures.noisy, gradient(height_px, width_px)[None]])
@@ -78,7 +79,7 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
         results, overflow = _run_as_gpu(model, noisy)
     else:
         results, overflow = _run(path, noisy, batch), None
-    agreement = _compare(results, expected, pictures.description, overflow)
+    agreement = _compare(results, expected, f"{pictures.description}, and a smooth gradient", overflow)
     if np.isfinite(results).all():
         look = compare_looks(noisy, results, expected, pictures.clean)
         agreement = dataclasses.replace(agreement, look=look)

@@ -30,7 +30,18 @@ class BackendName(str, Enum):
 
     auto = "auto"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
     tensorrt = "tensorrt"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_rtx = "onnxruntime-rtx"
+
+
+class CudaApi(str, Enum):
+    """What an engine's GPU memory is had through."""
+
+    auto = "auto"
+    pycuda = "pycuda"
+    cuda_bindings = "cuda-bindings"
 
 
 def main() -> None:
@@ -79,6 +90,9 @@ def infer(
     ] = 1.0,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where the model runs.")] = "auto",
     backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = BackendName.auto,
+    cuda_api: Annotated[
+        CudaApi, typer.Option(help="Package that an engine's GPU memory is had through.")
+    ] = CudaApi.auto,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
@@ -134,6 +148,13 @@ def infer(
         str | None,
         typer.Option(metavar="auto|DEVICE", help="Send the denoised frames to a virtual camera."),
     ] = None,
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show the camera's frames, before and after, in a browser.",
+        ),
+    ] = None,
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Print how long reading, denoising and writing take.")
     ] = False,
@@ -147,8 +168,8 @@ def infer(
     """
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
-        "halo_px": tile_overlap, "batch": batch, "max_memory_mb": max_memory, "strict": strict,
-        "rebuild": rebuild.value,
+        "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
+        "rebuild": rebuild.value, "cuda_api": cuda_api.value,
     }  # fmt: skip
     if camera is not None:
         from .run_stream import Outputs, run_camera
@@ -160,14 +181,14 @@ def infer(
         denoiser, report = run_camera(
             camera,
             CameraSettings(width, height, fps, fourcc),
-            Outputs(out, record, virtual_camera, show, headless),
+            Outputs(out, record, virtual_camera, serve, show, headless),
             frames=frames, seconds=max_seconds, strength=strength, options=options,
         )  # fmt: skip
     else:
         _refuse_without_camera({
             "--width": width, "--height": height, "--fps": fps, "--fourcc": fourcc, "--frames": frames,
             "--max-seconds": max_seconds, "--record": record, "--show": show, "--headless": headless,
-            "--virtual-camera": virtual_camera,
+            "--virtual-camera": virtual_camera, "--serve": serve,
         })  # fmt: skip
         denoiser, report = _run_inputs(
             inputs or [], out, suffix, ext, reference, skip_existing, strength, options

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .ahead import ahead
 from .backends import Backend, open_backend
-from .errors import UserError
+from .errors import OutOfMemory, UserError
 from .machine import resident_bytes
 from .model_files import find_model
-from .sizing import AUTO, batch_size, check_sizes, tile_size
-from .tiling import Tile, TilePlan, extract, keep, plan_tiles, stitch
-from .values import blend, check_image, from_model, to_model
+from .sizing import AUTO, batch_size, check_sizes, halved_tile, tile_size
+from .tiling import TilePlan, plan_tiles
+from .values import check_image
+from .works import Work, Works
 
+CHANNELS = ("rgb", "bgr")
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept
+_CLOSED = "this Denoiser is closed; make a new one"
+_EMPTY_PLACES = 0.1  # of a batch's places this part may stay empty before more images are waited for
 
 
 class Denoiser:
@@ -28,24 +37,28 @@ class Denoiser:
             clean = denoise(image)
 
     It may be shared between threads: a lock lets one image at a time into the model, so that the
-    memory stays within its budget.
+    memory stays within its budget. Where memory runs out nevertheless, the tiles are halved, a Python
+    warning says so, and the image is denoised with them.
 
     Args:
         model: an .onnx or .engine file, an export's folder, or the name of a bundled model ("gaussian",
             "camera"); None: the latest export below the current folder, else "gaussian".
         device: "auto", "cpu", "cuda" or "cuda:1".
-        backend: "auto", "onnxruntime" or "tensorrt".
+        backend: "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt" or "onnxruntime-rtx".
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
             that the memory allows, or the one that the model takes.
         halo_px: how far what is kept of a tile stays from the tile's border; None: the model's default,
             whose error is below one grey level. From `info.receptive_radius_px` on, the result is that of
             the whole image to rounding.
-        batch: tiles of one image that are run at once; None: 1, or what the model takes.
-        max_memory_mb: memory (10⁶ bytes) for the model and its working set, beyond the images themselves;
+        batch: tiles of one size that are run at once, out of one image or, in `stream`, of several; None: 1,
+            or what the model takes.
+        max_memory: memory in MB (10⁶ bytes) for the model and its working set, beyond the images themselves;
             None: half of what is free, 2000 at most.
+        channels: the order in images of three or four channels, "rgb", or "bgr" as OpenCV has it.
         strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
             built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
+        cuda_api: what an engine's GPU memory is had through: "auto", "pycuda" or "cuda-bindings".
 
     Raises:
         UserError: an argument is out of range, or does not fit the model or the memory.
@@ -63,22 +76,37 @@ class Denoiser:
         tile: int | str = AUTO,
         halo_px: int | None = None,
         batch: int | None = None,
-        max_memory_mb: float | None = None,
+        max_memory: float | None = None,
+        channels: str = "rgb",
         strict: bool = False,
         rebuild: str = "never",
+        cuda_api: str = AUTO,
     ) -> None:
-        check_sizes(tile, halo_px, batch, max_memory_mb)
+        check_sizes(tile, halo_px, batch, max_memory)
+        if channels not in CHANNELS:
+            raise UserError(f"channels are ordered {' or '.join(CHANNELS)}, not '{channels}'")
         before = resident_bytes() or 0
         self._backend: Backend | None = open_backend(
-            find_model(model), backend=backend, device=device, strict=strict, rebuild=rebuild
+            find_model(model),
+            backend=backend,
+            device=device,
+            strict=strict,
+            rebuild=rebuild,
+            cuda_api=cuda_api,
+            max_memory_mb=max_memory,
         )
         self._lock = threading.Lock()
+        self._works: Works | None = None  # until all is opened, and once it is closed
+        self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
         opened = self._backend
         try:
             self.info = opened.info
             self.model = opened.model  # the file in use
-            self.backend = opened.name  # "onnxruntime", "tensorrt", "tensorrt-rtx"
+            self.backend = opened.name  # one of `backend`, or "tensorrt-rtx"
             self.device = opened.device  # "cpu", "cuda:0"
+            self.precision = opened.precision  # what is computed in: "fp32", "bf16", "fp16", "int8"
+            self.passed_over = opened.passed_over  # what "auto" did not take, each with its reason
+            self.channels = channels
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px
             self.batch = batch_size(opened, batch)
             self.tile_hw = tile_size(  # (0, 0): the whole image
@@ -86,7 +114,7 @@ class Denoiser:
                 tile,
                 halo_px=self.halo_px,
                 batch=self.batch,
-                max_memory_mb=max_memory_mb,
+                max_memory=max_memory,
                 loaded_bytes=max(0, (resident_bytes() or 0) - before),
             )
         except BaseException:
@@ -94,39 +122,101 @@ class Denoiser:
             raise
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
-        self._tiles = np.empty((0, 0, 0, 3), self.info.io)
+        self._works = Works(opened, batch=self.batch, is_bgr=channels == "bgr")
 
     def __call__(
-        self, image: np.ndarray, strength: float = 1.0, *, on_progress: Callable[[float], Any] | None = None
+        self,
+        image: np.ndarray,
+        strength: float = 1.0,
+        *,
+        out: np.ndarray | None = None,
+        on_progress: Callable[[float], Any] | None = None,
     ) -> np.ndarray:
         """Denoise an image.
 
         Args:
-            image: (H, W) or (H, W, 1) grey, (H, W, 3) RGB, or (H, W, 4) RGB and alpha, which is kept as it
-                is; uint8, or for a model of float32 io also uint16 or float32 in [0, 1].
+            image: (H, W) or (H, W, 1) grey, (H, W, 3) colours in the order of `channels`, or (H, W, 4)
+                colours and alpha, which is kept as it is; uint8, or for a model of float32 io also uint16 or
+                float32 in [0, 1].
             strength: how much of the result to take: 0 gives the image itself, 1 the model's result,
                 between them a mixture.
-            on_progress: called after each batch of tiles with the part that is done, up to 1.
+            out: where to put the result: of the image's shape and dtype, and not overlapping it; saves the
+                making of a new array.
+            on_progress: called after each tile with the part that is done, up to 1.
 
         Returns:
-            A new array of the same shape and dtype.
+            `out`, or a new array of the same shape and dtype.
 
         Raises:
             ImageError: the image is of a kind that the model cannot take.
-            UserError: `strength` is out of range, or the Denoiser is closed.
+            UserError: `strength` is out of range, `out` does not fit, or the Denoiser is closed.
             EnvironmentFault: the device failed or ran out of memory.
         """
-        if not 0 <= strength <= 1:
-            raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
-        check_image(image, self.info.io)
-        pixels = image[:, :, None] if image.ndim == 2 else image
-        result = pixels.copy()  # with the alpha channel, where there is one
-        with self._lock:
-            if self._backend is None:
-                raise UserError("this Denoiser is closed; make a new one")
-            if strength > 0:
-                self._denoise(pixels[..., :3], result[..., :3], strength, on_progress)
-        return result.reshape(image.shape)
+        work, result = self._begin(image, strength, out, on_progress)
+        self._run([work])
+        return result
+
+    def stream(
+        self, images: Iterable[np.ndarray], strength: float = 1.0
+    ) -> Generator[np.ndarray, None, None]:
+        """Denoise images as they come; in order, overlapped.
+
+        One thread takes the next image from `images` and another denoises while the caller uses the last
+        result, so that no more than a few images are in memory. Closing the iterator, or an exception,
+        ends both threads and closes `images`.
+
+        Args:
+            images: as `__call__` takes them; they may differ in size and dtype. With a `batch` above 1, the
+                tiles of several images are run at once where one image does not fill it.
+            strength: as of `__call__`.
+
+        Yields:
+            One result an image, each a new array.
+
+        Raises:
+            As `__call__`, after the results of the images before.
+        """
+
+        def results() -> Iterator[np.ndarray]:
+            with closing(ahead(images)) as read:
+                for result, _ in self.denoise_each(read, strength):
+                    yield result
+
+        with closing(ahead(results())) as denoised:
+            yield from denoised
+
+    async def adenoise(self, image: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        """Denoise an image without holding up the event loop; arguments, result and errors of `__call__`.
+
+        Calls wait for each other, in order. One that is cancelled before its turn is never begun.
+        """
+        try:
+            result = self._waiting.submit(self, image, strength)
+        except RuntimeError as error:  # the executor was shut down
+            raise UserError(_CLOSED) from error
+        return await asyncio.wrap_future(result)
+
+    def denoise_each(
+        self,
+        images: Iterable[np.ndarray],
+        strength: float = 1.0,
+        *,
+        on_progress: Callable[[float], Any] | None = None,
+    ) -> Iterator[tuple[np.ndarray, dict[str, float]]]:
+        """Denoise images one after the other, in the thread that asks; in order.
+
+        Args:
+            images, strength: as of `stream`.
+            on_progress: as of `__call__`, for each image.
+
+        Yields:
+            One result an image, and how many ms each stage of it took (works.WORK_STAGES).
+        """
+        begun = (self._begin(image, strength, None, on_progress) for image in images)
+        for chunk in self._chunks(begun):
+            self._run([work for work, _ in chunk])
+            for work, result in chunk:
+                yield result, work.ms
 
     def plan(self, height: int, width: int) -> TilePlan:
         """How an image of this size is cut into tiles."""
@@ -135,9 +225,10 @@ class Denoiser:
     def close(self) -> None:
         """Free the model and its memory; waits for an image that is being denoised. May be called again."""
         with self._lock:
-            if self._backend is not None:
-                self._backend.close()
-                self._backend = None
+            backend, self._backend, self._works = self._backend, None, None
+            if backend is not None:
+                backend.close()
+        self._waiting.shutdown()  # calls that still wait find the Denoiser closed, and say so
 
     def __enter__(self) -> Denoiser:
         return self
@@ -145,38 +236,70 @@ class Denoiser:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _denoise(
+    def _begin(
         self,
-        pixels: np.ndarray,
-        result: np.ndarray,
+        image: np.ndarray,
         strength: float,
+        out: np.ndarray | None,
         on_progress: Callable[[float], Any] | None,
-    ) -> None:
-        plan = self._plan(*pixels.shape[:2])
-        done = 0
-        for group in _groups(plan.tiles, self.batch):
-            denoised = self._run(pixels, plan, group)
-            for tile, tile_result in zip(group, denoised, strict=False):
-                noisy = pixels[tile.target.slices]
-                clean = from_model(keep(tile_result, tile), like=noisy)
-                stitch(clean if strength == 1 else blend(noisy, clean, strength), tile, result)
-            done += len(group)
-            if on_progress is not None:
-                on_progress(done / len(plan.tiles))
+    ) -> tuple[Work, np.ndarray]:
+        """The work that an image means, and the array that its result will be in."""
+        if not 0 <= strength <= 1:
+            raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
+        check_image(image, self.info.io)
+        result = np.empty(image.shape, image.dtype) if out is None else _check_out(out, image)
+        if image.ndim == 2:
+            return Work(image[..., None], result[..., None], strength, on_progress), result
+        result[..., 3:] = image[..., 3:]  # alpha
+        return Work(image[..., :3], result[..., :3], strength, on_progress), result
 
-    def _run(self, pixels: np.ndarray, plan: TilePlan, group: Sequence[Tile]) -> np.ndarray:
-        assert self._backend is not None
-        # A model with a fixed batch gets a full one: its last tiles are then left-overs, which nobody reads.
-        count = self._backend.shape.batch or len(group)
-        tiles = self._buffer(count, *plan.tile_hw)
-        for slot, tile in zip(tiles, group, strict=False):
-            to_model(extract(pixels, tile), slot)
-        return self._backend.run(tiles)
+    def _chunks(self, begun: Iterable[tuple[Work, np.ndarray]]) -> Iterator[list[tuple[Work, np.ndarray]]]:
+        """As many images at a time as fill batches of tiles, or nearly."""
+        chunk: list[tuple[Work, np.ndarray]] = []
+        tiles = 0
+        for work, result in begun:
+            chunk.append((work, result))
+            tiles += len(self._plan(*work.noisy.shape[:2]).tiles)
+            if -tiles % self.batch <= tiles * _EMPTY_PLACES or len(chunk) == self.batch:
+                yield chunk
+                chunk, tiles = [], 0
+        if chunk:
+            yield chunk
 
-    def _buffer(self, count: int, height: int, width: int) -> np.ndarray:
-        if self._tiles.shape[1:3] != (height, width) or len(self._tiles) < count:
-            self._tiles = np.zeros((count, height, width, 3), self.info.io)
-        return self._tiles[:count]
+    def _run(self, works: Sequence[Work]) -> None:
+        with self._lock:
+            open_works = self._check_open()
+            for work in works:
+                if work.strength == 0:
+                    work.clean[...] = work.noisy
+            works = [work for work in works if work.strength > 0]
+            while works:
+                planned = [(work, self._plan(*work.noisy.shape[:2])) for work in works]
+                try:
+                    open_works.run(planned)
+                    break
+                except (OutOfMemory, MemoryError) as error:
+                    self._halve_tile(max((plan.tile_hw for _, plan in planned), key=np.prod), error)
+
+    def _halve_tile(self, tile_hw: tuple[int, int], error: BaseException) -> None:
+        """Take smaller tiles from now on; raises the error again where there are none."""
+        multiple = self.info.size_multiple_px
+        halved = None if self._fixed else halved_tile(tile_hw, halo_px=self.halo_px, multiple_px=multiple)
+        if halved is None:
+            raise error
+        self.tile_hw = halved
+        self._plan.cache_clear()
+        warnings.warn(
+            f"out of memory over tiles of {tile_hw[0]}×{tile_hw[1]} px; "
+            f"going on with {halved[0]}×{halved[1]} px",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+    def _check_open(self) -> Works:
+        if self._works is None:
+            raise UserError(_CLOSED)
+        return self._works
 
     def _make_plan(self, height: int, width: int) -> TilePlan:
         return plan_tiles(
@@ -189,6 +312,11 @@ class Denoiser:
         )
 
 
-def _groups(tiles: tuple[Tile, ...], size: int) -> Iterator[tuple[Tile, ...]]:
-    for start in range(0, len(tiles), size):
-        yield tiles[start : start + size]
+def _check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:
+    if (out.shape, out.dtype) != (image.shape, image.dtype):
+        raise UserError(
+            f"out has the image's shape and dtype, {image.shape} {image.dtype}, not {out.shape} {out.dtype}"
+        )
+    if np.may_share_memory(out, image):
+        raise UserError("out overlaps the image, whose pixels are still needed; give another array")
+    return out

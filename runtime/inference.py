@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from .jobs import Job
 from .metrics import psnr, ssim
 from .pipeline import Outcome, run_overlapped
 from .report import ImageReport, Quality
+from .values import check_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,21 +32,28 @@ def denoise_files(
         EnvironmentFault: the machine failed; the images before are written.
     """
 
-    def infer(job: Job, image: Image) -> _Denoised:
-        pixels = denoiser(image.pixels, strength, on_progress=on_progress)
-        noisy = image.pixels if job.reference is not None else None
-        return _Denoised(image.with_pixels(pixels), noisy)
+    def read(job: Job) -> Image:
+        image = read_image(job.source)
+        check_image(image.pixels, denoiser.info.io)
+        return image
 
-    for outcome in run_overlapped(jobs, read=lambda job: read_image(job.source), infer=infer, write=_write):
+    def infer(images: Iterator[Image]) -> Iterator[tuple[_Denoised, dict[str, float]]]:
+        taken: deque[Image] = deque()
+        pixels = (taken.append(image) or image.pixels for image in images)
+        for clean, ms in denoiser.denoise_each(pixels, strength, on_progress=on_progress):
+            noisy = taken.popleft()
+            yield _Denoised(noisy.with_pixels(clean), noisy.pixels), ms
+
+    for outcome in run_overlapped(jobs, read=read, infer=infer, write=_write):
         yield _report(outcome)
 
 
 class _Denoised:
     """A result on its way to be written."""
 
-    def __init__(self, image: Image, noisy: np.ndarray | None) -> None:
+    def __init__(self, image: Image, noisy: np.ndarray) -> None:
         self.image = image
-        self.noisy = noisy  # pixels, kept only where they are measured
+        self.noisy = noisy  # its pixels before
 
 
 def _write(job: Job, denoised: _Denoised) -> ImageReport:
@@ -52,7 +61,7 @@ def _write(job: Job, denoised: _Denoised) -> ImageReport:
     write_image(job.destination, image)
     height, width = image.pixels.shape[:2]
     report = ImageReport(str(job.source), str(job.destination), height, width)
-    if job.reference is not None and denoised.noisy is not None:
+    if job.reference is not None:
         reference = read_image(job.reference).pixels
         report.noisy = _quality(denoised.noisy, reference)
         report.denoised = _quality(image.pixels, reference)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_denoiser(options: dict[str, Any]) -> Iterator[Denoiser]:
-    """The denoiser; what it does otherwise than asked and what it uses are told on standard error.
+    """The denoiser; what it uses, and now or later does otherwise than asked, is told on standard error.
 
     Args:
         options: the arguments of Denoiser.
@@ -24,11 +24,9 @@ def open_denoiser(options: dict[str, Any]) -> Iterator[Denoiser]:
     from .denoiser import Denoiser
     from .report import model_line
 
-    with warnings.catch_warnings(record=True) as differences:
+    with warnings.catch_warnings():
         warnings.simplefilter("always", RuntimeWarning)
-        denoiser = Denoiser(**options)
-    for difference in differences:
-        warn(str(difference.message))
-    with denoiser:
-        print(model_line(denoiser), file=sys.stderr)
-        yield denoiser
+        warnings.showwarning = lambda message, *_args, **_options: warn(str(message))
+        with Denoiser(**options) as denoiser:
+            print(model_line(denoiser), file=sys.stderr)
+            yield denoiser

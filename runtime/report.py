@@ -84,13 +84,13 @@ class RunReport:
         return line
 
     def stages_ms(self) -> dict[str, dict[str, float]]:
-        """Median and 95th percentile of the time of each stage, in ms an image."""
+        """Median, 95th and 99th percentile of the time of each stage, in ms an image."""
         stages: dict[str, dict[str, float]] = {}
         for stage in STAGES:
             times = [image.ms[stage] for image in self.images if stage in image.ms and image.error is None]
             if times:
-                p50, p95 = np.percentile(times, [50, 95])
-                stages[stage] = {"p50": float(p50), "p95": float(p95)}
+                p50, p95, p99 = map(float, np.percentile(times, [50, 95, 99]))
+                stages[stage] = {"p50": p50, "p95": p95, "p99": p99}
         return stages
 
     def mean_quality(self) -> tuple[Quality, Quality] | None:
@@ -107,9 +107,10 @@ def model_line(denoiser: Denoiser) -> str:
     info = denoiser.info
     height, width = denoiser.tile_hw
     tiles = f"tiles of {height}×{width} px, overlap {denoiser.halo_px} px" if height else "whole images"
+    others = f"; not {'; not '.join(denoiser.passed_over)}" if denoiser.passed_over else ""
     return (
         f"model {denoiser.model} ({info.architecture}, {info.precision}, {info.io}), "
-        f"{denoiser.backend} on {denoiser.device}, {tiles}"
+        f"{denoiser.backend} on {denoiser.device} in {denoiser.precision}, {tiles}{others}"
     )
 
 
@@ -131,9 +132,9 @@ def quality_lines(report: RunReport) -> Iterable[str]:
 
 def stage_lines(report: RunReport) -> Iterable[str]:
     """How long the stages take, as a table."""
-    yield f"{'ms an image':11}  {'p50':>9}  {'p95':>9}"
+    yield f"{'ms an image':11}  {'p50':>9}  {'p95':>9}  {'p99':>9}"
     for stage, times in report.stages_ms().items():
-        yield f"{stage:11}  {times['p50']:9.2f}  {times['p95']:9.2f}"
+        yield f"{stage:11}  {times['p50']:9.2f}  {times['p95']:9.2f}  {times['p99']:9.2f}"
 
 
 def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any]) -> str:
@@ -166,7 +167,8 @@ def _used(denoiser: Denoiser) -> dict[str, Any]:
     return {
         "model": str(denoiser.model),
         "architecture": info.architecture,
-        "precision": info.precision,
+        "precision": denoiser.precision,
+        "passed_over": denoiser.passed_over,
         "io": info.io,
         "backend": denoiser.backend,
         "device": denoiser.device,

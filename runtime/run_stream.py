@@ -13,8 +13,9 @@ from .console import warn
 from .opening import open_denoiser
 
 if TYPE_CHECKING:
+    from .controls import Controls
     from .denoiser import Denoiser
-    from .live_stats import LiveStats
+    from .live_stats import LiveStats, StreamMeter
     from .report import RunReport
     from .sinks import Sink
     from .sources import CameraSettings
@@ -32,6 +33,7 @@ class Outputs:
         folder: of numbered pictures.
         record: a film.
         virtual_camera: a device, or "auto".
+        serve: the address of the live page, as `PageSink` takes it.
         show: a window, beside the others.
         headless: no window.
     """
@@ -39,13 +41,15 @@ class Outputs:
     folder: Path | None = None
     record: Path | None = None
     virtual_camera: str | None = None
+    serve: str | None = None
     show: bool = False
     headless: bool = False
 
     @property
     def has_window(self) -> bool:
         """Whether there is to be a window."""
-        is_nowhere = self.folder is None and self.record is None and self.virtual_camera is None
+        others = self.folder, self.record, self.virtual_camera, self.serve
+        is_nowhere = all(other is None for other in others)
         return self.show or (is_nowhere and not self.headless)
 
 
@@ -82,7 +86,7 @@ def run_camera(
     controls, meter, stop = Controls(strength), StreamMeter(), Stop()
     with ExitStack() as held:
         source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
-        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs)]
+        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
         denoiser = held.enter_context(open_denoiser(options))
         report = RunReport(keep=_FRAMES_KEPT)
         if seconds is not None:
@@ -112,7 +116,7 @@ def stream_line(stats: LiveStats) -> str:
     )
 
 
-def _open_sinks(outputs: Outputs) -> Iterator[Sink]:
+def _open_sinks(outputs: Outputs, controls: Controls, meter: StreamMeter) -> Iterator[Sink]:
     from .sinks import FolderSink, RecordSink, VirtualCameraSink, WindowSink
 
     if outputs.folder is not None:
@@ -121,5 +125,16 @@ def _open_sinks(outputs: Outputs) -> Iterator[Sink]:
         yield RecordSink(outputs.record)
     if outputs.virtual_camera is not None:
         yield VirtualCameraSink(None if outputs.virtual_camera == ANY_DEVICE else outputs.virtual_camera)
+    if outputs.serve is not None:
+        yield page_sink(outputs.serve, controls, meter)
     if outputs.has_window:
         yield WindowSink()
+
+
+def page_sink(address: str, controls: Controls, meter: StreamMeter) -> Sink:
+    """The live page at [HOST:]PORT; its address, with the token where it has one, is told once."""
+    from .preview.sink import PageSink
+
+    page = PageSink(address, controls, meter)
+    print(f"live page: {page.url}", file=sys.stderr, flush=True)
+    return page

@@ -16,7 +16,7 @@ HEADROOM = 1.1  # a tile of another size than the trial's may take a little more
 DEFAULT_MEMORY_MB = 2000  # at most; larger tiles save little more of what the overlaps cost
 
 
-def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory_mb: float | None) -> None:
+def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory: float | None) -> None:
     """Raise UserError for sizes that no model could take."""
     if tile != AUTO and (not isinstance(tile, int) or tile < 0):
         raise UserError(
@@ -26,8 +26,8 @@ def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_mem
         raise UserError(f"an overlap of {halo_px} px is not possible: give 0 or more")
     if batch is not None and batch < 1:
         raise UserError(f"a batch of {batch} tiles is not possible: give 1 or more")
-    if max_memory_mb is not None and not max_memory_mb > 0:
-        raise UserError(f"{max_memory_mb} MB of memory is not possible: give a positive number")
+    if max_memory is not None and not max_memory > 0:
+        raise UserError(f"{max_memory} MB of memory is not possible: give a positive number")
 
 
 def batch_size(backend: Backend, asked: int | None) -> int:
@@ -55,7 +55,7 @@ def tile_size(
     *,
     halo_px: int,
     batch: int,
-    max_memory_mb: float | None,
+    max_memory: float | None,
     loaded_bytes: int,
 ) -> tuple[int, int]:
     """(Height, width) of the tiles, (0, 0) for whole images.
@@ -65,20 +65,20 @@ def tile_size(
         asked: a side in px, 0 for the whole image, or "auto".
         halo_px: the overlap that the tiles are used with.
         batch: how many tiles a run takes.
-        max_memory_mb: the memory that is allowed; None: what the machine can spare, within reason.
+        max_memory: the memory that is allowed, in MB; None: what the machine can spare, within reason.
         loaded_bytes: how much of it the loaded model takes already.
 
     Raises:
         UserError: the model does not take such tiles, they are all overlap, or the memory does not suffice.
     """
     multiple = backend.info.size_multiple_px
-    budget = (_default_memory_mb() if max_memory_mb is None else max_memory_mb) * 1e6 - loaded_bytes
+    budget = (_default_memory_mb() if max_memory is None else max_memory) * 1e6 - loaded_bytes
     fixed = backend.shape.tile_hw
     if fixed is None and asked == AUTO:
         side = choose_tile_px(budget, batch * _bytes_per_px(backend), halo_px=halo_px, multiple_px=multiple)
         return side, side
     if fixed is None and asked == WHOLE_IMAGE:
-        if max_memory_mb is not None:
+        if max_memory is not None:
             raise UserError(
                 "--tile 0 takes what memory the image needs; leave out --max-memory or take --tile auto"
             )
@@ -90,7 +90,7 @@ def tile_size(
             "n2b-export --dynamic makes a model that takes any size"
         )
     _check_tile(min(size), halo_px, multiple)
-    if max_memory_mb is not None:
+    if max_memory is not None:
         needed = batch * size[0] * size[1] * _bytes_per_px(backend)
         if needed > budget:
             raise UserError(
@@ -98,6 +98,14 @@ def tile_size(
                 "raise --max-memory, or take smaller tiles or a smaller --batch"
             )
     return size
+
+
+def halved_tile(tile_hw: tuple[int, int], *, halo_px: int, multiple_px: int) -> tuple[int, int] | None:
+    """A tile of half the sides, as multiples of the network's stride; None where it would be all overlap."""
+    height, width = (side // 2 // multiple_px * multiple_px for side in tile_hw)
+    smallest = smallest_tile_px(halo_px, multiple_px)
+    largest = max(height, width)
+    return None if largest < smallest else (max(height, smallest), max(width, smallest))
 
 
 def _check_tile(side: int, halo_px: int, multiple: int) -> None:

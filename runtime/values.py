@@ -6,6 +6,7 @@ import numpy as np
 
 from .errors import ImageError
 from .image import from_float, to_float
+from .opencv import load_opencv
 
 _LARGEST_FLOAT = 10  # noise reaches beyond 1; this far beyond, the image is on another scale
 
@@ -64,6 +65,23 @@ def from_model(result: np.ndarray, like: np.ndarray) -> np.ndarray:
     elif like.shape[2] == 1:
         result = result.mean(axis=2, keepdims=True)
     return result if result.dtype == like.dtype else from_float(result, like.dtype)
+
+
+def swap_into(pixels: np.ndarray, target: np.ndarray) -> None:
+    """Copy pixels with their first and third channel exchanged: RGB to BGR, or back.
+
+    In one pass of OpenCV, as fast as a plain copy; numpy takes forty times as long.
+
+    Args:
+        pixels: (H, W, 3), uint8, uint16 or float32.
+        target: of the same shape and dtype, written; may be a view.
+    """
+    row_bytes, pixel_bytes, _ = target.strides
+    if pixel_bytes == 3 * target.itemsize and row_bytes > 0 and target.flags.writeable:
+        cv2 = load_opencv()
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=target)
+    else:  # with an alpha channel between the pixels, or reversed
+        target[...] = pixels[:, :, ::-1]
 
 
 def blend(noisy: np.ndarray, denoised: np.ndarray, strength: float) -> np.ndarray:

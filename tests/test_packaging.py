@@ -22,6 +22,14 @@ def test_every_folder_with_source_is_packaged() -> None:
     assert folders == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
+def test_the_live_pages_files_are_packaged() -> None:
+    preview = ROOT / "runtime" / "preview"
+    packaged = {path for pattern in PROJECT["tool"]["setuptools"]["package-data"]["n2b.runtime.preview"]
+                for path in preview.glob(pattern)}  # fmt: skip
+    assert packaged == {path for path in (preview / "page").iterdir() if path.is_file()}
+    assert preview / "page" / "page.html" in packaged
+
+
 def test_every_bundled_model_has_its_card() -> None:
     models = ROOT / "runtime" / "models"
     names = {path.stem for path in models.glob("*.onnx")}

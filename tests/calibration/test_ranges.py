@@ -96,3 +96,11 @@ def test_damaged_ranges_are_refused(tmp_path: Path, damage: Callable[[dict[str, 
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(ModelError, match="leave out --ranges"):
         load_ranges(path, "abc")
+
+
+def test_a_file_larger_than_ranges_can_be_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ranges.json"
+    RANGES.save(path)
+    path.write_bytes(path.read_bytes() + b" " * 16_000_000)
+    with pytest.raises(ModelError, match="larger than 16 MB"):
+        load_ranges(path, "abc")

@@ -13,24 +13,15 @@ from typing import Any
 import onnx
 import pytest
 from n2b.export import triton
-from n2b.export.cli import main
 from n2b.export.onnx_file import to_bytes
 from n2b.runtime.model_files import bundled_models
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.edge import EdgeNet
 from onnx import TensorProto, helper
 
+from .commands import run_in
+
 QUICK = ["--tile", "128", "--target", "none", "--no-verify"]
-
-
-def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run n2b-export in this process; its exit status."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["n2b-export", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def changed(change: Callable[[onnx.ModelProto], object]) -> bytes:
@@ -69,7 +60,14 @@ def edge_weights(**changes: object) -> dict[str, object]:
     return {name: value for name, value in weights.items() if value is not None}
 
 
-def write_bad_files(folder: Path) -> None:
+def write_files(folder: Path) -> None:
+    """A sound model.onnx, and bad files of all kinds."""
+    sound = bundled_models()["gaussian"].read_bytes()
+    (folder / "model.onnx").write_bytes(sound)
+    (folder / "cut.onnx").write_bytes(sound[:-1000])
+    for name in ("text.onnx", "text.pt", "notes.txt"):
+        (folder / name).write_text("nothing of the kind")
+    (folder / "empty").mkdir()
     (folder / "classifier.onnx").write_bytes(classifier())
     (folder / "renamed.onnx").write_bytes(changed(rename_the_input))
     (folder / "new.onnx").write_bytes(changed(lambda m: setattr(m.opset_import[0], "version", 99)))
@@ -84,6 +82,23 @@ def write_bad_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["none.onnx"], "none.onnx does not exist"),
+        (["text.onnx"], "text.onnx is not an ONNX file, or is damaged"),
+        (["cut.onnx"], "cut.onnx is not an ONNX file, or is damaged"),
+        (["text.pt"], "text.pt is no checkpoint, or damaged"),
+        (["notes.txt"], "notes.txt is neither a checkpoint"),
+        (["empty"], "empty holds neither"),
+        (["model.onnx", "--opset", "11"], "opset 11 is not supported; choose one of 17 to 20"),
+        (["model.onnx", "--tile", "100"], "take a multiple of 32 px"),
+        (["model.onnx", "--batch", "0"], "take 1 or more"),
+        (["model.onnx", "--workspace", "0"], "name a positive number"),
+        (["model.onnx", "--opt-shape", "1x64x64"], "--opt-shape is for engines of open size; add --dynamic"),
+        (["model.onnx", "--dynamic", "--max-shape", "64x64"], "--max-shape takes a shape as NxHxW"),
+        (["model.onnx", "--target", "none", "--dla", "0"], "--dla is about an engine, and none is built"),
+        (["model.onnx", "--engine", "model.plan"], "an engine's name ends in .engine"),
+        (["model.onnx", "--io", "int8"], "'int8'"),
+        (["model.onnx", "--target", "tpu"], "'tpu'"),
+        (["model.onnx", "--out", "notes.txt"], "notes.txt is a file"),
         (["classifier.onnx"], "it takes 'data' of float32, 1×3×224×224, where one input 'image' of uint8"),
         (["renamed.onnx"], "it takes 'picture' of uint8, "),
         (["new.onnx"], "new.onnx is of opset 99; n2b reads 17 to 20"),
@@ -91,20 +106,20 @@ def write_bad_files(folder: Path) -> None:
         (["above.onnx"], "keeps its weights in another file"),
         (["missing.pt"], "weights of the architecture 'edge': 1 missing (unet.last.bias); train again"),
         (["extra.pt"], "weights of the architecture 'edge': 1 unknown ('more'); train again"),
-        (["gaussian", "--tile", "1208925819614629174706176"], "more than a tensor holds"),
-        (["gaussian", "--workspace", "nan"], "name a positive number"),
-        (["gaussian", "--triton", "models", "--triton-name", "../up"], "'../up' cannot name a model"),
-        (["gaussian", "--triton", "new.onnx"], "new.onnx is a file; name the folder of a model repository"),
+        (["model.onnx", "--tile", "1208925819614629174706176"], "more than a tensor holds"),
+        (["model.onnx", "--workspace", "nan"], "name a positive number"),
+        (["model.onnx", "--triton", "models", "--triton-name", "../up"], "'../up' cannot name a model"),
+        (["model.onnx", "--triton", "new.onnx"], "new.onnx is a file; name the folder of a model repository"),
     ],
 )
-def test_a_bad_file_ends_in_one_line_and_status_2(
+def test_a_mistake_ends_in_one_line_and_status_2(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
     words: str,
 ) -> None:
-    write_bad_files(tmp_path)
+    write_files(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     assert run_in(tmp_path, monkeypatch, *arguments) == 2
     error = capsys.readouterr().err

@@ -16,7 +16,7 @@ from n2b.training.checkpoint import save_checkpoint
 from n2b.training.config import TrainConfig
 from n2b.training.edge import EdgeNet
 
-from .test_export import WITHOUT_TORCH, run_in
+from .commands import WITHOUT_TORCH, run_in
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from n2b.export.onnx_runs import open_session, run_session
+from n2b.calibration.session import open_session, run_session
 from n2b.export.precision import to_fp16
 from n2b.export.reference import TorchReference
 from n2b.export.to_onnx import network_to_onnx

@@ -134,6 +134,15 @@ def with_quantised_inputs(bare: onnx.ModelProto, convolutions: list[str]) -> onn
 
 
 @needs_rtx
+def test_an_fp16_engine_may_keep_layers_in_fp32(
+    bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
+) -> None:
+    told = build_engine(write_model(to_fp16(bare, fp32=["top.0"])), tmp_path / "model.engine", RTX)
+    assert told.engine["precision"] == "fp16"
+    assert told.engine["convolutions"]["fp32"] == 1
+
+
+@needs_rtx
 @pytest.mark.parametrize("opset", [17, 20])
 def test_other_opsets_build(
     bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path, opset: int

@@ -74,6 +74,7 @@ def test_where_no_convolution_is_told_nothing_is_known(text: str) -> None:
         ("fp16", {"fp16": 12}, "network"),
         ("int8", {"int8": 10, "fp16": 2}, "network"),
         ("int8", {"int8": 10, "fp32": 2}, "engine"),
+        ("fp16", {"fp16": 11, "fp32": 1}, "network"),  # FP32 where FP16 would overflow
         ("fp16", {"fp16": 11, "fp32": 1}, "engine"),  # a cast that was fused into the first convolution
     ],
 )
@@ -86,8 +87,9 @@ def test_what_was_asked_for_is_let_through(asked: str, convolutions: dict[str, i
     [
         ("fp16", {"fp32": 12}, "network"),
         ("fp16", {"fp32": 12}, "engine"),
-        ("fp16", {"fp16": 11, "fp32": 1}, "network"),
         ("fp32", {"fp16": 12}, "network"),
+        ("fp32", {"fp16": 1, "fp32": 11}, "network"),
+        ("int8", {"int8": 10, "fp8": 2}, "network"),
         ("int8", {"fp16": 12}, "engine"),
         ("fp16", {"int8": 10, "fp16": 2}, "network"),
         ("fp32", {}, "network"),

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import onnx
 import pytest
+from n2b.calibration.session import open_session, run_session
 from n2b.export.contract import add_contract, strip_contract
 from n2b.export.onnx_file import to_bytes, write_description
-from n2b.export.onnx_runs import open_session, run_session
 from n2b.export.precision import to_fp16
 from n2b.export.to_onnx import INPUT, OUTPUT, bare_value
 from n2b.runtime.artifact import METADATA_KEY, ModelInfo

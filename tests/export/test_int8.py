@@ -85,6 +85,19 @@ def test_ranges_can_be_taken_again_and_are_of_one_network(
         quantize(other, settings_for(noisy, ranges=tmp_path / "ranges.json"))
 
 
+def test_a_network_of_which_no_layer_bears_int8_is_refused(
+    source: Source, noisy: Path, tmp_path: Path
+) -> None:
+    measured = quantize(source, settings_for(noisy)).ranges
+    coarse = dict.fromkeys(measured.ranges, (-1e9, 1e9))  # all that a layer is given becomes 0
+    dataclasses.replace(measured, ranges=coarse).save(tmp_path / "ranges.json")
+    int8 = settings_for(noisy, ranges=tmp_path / "ranges.json")
+    settings = ExportSettings(tile_px=64, target="none", verify=False, int8=int8)
+    with pytest.raises(UserError, match=r"no layer of this network bears INT8 .* export it with --fp16"):
+        export_model(source, tmp_path / "out", settings)
+    assert not (tmp_path / "out").exists()
+
+
 def _with_another_weight(bare: onnx.ModelProto) -> onnx.ModelProto:
     other = onnx.ModelProto()
     other.CopyFrom(bare)

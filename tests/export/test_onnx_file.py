@@ -119,59 +119,61 @@ def test_paths_to_data_are_refused_before_anything_follows_them(
         read_onnx(path)
 
 
+def in_opset(version: int | None) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        del model.opset_import[:]
+        if version is not None:
+            model.opset_import.add(domain="", version=version)
+
+    return change
+
+
+def with_an_operator_of_others(model: onnx.ModelProto) -> None:
+    model.opset_import.add(domain="com.example", version=1)
+    model.graph.node[5].domain = "com.example"
+
+
+def with_an_operator_that_does_not_exist(model: onnx.ModelProto) -> None:
+    model.graph.node[5].op_type = "Convolve"
+
+
+def with_a_weight_of_too_many_values(model: onnx.ModelProto) -> None:
+    tensor = next(t for t in model.graph.initializer if t.name == "down.0.weight")
+    tensor.raw_data += bytes(4)  # too few are for the checker
+
+
+def with_a_branch(model: onnx.ModelProto) -> None:
+    model.graph.node[3].attribute.add(name="body", type=onnx.AttributeProto.GRAPH).g.name = "branch"
+
+
+def with_a_description_beyond_16_mb(model: onnx.ModelProto) -> None:
+    model.metadata_props[0].value += " " * 16_000_000
+
+
 @pytest.mark.parametrize(
-    ("opset", "words"), [(99, "of opset 99"), (16, "of opset 16"), (None, "of no opset")]
+    ("change", "words"),
+    [
+        (in_opset(99), "of opset 99; n2b reads 17 to 20: export it again with --opset 18"),
+        (in_opset(16), "of opset 16; n2b reads 17 to 20: export it again with --opset 18"),
+        (in_opset(None), "of no opset; n2b reads 17 to 20: export it again with --opset 18"),
+        (with_an_operator_of_others, r"operators of 'com\.example'"),
+        (with_an_operator_that_does_not_exist, "is not valid ONNX"),
+        (
+            with_a_weight_of_too_many_values,
+            r"weight 'down\.0\.weight' does not hold what its shape, 8×8×3×3, says",
+        ),
+        (with_a_branch, "has functions, branches, loops or sparse weights"),
+        (with_a_description_beyond_16_mb, "its description is larger than 16 MB"),
+    ],
 )
-def test_an_opset_that_n2b_does_not_know_is_named(
-    bare: onnx.ModelProto, write_model: WriteModel, opset: int | None, words: str
+def test_a_model_that_n2b_did_not_write_so_is_refused(
+    bare: onnx.ModelProto, write_model: WriteModel, change: Callable[[onnx.ModelProto], None], words: str
 ) -> None:
     path = write_model(bare)
     model = onnx.load(str(path))
-    del model.opset_import[:]
-    if opset is not None:
-        model.opset_import.add(domain="", version=opset)
+    change(model)
     path.write_bytes(to_bytes(model))
-    with pytest.raises(ModelError, match=f"{words}; n2b reads 17 to 20: export it again with --opset 18"):
-        read_onnx(path)
-
-
-def test_operators_of_others_are_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
-    path = write_model(bare)
-    model = onnx.load(str(path))
-    model.opset_import.add(domain="com.example", version=1)
-    model.graph.node[5].domain = "com.example"
-    path.write_bytes(to_bytes(model))
-    with pytest.raises(ModelError, match=r"operators of 'com\.example'"):
-        read_onnx(path)
-
-
-def test_a_weight_of_too_many_values_is_named(bare: onnx.ModelProto, write_model: WriteModel) -> None:
-    path = write_model(bare)
-    model = onnx.load(str(path))
-    tensor = next(t for t in model.graph.initializer if t.name == "down.0.weight")
-    tensor.raw_data += bytes(4)  # too few are for the checker
-    path.write_bytes(to_bytes(model))
-    with pytest.raises(
-        ModelError, match=r"weight 'down\.0\.weight' does not hold what its shape, 8×8×3×3, says"
-    ):
-        read_onnx(path)
-
-
-def test_a_graph_with_branches_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
-    path = write_model(bare)
-    model = onnx.load(str(path))
-    model.graph.node[3].attribute.add(name="body", type=onnx.AttributeProto.GRAPH).g.name = "branch"
-    path.write_bytes(to_bytes(model))
-    with pytest.raises(ModelError, match="has functions, branches, loops or sparse weights"):
-        read_onnx(path)
-
-
-def test_an_operator_that_does_not_exist_is_refused(bare: onnx.ModelProto, write_model: WriteModel) -> None:
-    path = write_model(bare)
-    model = onnx.load(str(path))
-    model.graph.node[5].op_type = "Convolve"
-    path.write_bytes(to_bytes(model))
-    with pytest.raises(ModelError, match="is not valid ONNX"):
+    with pytest.raises(ModelError, match=words):
         read_onnx(path)
 
 

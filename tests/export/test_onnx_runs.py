@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from n2b.export.onnx_runs import open_session, run_node_by_node, run_session
+from n2b.calibration.session import open_session, run_session
+from n2b.export.onnx_runs import run_node_by_node
 from n2b.export.precision import to_fp16
 from n2b.export.to_onnx import INPUT
 from n2b.runtime.errors import MissingPackageError, ModelError

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from n2b.export.onnx_runs import open_session, run_session
+from n2b.calibration.session import open_session, run_session
 from n2b.export.opset import OPSETS, opset_of, set_opset
 from n2b.runtime.errors import UserError
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from n2b.export.onnx_runs import open_session, run_node_by_node, run_session
+from n2b.calibration.session import open_session, run_session
+from n2b.export.onnx_runs import run_node_by_node
 from n2b.export.overflow import extreme_images, nodes_for_fp32
 from n2b.export.precision import to_fp16
 from n2b.export.source import Source
@@ -29,7 +30,9 @@ def source_of(bare: onnx.ModelProto, info: ModelInfo) -> Source:
 
 
 def test_a_sound_network_needs_no_fp32(bare: onnx.ModelProto, info: ModelInfo) -> None:
-    assert nodes_for_fp32(source_of(bare, info)) == {}
+    said: list[str] = []
+    assert nodes_for_fp32(source_of(bare, info), said.append) == {}
+    assert said == []
 
 
 def test_the_nodes_that_overflow_are_found_and_kept_in_fp32(loud: onnx.ModelProto, info: ModelInfo) -> None:
@@ -38,8 +41,10 @@ def test_the_nodes_that_overflow_are_found_and_kept_in_fp32(loud: onnx.ModelProt
     broken = dict(run_node_by_node(to_fp16(_without_loud_weights(loud)), {INPUT: batch.astype(np.float16)}))
     assert not np.isfinite(broken["top.0"]).all()
 
-    nodes = nodes_for_fp32(source_of(loud, info))
+    said: list[str] = []
+    nodes = nodes_for_fp32(source_of(loud, info), said.append)
     assert set(nodes) == {"top.0", "top.0.leaky_relu", "top.1"}
+    assert len(said) == 1 and said[0].endswith(": top.0, top.0.leaky_relu, top.1")
     assert max(nodes.values()) > 65504
     mixed = to_fp16(loud, fp32=nodes)
     results = dict(run_node_by_node(mixed, {INPUT: batch.astype(np.float16)}))

@@ -25,8 +25,9 @@ def artifact(precision: str = "int8", look: Look | None = None, ms: float | None
 
 def test_a_row_has_what_the_columns_say() -> None:
     row = row_of(artifact(look=look()))
-    assert row == ("model.int8.onnx", "int8", "1.2", "52.3 dB", "30.10 dB", "4/255", "120")
+    assert row == ("model.int8.onnx", "int8", "1.2", "52.3 dB", "4/255", "0.05 dB", "120")
     assert len(row) == len(COLUMNS)
+    assert row_of(artifact(look=look(psnr_clean_db=30.1504)))[5] == "0.00 dB"
     engine = Artifact(Path("model.int8.engine"), "int8", 10**6)
     assert row_of(engine)[3:] == ("not run", "", "", "")
 
@@ -62,7 +63,15 @@ def test_the_page_needs_no_network_and_has_the_pictures(tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")
     assert not re.search(r"https?://|<script|<link", page)
     assert page.count("data:image/png;base64,") == 4
-    for text in ("model.int8.onnx", "52.3 dB", "difference ×16", "up.0", "+0.031", "nothing to be seen"):
+    for text in (
+        "model.int8.onnx",
+        "52.3 dB",
+        "difference ×16",
+        "30.10 of 30.15",
+        "up.0",
+        "+0.031",
+        "nothing to be seen",
+    ):
         assert text in page
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from n2b.export.onnx_runs import open_session, run_session
+from n2b.calibration.session import open_session, run_session
 from n2b.export.to_onnx import INPUT, OUTPUT, network_to_onnx, tidy_graph
 from n2b.runtime.errors import EnvironmentFault
 from n2b.training.networks import DnNet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,7 @@ class TestMistakes:
             (["photos/a.png", "--tile", "-1"], "--tile takes auto, 0"),
             (["photos/a.png", "--strength", "1.5"], "'--strength'"),
             (["photos/a.png", "--frames", "3"], "name one with --camera"),
+            (["photos/a.png", "--serve", "8080"], "name one with --camera"),
             (["photos/a.png", "--reference", "missing"], "missing is no folder"),
             (["photos/a.png", "--device", "tpu"], "no device 'tpu'"),
             (["photos/a.png", "--backend", "tflite"], "tflite"),
@@ -183,7 +185,7 @@ class TestReports:
         assert report["used"]["tile_hw"] == [16, 16]
         first, second, _ = report["images"]
         assert (first["height"], first["width"], first["error"]) == (24, 30, None)
-        assert set(first["ms"]) == {"read", "infer", "write"}
+        assert list(first["ms"]) == ["read", "tiles", "model", "stitch", "write"]
         assert first["noisy"] == {"psnr_db": None, "ssim": 1.0}  # the image is its own reference
         assert "b.png" in second["error"] and second["destination"] is None
         assert report["megapixels"] == pytest.approx(2 * 24 * 30 / 1e6)
@@ -191,9 +193,11 @@ class TestReports:
     def test_benchmark_prints_the_time_of_each_stage(self, n2b_infer, make_model, photos):
         _, out, _ = n2b_infer(photos, "-o", "out", "-m", make_model(), "--benchmark")
         lines = out.splitlines()
-        assert lines[0].split() == ["ms", "an", "image", "p50", "p95"]
-        assert [line.split()[0] for line in lines[1:4]] == ["read", "infer", "write"]
-        assert all(0 <= float(p50) <= float(p95) for p50, p95 in (line.split()[1:] for line in lines[1:4]))
+        assert lines[0].split() == ["ms", "an", "image", "p50", "p95", "p99"]
+        stages, *times = zip(*(line.split() for line in lines[1:6]), strict=True)
+        assert stages == ("read", "tiles", "model", "stitch", "write")
+        p50, p95, p99 = (np.array(column, float) for column in times)
+        assert (p50 >= 0).all() and (p50 <= p95).all() and (p95 <= p99).all()
 
 
 class TestCamera:
@@ -228,6 +232,26 @@ class TestCamera:
         status, out, err = n2b_infer("--camera", 0, "-m", make_model())
         assert (status, out) == (1, "")
         assert "camera 0 does not open" in only_line(err)
+
+    def test_a_page_is_served_in_the_place_of_a_window_and_beside_a_folder(
+        self, n2b_infer, make_model, film, tmp_path, monkeypatch
+    ):
+        pytest.importorskip("websockets", reason="the package websockets is not installed")
+        monkeypatch.delenv("DISPLAY", raising=False)
+        for more in ([], ["-o", "frames"]):
+            arguments = ["--camera", film, "--serve", "0", "-m", make_model(), *more]
+            status, out, err = n2b_infer(*arguments)
+            assert status == 0 and out.startswith("4 images denoised")
+            assert re.search(r"^live page: http://127\.0\.0\.1:\d+/$", err, re.MULTILINE)
+        assert len(list((tmp_path / "frames").iterdir())) == 4
+
+    def test_a_port_in_use_is_one_line_before_the_model_is_loaded(self, n2b_infer, film):
+        pytest.importorskip("websockets", reason="the package websockets is not installed")
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            status, out, err = n2b_infer("--camera", film, "--serve", port, "-m", "gaussian")
+        assert (status, out) == (1, "")
+        assert f"cannot serve at {port}" in only_line(err)
 
     def test_ctrl_c_ends_the_frames_and_reports_them(self, n2b_infer, make_model, film, monkeypatch):
         from n2b.runtime import sinks

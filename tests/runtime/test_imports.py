@@ -14,7 +14,18 @@ import pytest
 
 RUNTIME = Path(n2b.runtime.__file__).parent
 LOADED = "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
-HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda"}
+HEAVY = {
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "cv2",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "pycuda",
+    "openvino",
+    "websockets",
+}
 
 
 def modules() -> list[str]:

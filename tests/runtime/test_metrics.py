@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from n2b.runtime.errors import UserError
-from n2b.runtime.metrics import psnr, ssim
+from n2b.runtime.metrics import noise_sigma, psnr, ssim
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 DTYPES = (np.uint8, np.uint16, np.float32)
@@ -87,3 +87,32 @@ def test_ssim_refuses_images_smaller_than_its_window():
     image = np.zeros((10, 50, 3), np.uint8)
     with pytest.raises(UserError, match="11×11"):
         ssim(image, image)
+
+
+class TestNoise:
+    @pytest.mark.parametrize("sigma", [2.0, 10.0, 25.0])
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_the_noise_of_a_smooth_picture_is_found_within_ten_per_cent(self, sigma, channels):
+        rows, columns = np.mgrid[:240, :320]
+        smooth = (
+            128 + 40 * np.sin(rows / 60)[..., None] + np.cos(columns / 50)[..., None] * np.full(channels, 20)
+        )
+        noisy = smooth + np.random.default_rng(1).normal(0, sigma, smooth.shape)
+        image = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        assert noise_sigma(image) == pytest.approx(sigma, rel=0.1)
+        assert noise_sigma(image[:, :, 0]) == pytest.approx(sigma, rel=0.1)
+
+    def test_it_is_in_the_units_of_the_image(self):
+        noise = np.random.default_rng(2).normal(0, 0.1, (100, 120, 3))
+        assert noise_sigma((0.5 + noise).astype(np.float32)) == pytest.approx(0.1, rel=0.1)
+
+    @pytest.mark.parametrize(
+        "image", [np.full((9, 9, 3), 77, np.uint8), np.mgrid[:9, :8][0].astype(np.uint16)]
+    )
+    def test_flat_and_evenly_rising_pictures_have_none(self, image):
+        assert noise_sigma(image) == 0
+
+    @pytest.mark.parametrize("shape", [(2, 9), (9, 2, 3), (9, 9, 0), (9,)])
+    def test_pictures_too_small_are_refused(self, shape):
+        with pytest.raises(UserError, match="at least 3×3 px"):
+            noise_sigma(np.zeros(shape, np.uint8))

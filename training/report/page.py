@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..judgement import Judgement
 from .charts import Chart
-from .pictures import Row, encode_png
+from .pictures import Row, data_uri, encode_png
 from .template import PAGE, STYLE
 from .verdict import FAIR, GOOD, POOR, Verdict
 
@@ -159,7 +158,7 @@ def _row(section_title: str, row: Row) -> str:
 
 def _image(png: bytes, alt: str, shape: tuple[int, ...], kind: str) -> str:
     height, width = shape[:2]
-    return f'<img class={kind} alt="{escape(alt)}" width={width} height={height} src="{_data_uri(png)}">'
+    return f'<img class={kind} alt="{escape(alt)}" width={width} height={height} src="{data_uri(png)}">'
 
 
 def _charts(charts: list[DrawnChart]) -> str:
@@ -167,8 +166,8 @@ def _charts(charts: list[DrawnChart]) -> str:
         return ""
     figures = "".join(
         f"<figure class=chart><h3>{escape(drawn.chart.title)}</h3><picture>"
-        f'<source media="(prefers-color-scheme: dark)" srcset="{_data_uri(drawn.dark)}">'
-        f'<img alt="{escape(_describe(drawn.chart))}" src="{_data_uri(drawn.light)}" width=960 height=600>'
+        f'<source media="(prefers-color-scheme: dark)" srcset="{data_uri(drawn.dark)}">'
+        f'<img alt="{escape(_describe(drawn.chart))}" src="{data_uri(drawn.light)}" width=960 height=600>'
         "</picture>"
         f"<figcaption>{escape(drawn.chart.caption)}</figcaption></figure>"
         for drawn in charts
@@ -208,7 +207,3 @@ def _value(value: Any) -> str:
         more = f" … and {len(value) - _MOST_LISTED} more" if len(value) > _MOST_LISTED else ""
         return (", ".join(map(str, value[:_MOST_LISTED])) or "–") + more
     return str(value)
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -110,6 +111,11 @@ def encode_png(pixels: np.ndarray) -> bytes:
     cv2 = load_opencv()
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))
     return encoded.tobytes()
+
+
+def data_uri(png: bytes) -> str:
+    """A PNG file as an address that holds it, for a page that needs no other file."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def sheet(rows: Sequence[Row]) -> bytes:

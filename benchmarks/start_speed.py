@@ -1,0 +1,52 @@
+"""How long it takes from a command to the first result."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from n2b.runtime.image import Image, write_image
+
+from benchmarks.noisy_pictures import add_noise, clean_picture
+
+_HW = (321, 481)
+_PYTHON = [sys.executable, "-c"]
+
+
+def start_lines(folder: Path, rounds: int) -> list[str]:
+    """One line a command: the median of its seconds.
+
+    Args:
+        folder: for the picture and the result.
+        rounds: how often each is run; a run before warms the system's cache of files.
+    """
+    picture = folder / "small.png"
+    write_image(picture, Image(add_noise(clean_picture(*_HW))))
+    infer = [sys.executable, "-m", "n2b.runtime"]
+    size = f"{_HW[1]}×{_HW[0]}"
+    commands = {
+        "python, nothing imported": [*_PYTHON, "pass"],
+        "import n2b.runtime": [*_PYTHON, "import n2b.runtime"],
+        "from n2b.runtime import Denoiser": [*_PYTHON, "from n2b.runtime import Denoiser"],
+        "n2b-infer --help": [*infer, "--help"],
+        f"n2b-infer, {size} px, until it has ended": [
+            *infer,
+            str(picture),
+            "-o",
+            str(folder / "small-out.png"),
+        ],
+    }
+    seconds = {name: _median_seconds(command, rounds) for name, command in commands.items()}
+    return [f"{name:46}  {value:6.2f} s" for name, value in seconds.items()]
+
+
+def _median_seconds(command: list[str], rounds: int) -> float:
+    times = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[1:])

@@ -1,0 +1,245 @@
+"use strict";
+
+// What the server and this page say to each other is described in docs/live-page.md.
+const PAIR = 1, SNAPSHOT = 2; // kinds of binary message
+const HEADER_BYTES = 9;
+const SILENT_S = 3; // a camera that gives nothing for so long is called lost
+const ENDED = 1001; // close code of a server that goes away
+const RETRY_MS = 2000;
+const STRENGTH_EVERY_MS = 60;
+
+const $ = (id) => document.getElementById(id);
+const stage = $("stage"), divider = $("divider"), slider = $("strength");
+
+let socket = null;
+let isPaused = false;
+let isAsked = false; // a pair is on its way
+let splitPercent = 50;
+let newest = null; // the numbers of late
+let strengthTouched = -Infinity; // when, by performance.now()
+
+// ---- what is told -------------------------------------------------------------------------------------
+
+function tell(state, label, notice = "") {
+  $("state").dataset.state = state;
+  if ($("state").textContent !== label) $("state").textContent = label;
+  if ($("notice").textContent !== notice) $("notice").textContent = notice;
+  $("notice").hidden = !notice;
+  stage.classList.toggle("stale", !["live", "paused"].includes(state));
+  $("snapshot").disabled = stage.classList.contains("empty") || socket?.readyState !== WebSocket.OPEN;
+}
+
+function tellByNumbers() {
+  if (!newest || socket?.readyState !== WebSocket.OPEN) return;
+  const seconds = Math.floor(newest.silent_s);
+  if (newest.frames === 0) {
+    tell("waiting", "Starting", "Waiting for the first frame.");
+  } else if (seconds >= SILENT_S) {
+    tell("lost", "Camera lost", `No frame from the camera for ${seconds} s. The picture comes back when it does.`);
+  } else if (isPaused) {
+    tell("paused", "Paused");
+  } else {
+    tell("live", "Live");
+  }
+}
+
+function showNumbers(numbers) {
+  newest = numbers;
+  const isSilent = numbers.silent_s >= SILENT_S;
+  const has = numbers.frames > 0;
+  const put = (id, text) => { $(id).textContent = text; };
+  put("fps", has && !isSilent ? numbers.fps.toFixed(1) : "–");
+  put("latency-p50", has ? milliseconds(numbers.latency_p50_ms) : "–");
+  put("latency-p99", has ? milliseconds(numbers.latency_p99_ms) : "–");
+  put("resolution", has ? `${numbers.width}×${numbers.height}` : "–");
+  put("dropped", numbers.dropped);
+  put("reconnects", numbers.reconnects);
+  const [before, after] = numbers.noise ?? [];
+  put("noise-before", before === undefined ? "–" : before.toFixed(1));
+  put("noise-after", after === undefined ? "–" : after.toFixed(1));
+  const less = before > 0 ? Math.round(100 * (1 - after / before)) : 0;
+  $("noise-change").hidden = less < 1;
+  put("noise-change", `−${less} %`);
+  if (performance.now() - strengthTouched > 1000) showStrength(Math.round(100 * numbers.strength));
+  tellByNumbers();
+}
+
+function milliseconds(value) {
+  return value < 10 ? value.toFixed(1) : value.toFixed(0);
+}
+
+// ---- pictures -----------------------------------------------------------------------------------------
+
+function askForNext() {
+  if (isAsked || isPaused || document.hidden || socket?.readyState !== WebSocket.OPEN) return;
+  isAsked = true;
+  const width = Math.ceil(stage.clientWidth * devicePixelRatio);
+  socket.send(JSON.stringify({ next: Math.max(1, width) }));
+}
+
+async function showPair(before, after) {
+  const pictures = await Promise.all([before, after].map((part) => createImageBitmap(new Blob([part]))));
+  const { width, height } = pictures[0];
+  stage.style.setProperty("--wide", width);
+  stage.style.setProperty("--high", height);
+  stage.classList.remove("empty");
+  ["before", "after"].forEach((id, i) => {
+    const canvas = $(id);
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    canvas.getContext("2d").drawImage(pictures[i], 0, 0);
+    pictures[i].close();
+  });
+}
+
+function saveSnapshot(number, picture) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([picture], { type: "image/png" }));
+  link.download = `n2b-${String(number).padStart(6, "0")}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+async function receive(data) {
+  const header = new DataView(data);
+  const kind = header.getUint8(0), number = header.getUint32(1), cut = HEADER_BYTES + header.getUint32(5);
+  const first = data.slice(HEADER_BYTES, cut);
+  if (kind === SNAPSHOT) {
+    saveSnapshot(number, first);
+  } else if (kind === PAIR) {
+    try {
+      await showPair(first, data.slice(cut)); // also when paused meanwhile: a snapshot is of the last one sent
+    } finally {
+      isAsked = false;
+      askForNext();
+    }
+  }
+}
+
+// ---- the connection -----------------------------------------------------------------------------------
+
+function connect() {
+  const opening = new WebSocket(`ws://${location.host}/live`);
+  let wasOpen = false;
+  opening.binaryType = "arraybuffer";
+  opening.onopen = () => {
+    wasOpen = true;
+    socket = opening;
+    isAsked = false;
+    askForNext();
+  };
+  opening.onmessage = (message) => {
+    if (typeof message.data === "string") showNumbers(JSON.parse(message.data));
+    else receive(message.data);
+  };
+  opening.onclose = async (event) => {
+    if (event.code === ENDED) {
+      tell("ended", "Ended", "n2b-infer has ended. This page comes back when it runs again.");
+    } else if (wasOpen) {
+      tell("waiting", "Reconnecting", "The connection is lost; trying again.");
+    } else {
+      await tellWhyRefused();
+    }
+    setTimeout(connect, RETRY_MS);
+  };
+}
+
+async function tellWhyRefused() {
+  // A browser does not tell why a WebSocket was refused; an ordinary request does.
+  try {
+    const answer = await fetch("/live");
+    const reason = (await answer.text()).trim();
+    if (answer.status === 401) tell("refused", "No access", `The token is no longer valid: ${reason}.`);
+    else if (answer.status === 503) tell("waiting", "Waiting", `${capital(reason)}. Waiting for a place.`);
+    else if (answer.status !== 426) tell("refused", "No access", `${capital(reason)}.`);
+  } catch {
+    if (!["ended", "refused"].includes($("state").dataset.state)) {
+      tell("waiting", "Reconnecting", "There is no connection to n2b-infer; trying again.");
+    }
+  }
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// ---- controls -----------------------------------------------------------------------------------------
+
+function moveDivider(percent) {
+  splitPercent = Math.min(100, Math.max(0, percent));
+  stage.style.setProperty("--split", `${splitPercent}%`);
+  divider.setAttribute("aria-valuenow", Math.round(splitPercent));
+  divider.setAttribute("aria-valuetext", `${Math.round(splitPercent)} % before`);
+  const at = (splitPercent / 100) * stage.clientWidth;
+  for (const tag of document.querySelectorAll(".tag")) {
+    const isCovered = tag.id === "tag-before"
+      ? at < tag.offsetLeft + tag.offsetWidth + 4
+      : at > tag.offsetLeft - 4;
+    tag.classList.toggle("covered", isCovered);
+  }
+}
+
+function moveDividerTo(event) {
+  const box = stage.getBoundingClientRect();
+  moveDivider((100 * (event.clientX - box.left)) / box.width);
+}
+
+stage.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || event.target === $("notice")) return;
+  stage.setPointerCapture(event.pointerId);
+  stage.classList.add("dragging");
+  divider.focus({ preventScroll: true, focusVisible: false });
+  event.preventDefault();
+  moveDividerTo(event);
+});
+stage.addEventListener("pointermove", (event) => {
+  if (stage.hasPointerCapture(event.pointerId)) moveDividerTo(event);
+});
+stage.addEventListener("lostpointercapture", () => stage.classList.remove("dragging"));
+stage.addEventListener("dblclick", () => moveDivider(50));
+
+divider.addEventListener("keydown", (event) => {
+  const step = event.shiftKey ? 10 : 1;
+  const targets = {
+    ArrowLeft: splitPercent - step, ArrowDown: splitPercent - step, PageDown: splitPercent - 10,
+    ArrowRight: splitPercent + step, ArrowUp: splitPercent + step, PageUp: splitPercent + 10,
+    Home: 0, End: 100,
+  };
+  if (!(event.key in targets)) return;
+  event.preventDefault();
+  moveDivider(targets[event.key]);
+});
+
+function showStrength(percent) {
+  slider.value = percent;
+  slider.style.setProperty("--filled", `${percent}%`);
+  $("strength-value").textContent = `${percent} %`;
+}
+
+let strengthTimer = null;
+slider.addEventListener("input", () => {
+  strengthTouched = performance.now();
+  showStrength(Number(slider.value));
+  strengthTimer ??= setTimeout(() => {
+    strengthTimer = null;
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ strength: slider.value / 100 }));
+  }, STRENGTH_EVERY_MS);
+});
+
+$("pause").addEventListener("click", () => {
+  isPaused = !isPaused;
+  $("pause").setAttribute("aria-pressed", isPaused);
+  $("pause-label").textContent = isPaused ? "Resume" : "Pause";
+  $("pause-icon").setAttribute("d", isPaused ? "M8 5v14l11-7z" : "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z");
+  tellByNumbers();
+  askForNext();
+});
+
+$("snapshot").addEventListener("click", () => socket.send(JSON.stringify({ snapshot: true })));
+document.addEventListener("visibilitychange", askForNext);
+window.addEventListener("resize", () => moveDivider(splitPercent));
+
+// The token is in a cookie by now; out of the address bar it cannot be read over a shoulder.
+if (location.search) history.replaceState(null, "", "/");
+stage.classList.add("empty");
+tell("waiting", "Connecting");
+connect();

@@ -1,0 +1,203 @@
+"""The live page's server: a thread with an event loop, which answers a browser's requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..console import warn
+from ..errors import MissingPackageError
+from .access import Access, Refusal
+from .address import Endpoint
+from .live import Live
+from .viewer import Viewer
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
+
+_PAGE = Path(__file__).with_name("page")
+_FILES = {
+    "/": ("page.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_LIVE = "/live"  # the WebSocket
+_SAFETY = {
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_MOST_CONNECTIONS = 64  # a page that loads takes a few
+_LONGEST_MESSAGE_BYTES = 1024
+_TO_CLOSE_S = 0.5  # for viewers to take their leave
+_TO_JOIN_S = 5.0
+
+
+class PageServer:
+    """Serves the page from its start until `close`, in a daemon thread.
+
+    Args:
+        endpoint: where; its socket is closed with the server.
+        access: who may.
+        live: what is shown; from now on the server's, which closes it.
+        max_viewers: how many may watch at once.
+
+    Raises:
+        MissingPackageError: the package websockets is not installed.
+    """
+
+    def __init__(self, endpoint: Endpoint, access: Access, live: Live, max_viewers: int) -> None:
+        self._endpoint = endpoint
+        self._access = access
+        self._live = live
+        self._max_viewers = max_viewers
+        self._viewers = 0
+        self._connections: set[ServerConnection] = set()
+        self._stop = asyncio.Event()
+        require_websockets()
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="live page", daemon=True)
+        self._thread.start()
+        self._loop = started.result()
+
+    def announce(self) -> None:
+        """Tell the viewers, where there are any, of a new pair; from any thread."""
+        if self._viewers:
+            self._loop.call_soon_threadsafe(self._live.announce)
+
+    def close(self) -> None:
+        """Tell the viewers that the program has ended, and free the port; may be called again."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_TO_JOIN_S)
+
+    def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
+        from websockets.asyncio.server import serve
+
+        server = await serve(
+            self._welcome,
+            sock=self._endpoint.listening,
+            process_request=self._answer,
+            create_connection=_counted(self._connections),
+            compression=None,  # JPEGs do not shrink
+            server_header=None,
+            close_timeout=_TO_CLOSE_S,
+            max_size=_LONGEST_MESSAGE_BYTES,
+            logger=_logger(),
+        )
+        loop = asyncio.get_running_loop()
+        started.set_result(loop)
+        await self._stop.wait()
+        server.close()  # with code 1001, by which the page knows that the program has ended
+        loop.call_later(_TO_CLOSE_S, self._abort)
+        await server.wait_closed()
+        while self._connections:  # which Python before 3.12 does not wait for
+            await asyncio.sleep(0.01)
+        self._live.close()
+
+    def _abort(self) -> None:
+        for connection in list(self._connections):
+            connection.transport.abort()
+
+    async def _welcome(self, connection: ServerConnection) -> None:
+        if self._viewers >= self._max_viewers:  # several came at once
+            await connection.close(1013, self._full().reason)
+            return
+        self._viewers += 1
+        try:
+            await Viewer(connection, self._live).watch()
+        except Exception as error:
+            warn(f"the live page lost a viewer: {type(error).__name__}: {error}")
+        finally:
+            self._viewers -= 1
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """What is sent for a request; None: the WebSocket that it asks for."""
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        path = request.path.partition("?")[0]
+        is_upgrade = path == _LIVE and headers.get("upgrade", "").lower() == "websocket"
+        local_ip = connection.local_address[0]
+        refusal = self._access.refusal(request.path, headers, local_ip, needs_origin=is_upgrade)
+        method = getattr(request, "method", "GET")  # websockets before 17 lets no others through
+        if refusal is None and method != "GET":
+            refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page is only for reading")
+        elif refusal is None and path == _LIVE:
+            if self._viewers >= self._max_viewers:
+                refusal = self._full()
+            elif is_upgrade:
+                return None
+            else:
+                refusal = Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is the page's WebSocket")
+        elif refusal is None and path not in _FILES:
+            refusal = Refusal(HTTPStatus.NOT_FOUND, "there is no such page")
+        if refusal is not None:
+            return _response(refusal.status, f"{refusal.reason}\n".encode(), "text/plain; charset=utf-8")
+        name, kind = _FILES[path]
+        return _response(HTTPStatus.OK, (_PAGE / name).read_bytes(), kind, self._access.cookie(request.path))
+
+    def _full(self) -> Refusal:
+        viewers = "1 viewer is" if self._max_viewers == 1 else f"{self._max_viewers} viewers are"
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{viewers} watching, and no more may at once")
+
+
+def require_websockets() -> None:
+    """Raise MissingPackageError unless the package websockets is installed."""
+    try:
+        import websockets.asyncio.server  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError("websockets", extra="serve") from error
+
+
+def _response(status: HTTPStatus, body: bytes, kind: str, cookie: str | None = None) -> Response:
+    from websockets.datastructures import Headers
+    from websockets.http11 import Response
+
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
+    headers.update({**_SAFETY, **({"Set-Cookie": cookie} if cookie else {})})
+    return Response(status.value, status.phrase, headers, body)
+
+
+def _counted(connections: set[Any]) -> type[ServerConnection]:
+    """The class of a connection that is kept in a set while it is open, and cut where there are too many."""
+    from websockets.asyncio.server import ServerConnection
+
+    class Counted(ServerConnection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            connections.add(self)
+            if len(connections) > _MOST_CONNECTIONS:
+                self.transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            connections.discard(self)
+            super().connection_lost(exc)
+
+    return Counted
+
+
+def _logger() -> logging.Logger:
+    """Tells faults of this program, and not what scanners and impatient browsers send."""
+    logger = logging.getLogger(__name__)
+    logger.setLevel(logging.ERROR)
+    if not logger.filters:
+        logger.addFilter(lambda record: record.msg != "opening handshake failed")
+    return logger

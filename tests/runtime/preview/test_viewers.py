@@ -1,0 +1,214 @@
+"""What viewers of the live page get, and how little they can disturb."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from n2b.runtime.controls import Controls
+from n2b.runtime.frame import Frame
+from n2b.runtime.live_stats import StreamMeter
+from n2b.runtime.preview import live, server, viewer
+from n2b.runtime.preview.pictures import Pair, pair_message
+
+from .conftest import (
+    RANDOM,
+    SOON_S,
+    ask,
+    bytes_left,
+    deaf_viewer,
+    decoded,
+    get,
+    is_served,
+    numbers,
+    page_threads,
+    pictures,
+    put,
+    viewer_count,
+    wait_until,
+)
+
+pytest.importorskip("websockets", reason="the package websockets is not installed")
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+
+class TestPictures:
+    def test_before_and_after_are_of_one_frame_and_the_newest(self, open_page, watch):
+        page = open_page()
+        viewer = watch(page)
+        ask(viewer, next=400)
+        for index, level in enumerate((10, 90, 170)):
+            put(page, index, np.full((30, 40, 3), level, np.uint8))
+        seen = []
+        while not seen or seen[-1] != 2:
+            _, number, first, second = pictures(viewer)
+            before, after = (decoded(part).mean() for part in (first, second))
+            assert before == pytest.approx((10, 90, 170)[number], abs=2)
+            assert before + after == pytest.approx(255, abs=3)
+            seen.append(number)
+            ask(viewer, next=400)
+        assert seen == sorted(set(seen))
+
+    def test_nothing_comes_that_was_not_asked_for(self, open_page, watch):
+        page = open_page()
+        viewer = watch(page)
+        for index in range(5):
+            put(page, index)
+        ask(viewer, next=400)
+        pictures(viewer)
+        for index in (5, 6, 7):  # numbers come, and no pictures between them
+            put(page, index)
+            assert isinstance(viewer.recv(SOON_S), str)
+
+    def test_a_frame_is_encoded_once_for_all(self, open_page, watch, monkeypatch):
+        encoded = []
+        encode = live.pair_message
+        monkeypatch.setattr(live, "pair_message", lambda *which: encoded.append(which) or encode(*which))
+        page = open_page()
+        put(page, 3)
+        for each in [watch(page) for _ in range(3)]:
+            ask(each, next=400)
+            assert pictures(each)[1] == 3
+        assert len(encoded) == 1
+
+    def test_without_viewers_nothing_is_encoded(self, open_page, monkeypatch):
+        monkeypatch.setattr(live, "pair_message", pytest.fail)
+        page = open_page()
+        for index in range(50):
+            put(page, index)
+
+    def test_a_snapshot_is_the_frame_on_show_in_full_size(self, open_page, watch):
+        page = open_page()
+        shown = RANDOM.integers(0, 256, (50, 600, 3), np.uint8)
+        put(page, 11, after=shown, before=shown)
+        viewer = watch(page)
+        ask(viewer, next=480)
+        pictures(viewer)
+        put(page, 12)
+        ask(viewer, snapshot=True)
+        kind, number, png, _ = pictures(viewer)
+        assert (kind, number) == (2, 11)
+        assert np.array_equal(decoded(png)[..., ::-1], shown)
+
+    def test_a_snapshot_comes_also_while_the_camera_is_silent(self, open_page, watch):
+        page = open_page()
+        put(page, 4)
+        viewer = watch(page)
+        ask(viewer, next=480)
+        pictures(viewer)
+        ask(viewer, next=480)  # as the page does, for a frame that does not come
+        ask(viewer, snapshot=True)
+        assert pictures(viewer)[:2] == (2, 4)
+        put(page, 5)
+        assert pictures(viewer)[:2] == (1, 5)
+
+
+class TestNumbersAndControls:
+    def test_numbers_are_the_stream_s(self, open_page, watch):
+        meter = StreamMeter()
+        page = open_page(meter=meter, controls=Controls(0.25))
+        noisy = np.clip(128 + RANDOM.normal(0, 20, (200, 300, 3)), 0, 255).astype(np.uint8)
+        meter.add(Frame(noisy, "camera", 4, 0, 0, connection=2), 30_000_000)
+        viewer = watch(page)
+        found = numbers(viewer)
+        assert (found["frames"], found["dropped"], found["reconnects"]) == (1, 4, 2)
+        assert (found["width"], found["height"]) == (300, 200)
+        assert found["latency_p50_ms"] == found["latency_p99_ms"] == pytest.approx(30)
+        assert (found["strength"], found["noise"]) == (0.25, None)
+        put(page, 4, noisy, np.full_like(noisy, 128))
+        ask(viewer, next=480)
+        while (noise := numbers(viewer)["noise"]) is None:
+            pass
+        assert noise == [pytest.approx(20, rel=0.1), 0]
+
+    def test_strength_is_set_and_told_to_all(self, open_page, watch):
+        controls = Controls()
+        page = open_page(controls=controls)
+        one, other = watch(page), watch(page)
+        ask(one, strength=0.5)
+        wait_until(lambda: controls.strength == 0.5)
+        while numbers(other)["strength"] != 0.5:
+            pass
+
+    @pytest.mark.parametrize(
+        "message",
+        ['{"strength": 1.1}', '{"strength": -0.1}', '{"strength": NaN}', '{"strength": "0.5"}',
+         '{"strength": true}', '{"next": 0}', '{"next": 1e9}', '{"snapshot": 1}', "{}", "[]", "1", "", "{",
+         '{"stop": true}', b"\xff", '{"strength": 0, "next": 1}', "[" * 1000],
+    )  # fmt: skip
+    def test_other_messages_end_the_connection_and_change_nothing(self, open_page, watch, message):
+        controls = Controls(0.75)
+        viewer = watch(open_page(controls=controls))
+        viewer.send(message)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                viewer.recv(SOON_S)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+        assert controls.strength == 0.75
+
+    def test_a_long_message_ends_the_connection(self, open_page, watch):
+        viewer = watch(open_page())
+        viewer.send("1" * 2000)
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                viewer.recv(SOON_S)
+        assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+
+
+class TestLimits:
+    def test_no_more_viewers_than_allowed_and_the_next_when_one_leaves(self, open_page, watch):
+        page = open_page(max_viewers=2)
+        first, _ = watch(page), watch(page)
+        with pytest.raises(InvalidStatus) as refused:
+            watch(page)
+        assert refused.value.response.status_code == 503
+        status, _, line = get(page.url + "live")
+        assert (status, line) == (503, b"2 viewers are watching, and no more may at once\n")
+        first.close()
+        wait_until(lambda: get(page.url + "live")[0] != 503)
+        ask(watch(page), strength=1)
+
+    def test_more_connections_than_a_few_pages_need_are_cut(self, open_page, monkeypatch):
+        monkeypatch.setattr(server, "_MOST_CONNECTIONS", 5)
+        page = open_page()
+        place = urlsplit(page.url)
+        with contextlib.ExitStack() as opened:
+            idle = [
+                opened.enter_context(
+                    socket.create_connection((place.hostname or "", place.port or 0), SOON_S)
+                )
+                for _ in range(6)
+            ]
+            with contextlib.suppress(ConnectionResetError):
+                assert idle[-1].recv(1) == b""
+        wait_until(lambda: is_served(page.url))
+
+    def test_a_viewer_that_never_reads_slows_nothing_and_is_dropped(self, open_page, watch, monkeypatch):
+        monkeypatch.setattr(viewer, "PATIENCE_S", 0.5)
+        page = open_page(max_viewers=2)
+        large = RANDOM.integers(0, 256, (1500, 1920, 3), np.uint8)  # more than the sockets' buffers hold
+        deaf = deaf_viewer(page)
+        put(page, 0, large)
+        healthy = watch(page)
+        for index in range(1, 40):
+            put(page, index)
+            ask(healthy, next=480)
+            while pictures(healthy)[1] < index:
+                ask(healthy, next=480)
+        wait_until(lambda: viewer_count(page) == 1)
+        with deaf:
+            assert bytes_left(deaf) < len(pair_message(Pair(0, large, 255 - large), 1920))
+        put(page, 40)
+        ask(healthy, next=480)
+        assert pictures(healthy)[1] == 40
+
+    def test_it_does_not_keep_the_program_from_ending(self, open_page):
+        page = open_page()
+        put(page, 0, RANDOM.integers(0, 256, (1500, 1920, 3), np.uint8))
+        with deaf_viewer(page):
+            wait_until(lambda: viewer_count(page) == 1)
+            page.close()
+            assert not page_threads()
