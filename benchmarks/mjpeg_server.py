@@ -2,7 +2,7 @@
 
 As `http://127.0.0.1:PORT/stream.mjpg` (multipart/x-mixed-replace), the form that network cameras speak. It
 can lose its viewers, change the size of the frames and send frames that no decoder takes, and counts all that
-it sent. A viewer gets a few good frames first: what comes while OpenCV opens a stream is lost where that fails.
+it sent. A viewer gets a few good frames first: what comes while OpenCV opens a stream is lost if that fails.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -97,16 +97,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
         self.end_headers()
         with contextlib.suppress(OSError):  # the viewer is gone
-            self.server.stream.serve(self.wfile.write)
+            cast(_Server, self.server).stream.serve(self.wfile.write)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

@@ -4,7 +4,7 @@ python -m benchmarks.soak [--minutes 30] [--fps 15] [--model camera] [--trouble-
 
 A server on this machine (benchmarks/mjpeg_server.py) sends numbered frames over HTTP. Printed at the end: the
 slope of the resident memory (least squares, the first fifth of the time left out as warm-up), the threads
-before and after, and the frames by what became of them. Exit status 1 where a figure is not what it should be.
+before and after, and the frames by what became of them. Exit status 1 where a figure is not as it should be.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def soak(denoiser: Denoiser, seconds: float, fps: float, trouble_s: float, seed:
     """
     tally = Tally(threads_before=_threads())
     server = MjpegServer(fps=fps)
-    witness, meter, stop = _Witness(tally, server), StreamMeter(), Stop(seconds)
+    witness, meter, stop = _Witness(tally, server), StreamMeter(), Stop()
+    stop.request_after(seconds)
     trouble = threading.Thread(target=_make_trouble, args=(server, stop, trouble_s, seed), name="trouble")
     started_s = sampled_s = time.monotonic()
     with closing(server), closing(frames(server.url, stop=stop)) as source, closing(witness):

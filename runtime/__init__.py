@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from .denoiser import Denoiser
     from .image import Image, read_image, write_image
     from .metrics import psnr, ssim
+    from .sources import CameraSettings, frames
 
 __all__ = [
+    "CameraSettings",
     "Denoiser",
     "DeviceError",
     "EnvironmentFault",
@@ -39,6 +41,7 @@ __all__ = [
     "OutOfMemory",
     "UserError",
     "VerificationError",
+    "frames",
     "psnr",
     "read_image",
     "ssim",
@@ -46,9 +49,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CameraSettings": "sources",
     "Denoiser": "denoiser",
     "Image": "image",
     "ModelInfo": "artifact",
+    "frames": "sources",
     "psnr": "metrics",
     "read_image": "image",
     "ssim": "metrics",

@@ -1,4 +1,4 @@
-"""n2b-infer: denoise photographs, or a camera's frames."""
+"""n2b-infer: denoise photographs, films, or a camera's frames."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 def infer(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT", help="Image files, folders, globs.")
+        list[str] | None, typer.Argument(metavar="INPUT", help="Image files or films, folders, globs.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -70,7 +70,7 @@ def infer(
             "-m",
             metavar="PATH",
             help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
-            "default: exports/latest, else gaussian, for cameras camera.",
+            "default: exports/latest, else gaussian, for cameras and films camera.",
         ),
     ] = None,
     tile: Annotated[
@@ -127,7 +127,9 @@ def infer(
     camera: Annotated[
         str | None,
         typer.Option(
-            metavar="C", help="A camera (0 is the first) in place of images; shown, or with -o written."
+            metavar="C",
+            help="A camera in place of images: 0 (the first), /dev/video2, rtsp://…, http://…, csi://0, or a "
+            "GStreamer pipeline; shown in a window, or with -o written as numbered pictures.",
         ),
     ] = None,
     dnd: Annotated[
@@ -136,7 +138,33 @@ def infer(
     submission: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --dnd: where the files for its server go.")
     ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Width to ask of the camera.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, metavar="PX", help="Height to ask of the camera.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.1, metavar="N", help="Frames a second to ask of it.")
+    ] = None,
+    fourcc: Annotated[
+        str | None, typer.Option(metavar="MJPG|YUYV|…", help="Pixel format to ask of the camera.")
+    ] = None,
     frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(min=0, metavar="S", help="Stop the camera after so many seconds.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILM", help="Record the camera's denoised frames: out.mp4.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show the camera in a window, beside what else is named.")
+    ] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
+    virtual_camera: Annotated[
+        str | None,
+        typer.Option(metavar="auto|DEVICE", help="Send the denoised frames to a virtual camera."),
+    ] = None,
     serve: Annotated[
         str | None,
         typer.Option(
@@ -150,16 +178,11 @@ def infer(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> int:
-    """Denoise images, tile by tile within a bounded memory.
+    """Denoise images, films or a camera, tile by tile within a bounded memory.
 
     Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
     3: some images failed and the rest is done.
     """
-    from .jobs import names_a_file
-    from .run_dnd import run_dnd
-    from .run_files import plan_files, run_files
-    from .run_stream import run_camera
-
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
@@ -167,25 +190,44 @@ def infer(
         "allow_8bit": allow_8bit,
     }  # fmt: skip
     if dnd is not None or submission is not None:
+        from .run_dnd import run_dnd
+
         folder, results = _dnd_folders(
             dnd, submission, inputs, out, camera, serve, frames, reference, suffix, ext
         )
         denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
     elif camera is not None:
+        from .run_stream import Outputs, run_camera
+        from .sources import CameraSettings
+
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
-        denoiser, report = run_camera(camera, out, serve, frames, strength, options)
+        if show and headless:
+            raise UserError("--show wants a window and --headless none; leave one of them out")
+        denoiser, report = run_camera(
+            camera,
+            CameraSettings(width, height, fps, fourcc),
+            Outputs(out, record, virtual_camera, serve, show, headless),
+            frames=frames, seconds=max_seconds, strength=strength, options=options,
+        )  # fmt: skip
     else:
-        if frames is not None:
-            raise UserError("--frames counts those of a camera; name one with --camera")
-        if serve is not None:
-            raise UserError("--serve shows the frames of a camera; name one with --camera")
-        jobs = plan_files(inputs or [], out, suffix, ext, reference)
-        keeps_record = out is not None and not names_a_file(out)
-        denoiser, report = run_files(
-            jobs, strength, options, keeps_record=keeps_record, skip_existing=skip_existing
+        from .run_inputs import run_inputs
+
+        _refuse_without_camera({
+            "--width": width, "--height": height, "--fps": fps, "--fourcc": fourcc, "--frames": frames,
+            "--max-seconds": max_seconds, "--record": record, "--show": show, "--headless": headless,
+            "--virtual-camera": virtual_camera, "--serve": serve,
+        })  # fmt: skip
+        denoiser, report = run_inputs(
+            inputs or [], out, suffix, ext, reference, strength, options, skip_existing=skip_existing
         )
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
+
+
+def _refuse_without_camera(given: dict[str, object]) -> None:
+    for option, value in given.items():
+        if value is not None and value is not False:
+            raise UserError(f"{option} is for a camera; name one with --camera 0")
 
 
 def _tile(text: str) -> int | str:
@@ -196,7 +238,10 @@ def _tile(text: str) -> int | str:
 
 def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: object) -> None:
     from .image import IMAGE_SUFFIXES
+    from .sources import FILM_SUFFIXES
 
+    if out is not None and out.suffix.lower() in FILM_SUFFIXES:
+        raise UserError(f"{out} names a film; record the frames of a camera with --record {out}")
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f"{out} names a file; frames of a camera are written to a folder")
     if inputs:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,58 +15,120 @@ from .opening import open_denoiser
 if TYPE_CHECKING:
     from .controls import Controls
     from .denoiser import Denoiser
-    from .live_stats import StreamMeter
+    from .live_stats import LiveStats, StreamMeter
     from .report import RunReport
     from .sinks import Sink
+    from .sources import CameraSettings
 
 _FRAMES_KEPT = 10_000  # for the report: a few minutes
+
+ANY_DEVICE = "auto"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a camera's frames go; where nothing is named, a window.
+
+    Attributes:
+        folder: of numbered pictures.
+        record: a film.
+        virtual_camera: a device, or "auto".
+        serve: the address of the live page, as `PageSink` takes it.
+        show: a window, beside the others.
+        headless: no window.
+    """
+
+    folder: Path | None = None
+    record: Path | None = None
+    virtual_camera: str | None = None
+    serve: str | None = None
+    show: bool = False
+    headless: bool = False
+
+    @property
+    def has_window(self) -> bool:
+        """Whether there is to be a window."""
+        others = self.folder, self.record, self.virtual_camera, self.serve
+        is_nowhere = all(other is None for other in others)
+        return self.show or (is_nowhere and not self.headless)
 
 
 def run_camera(
     camera: str,
-    out: Path | None,
-    serve: str | None,
-    limit: int | None,
+    settings: CameraSettings,
+    outputs: Outputs,
+    *,
+    frames: int | None,
+    seconds: float | None,
     strength: float,
     options: dict[str, Any],
 ) -> tuple[Denoiser, RunReport]:
-    """Denoise a camera's frames into a folder, a page or else a window, until it or the user ends.
+    """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it in good order.
 
     Args:
-        camera: as `camera_frames` takes it.
-        out: a folder; None: none.
-        serve: the address of the live page, as `PageSink` takes it; None: no page.
-        limit: how many frames; None: all.
+        camera: as `sources.frames` takes it.
+        settings: what to ask of it.
+        outputs: where the frames go.
+        frames: how many; None: all.
+        seconds: for how long, from the time that the model is loaded; None: for ever.
         strength: as `Denoiser` takes it.
         options: the arguments of Denoiser.
     """
+    from . import sources
     from .controls import Controls
     from .live_stats import StreamMeter
     from .model_files import default_for_camera
     from .report import RunReport
-    from .sinks import FolderSink, WindowSink
-    from .sources import camera_frames
+    from .stopping import Stop
     from .streaming import denoise_stream
 
     options["model"] = options["model"] or default_for_camera()
-    controls, meter = Controls(strength), StreamMeter()
-    frames = camera_frames(camera)
-    sinks: list[Sink] = []
-    with closing(frames), ExitStack() as open_sinks:
-        if serve is not None:
-            sinks.append(open_sinks.enter_context(closing(page_sink(serve, controls, meter))))
-        if out is not None or serve is None:
-            sinks.append(open_sinks.enter_context(closing(WindowSink() if out is None else FolderSink(out))))
-        denoiser = open_sinks.enter_context(open_denoiser(options))
+    controls, meter, stop = Controls(strength), StreamMeter(), Stop()
+    with ExitStack() as held:
+        source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
+        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
+        denoiser = held.enter_context(open_denoiser(options))
         report = RunReport(keep=_FRAMES_KEPT)
-        reports = denoise_stream(frames, denoiser, sinks, controls=controls, meter=meter, limit=limit)
-        with closing(reports):
-            try:
+        if seconds is not None:
+            stop.request_after(seconds)
+        held.enter_context(stop.on_signals())
+        reports = denoise_stream(
+            source, denoiser, sinks, controls=controls, meter=meter, limit=frames, stop=stop
+        )
+        try:
+            with closing(reports):
                 for frame in reports:
                     report.add(frame)
-            except KeyboardInterrupt:
-                warn("interrupted; this is the end of the frames")
+        except KeyboardInterrupt:
+            stop.by_signal = True
+        if stop.by_signal:
+            warn("interrupted; this is the end of the frames")
+    print(stream_line(meter.stats()), file=sys.stderr)
     return denoiser, report
+
+
+def stream_line(stats: LiveStats) -> str:
+    """How a stream ran, in one line."""
+    return (
+        f"{stats.frames} frames, {stats.dropped} dropped, {stats.corrupt} corrupt, "
+        f"{stats.reconnects} times reconnected; at the end {stats.fps:.1f} frames a second, "
+        f"latency {stats.latency_p50_ms:.0f} ms (p99 {stats.latency_p99_ms:.0f} ms)"
+    )
+
+
+def _open_sinks(outputs: Outputs, controls: Controls, meter: StreamMeter) -> Iterator[Sink]:
+    from .sinks import FolderSink, RecordSink, VirtualCameraSink, WindowSink
+
+    if outputs.folder is not None:
+        yield FolderSink(outputs.folder)
+    if outputs.record is not None:
+        yield RecordSink(outputs.record)
+    if outputs.virtual_camera is not None:
+        yield VirtualCameraSink(None if outputs.virtual_camera == ANY_DEVICE else outputs.virtual_camera)
+    if outputs.serve is not None:
+        yield page_sink(outputs.serve, controls, meter)
+    if outputs.has_window:
+        yield WindowSink()
 
 
 def page_sink(address: str, controls: Controls, meter: StreamMeter) -> Sink:

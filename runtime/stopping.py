@@ -12,19 +12,36 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within, SIGTERM interrupts as Ctrl-C does, so that nothing unfinished is left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Stop:
     """A request to end, or a time at which to; whatever waits looks at it several times a second.
 
     Plain attributes and no lock, since a signal may arrive while any lock is held.
 
-    Args:
-        seconds: end by itself after so many; None: only when asked to.
+    Attributes:
+        by_signal: whether a signal asked for it.
     """
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self._at = None if seconds is None else time.monotonic() + seconds
+    def __init__(self) -> None:
+        self._at_s: float | None = None
         self._is_requested = False
         self.by_signal = False
+
+    def request_after(self, seconds: float) -> None:
+        """End by itself, so many seconds from now."""
+        self._at_s = time.monotonic() + seconds
 
     def request(self) -> None:
         """End as soon as it can be done in good order."""
@@ -33,7 +50,7 @@ class Stop:
     @property
     def is_due(self) -> bool:
         """Whether to end now."""
-        return self._is_requested or (self._at is not None and time.monotonic() >= self._at)
+        return self._is_requested or (self._at_s is not None and time.monotonic() >= self._at_s)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -13,9 +13,8 @@ import numpy as np
 from ..runtime.errors import UserError
 from ..runtime.image import Image, write_image
 from ..runtime.opencv import load_opencv, quiet
-from ..runtime.sources import camera_frames, find_images
+from ..runtime.sources import FILM_SUFFIXES, camera_frames, find_images
 
-FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".ts", ".wmv")
 MOST_FILM_FRAMES = 200  # more show the same scenes again
 CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and a picture takes time to write
 _MOST_PLAUSIBLE = 10**8  # frames that a film may claim to have

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from .film_writer import FILM_FORMATS
 from .folder import FolderSink
+from .record import FilmSink, RecordSink
 from .sink import Sink
+from .virtual_camera import VirtualCameraSink
 from .window import WindowSink
 
-__all__ = ["FolderSink", "Sink", "WindowSink"]
+__all__ = [
+    "FILM_FORMATS",
+    "FilmSink",
+    "FolderSink",
+    "RecordSink",
+    "Sink",
+    "VirtualCameraSink",
+    "WindowSink",
+]

@@ -1,49 +1,106 @@
-"""A window that shows frames before | after."""
+"""A window that shows frames before | after, divided by a line."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
 
 from ..errors import EnvironmentFault
 from ..frame import Frame
 from ..opencv import load_opencv
+from .depth import to_rgb
+
+_ESCAPE, _SPACE = 27, 32
+VIEWS = SPLIT, BEFORE, AFTER = "before | after", "before", "after"
 
 
 class WindowSink:
-    """Shows before | after in a window; q, Esc or closing the window ends it.
+    """Shows each frame, left of a line as it came and right of it denoised.
+
+    Space changes between both, before and after; the line follows the mouse while a button is held; q, Esc or
+    closing the window ends it. Drawn at the window's own size, so that line and letters stay sharp.
 
     Raises:
         EnvironmentFault: there is no display, or the OpenCV that is installed cannot open windows.
     """
 
-    def __init__(self, title: str = "before | after") -> None:
+    def __init__(self, title: str = "n2b") -> None:
         self._title = title
+        self._view = 0
+        self._divider = 0.5  # of the width
+        self._is_open = False
         # Without a display some builds of OpenCV end the whole process, so look first.
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise EnvironmentFault("there is no display to show frames on; write them with -o DIR")
+            raise EnvironmentFault(
+                "there is no display to show frames on; write them with -o DIR or --record out.mp4, "
+                "or use --headless"
+            )
         self._cv2 = load_opencv()
         try:
             # Not kept quiet: a display that does not answer makes Qt end the process with its own message.
-            self._cv2.namedWindow(title, self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO)
+            cv2 = self._cv2
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except self._cv2.error as error:
             raise EnvironmentFault(
                 "the OpenCV that is installed opens no windows; write frames with -o DIR, "
                 "or pip install opencv-python in the place of opencv-python-headless"
             ) from error
+        self._cv2.setMouseCallback(title, self._on_mouse)
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Show one frame; False once the user has ended it."""
-        both = np.concatenate([frame.pixels, denoised], axis=1)
-        if both.shape[2] == 3:
-            both = self._cv2.cvtColor(both, self._cv2.COLOR_RGB2BGR)
-        self._cv2.imshow(self._title, both)
-        if self._cv2.waitKey(1) & 0xFF in (ord("q"), 27):
+        height, width = denoised.shape[:2]
+        if not self._is_open:
+            self._cv2.resizeWindow(self._title, width, height)
+            self._is_open = True
+        self._cv2.imshow(self._title, self._draw(frame.pixels, denoised, *self._shown_hw(height, width)))
+        key = self._cv2.waitKey(1) & 0xFF
+        if key == _SPACE:
+            self._view = (self._view + 1) % len(VIEWS)
+        if key in (ord("q"), _ESCAPE):
             return False
         return self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1
 
     def close(self) -> None:
         """Close the window."""
         self._cv2.destroyAllWindows()
+
+    def _shown_hw(self, height: int, width: int) -> tuple[int, int]:
+        """The size in which a frame of this size fits into the window, in px."""
+        _, _, window_width, window_height = self._cv2.getWindowImageRect(self._title)
+        if min(window_width, window_height) <= 0:  # it is not on the screen yet
+            return height, width
+        scale = min(window_width / width, window_height / height)
+        return max(1, round(scale * height)), max(1, round(scale * width))
+
+    def _draw(self, before: np.ndarray, after: np.ndarray, height: int, width: int) -> np.ndarray:
+        """The picture to show, (height, width, 3) uint8 in OpenCV's order of colours."""
+        view = VIEWS[self._view]
+        shown = self._scaled(before if view == BEFORE else after, height, width)
+        if view == SPLIT:
+            divider = round(self._divider * width)
+            shown[:, :divider] = self._scaled(before, height, width)[:, :divider]
+            self._cv2.line(shown, (divider, 0), (divider, height), (0, 0, 0), 3)
+            self._cv2.line(shown, (divider, 0), (divider, height), (255, 255, 255), 1)
+        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            font = self._cv2.FONT_HERSHEY_SIMPLEX
+            self._cv2.putText(shown, view, (8, 20), font, 0.5, colour, thickness, self._cv2.LINE_AA)
+        return shown
+
+    def _scaled(self, pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+        cv2 = self._cv2
+        bgr = cv2.cvtColor(to_rgb(pixels), cv2.COLOR_RGB2BGR)
+        if bgr.shape[:2] == (height, width):
+            return bgr
+        is_smaller = height < bgr.shape[0]
+        return cv2.resize(
+            bgr, (width, height), interpolation=cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
+        )
+
+    def _on_mouse(self, _event: int, x: int, _y: int, flags: int, _data: Any = None) -> None:
+        if flags & self._cv2.EVENT_FLAG_LBUTTON:
+            width = max(1, self._cv2.getWindowImageRect(self._title)[2])
+            self._divider = min(max(x / width, 0.0), 1.0)

@@ -162,8 +162,8 @@ def _need_gstreamer(what: str) -> None:
     information = load_opencv().getBuildInformation()
     if not re.search(r"GStreamer:\s+YES", information):
         raise EnvironmentFault(
-            f"{what} needs an OpenCV with GStreamer, and pip's has none: on a Jetson use JetPack's, on Debian "
-            "and Ubuntu apt install python3-opencv, in an environment made with python3 -m venv "
+            f"{what} needs an OpenCV with GStreamer, and pip's has none: on a Jetson use JetPack's, on "
+            "Debian and Ubuntu apt install python3-opencv, in an environment made with python3 -m venv "
             "--system-site-packages and without opencv-python"
         )
 

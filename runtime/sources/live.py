@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 10.0  # between attempts to open it agai
 _FAILURES_OF_A_LOSS = 10  # in a row; fewer are damaged frames
 _SILENCE_OF_A_LOSS_S = 2.0
 _LOOKS_S = 0.1  # how often a wait looks whether to stop
+_MOST_TO_OPEN_S = 20.0  # some pipelines that lack an element keep OpenCV for ever
 _FAREWELL_S = 2.0  # how long to wait for the thread; OpenCV may be in a read that takes longer
 
 
@@ -62,7 +64,8 @@ class LiveCamera:
         )
         self._thread.start()
         try:
-            self._wait()
+            if self._wait(_MOST_TO_OPEN_S) is None and not self._stop.is_due:
+                raise DeviceError(f"{no_camera(address)} (waited {_MOST_TO_OPEN_S:g} s)")
         except BaseException:
             self.close()
             raise
@@ -89,10 +92,11 @@ class LiveCamera:
         if self._thread.is_alive():
             warn(f"camera {self._address.name} does not answer; it is let go when the program ends")
 
-    def _wait(self) -> Frame | None:
-        """The newest frame, which stays there, once there is one; None: it is time to stop."""
+    def _wait(self, most_s: float = math.inf) -> Frame | None:
+        """The newest frame, which stays there, once there is one; None: it is time to stop, or too late."""
+        until_s = time.monotonic() + most_s
         with self._changed:
-            while not (self._stop.is_due or self._closing.is_set()):
+            while not (self._stop.is_due or self._closing.is_set()) and time.monotonic() < until_s:
                 if self._newest is not None:
                     return self._newest
                 if self._error is not None:

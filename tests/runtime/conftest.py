@@ -1,8 +1,10 @@
-"""Little ONNX models that follow the contract, made on the spot."""
+"""The command, and little ONNX models that follow the contract, made on the spot."""
 
 from __future__ import annotations
 
 import dataclasses
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from n2b.runtime import cli
 from n2b.runtime.artifact import METADATA_KEY, ModelInfo
 from onnx import TensorProto, helper, numpy_helper
 
@@ -19,6 +22,42 @@ UNET_STRIDE = 4
 UNET_RADIUS_PX = 2 + 2 * 2 + 4 + (UNET_STRIDE - 1)
 
 MakeModel = Callable[..., Path]
+
+
+@pytest.fixture
+def n2b_infer(monkeypatch, capsys, tmp_path):
+    """n2b_infer(*arguments) → (exit status, stdout, stderr), run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["n2b-infer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def cameras(monkeypatch):
+    """cameras(*scripts) → the FakeCameras that OpenCV opens from then on; attempts follow fast."""
+    from n2b.runtime.sources import live
+
+    monkeypatch.setattr(live, "_FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(live, "_LONGEST_DELAY_S", 0.02)
+
+    def install(*scripts):
+        from .fake_cameras import FakeCameras
+
+        fakes = FakeCameras(*scripts)
+        monkeypatch.setattr("cv2.VideoCapture", fakes)
+        return fakes
+
+    before = set(threading.enumerate())
+    yield install
+    assert set(threading.enumerate()) <= before, "a camera's thread outlives it"
 
 
 @pytest.fixture

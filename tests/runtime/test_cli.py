@@ -11,29 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import cli, strips
+from n2b.runtime import strips
+from n2b.runtime.cli import SOME_FAILED
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.metrics import psnr
 
 
 def picture(height: int = 24, width: int = 30, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def n2b_infer(monkeypatch, capsys, tmp_path):
-    """n2b_infer(*arguments) → (exit status, stdout, stderr), run in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["n2b-infer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
@@ -95,7 +80,7 @@ class TestFiles:
     def test_a_bad_file_is_reported_and_the_rest_done(self, n2b_infer, make_model, photos, tmp_path):
         (photos / "b.png").write_bytes(b"no image")
         status, out, err = n2b_infer(photos, "-o", "out", "-m", make_model("negative"))
-        assert status == cli.SOME_FAILED == 3
+        assert status == SOME_FAILED == 3
         assert "2 images denoised, 1 failed" in out
         assert re.search(r"^warning: left out: .*photos/b\.png is not a PNG", err, re.MULTILINE)
         assert re.search(r"^failed, 1 of 3:\n  .*photos/b\.png is not a PNG.*\n\Z", err, re.MULTILINE)

@@ -10,6 +10,7 @@ import pytest
 from n2b.runtime.errors import ImageError, UserError
 from n2b.runtime.image import Image, write_image
 from n2b.runtime.sources import camera_frames, frames
+from n2b.runtime.sources.exact_film import exact_film_frames
 
 
 @pytest.fixture
@@ -40,12 +41,13 @@ def test_frames_may_be_given_up_early(film):
         assert next(source).index == 0
 
 
-def test_damaged_frames_of_a_film_are_passed_over_and_counted(film):
+@pytest.mark.parametrize("open_film", [frames, exact_film_frames])
+def test_damaged_frames_of_a_film_are_passed_over_and_counted(film, open_film):
     data = film.read_bytes()
     starts = [at for at in range(len(data)) if data.startswith(b"\xff\xd8\xff", at)]
     assert len(starts) == 6
     film.write_bytes(data[: starts[2]] + bytes(starts[3] - starts[2] - 8) + data[starts[3] - 8 :])
-    seen = list(frames(film))
+    seen = list(open_film(film))
     assert [frame.timestamp_ns // 40_000_000 for frame in seen] == [0, 1, 3, 4, 5]
     assert [(frame.index, frame.corrupt) for frame in seen] == [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1)]
 

@@ -19,9 +19,13 @@ def test_rate_latency_and_drops_are_those_of_the_frames():
     meter = StreamMeter()
     for i, index in enumerate([0, 2, 3, 7]):
         captured = i * 100 * MS
-        meter.add(Frame(PIXELS, "0", index, captured, captured, connection=i // 3), captured + (10 + i) * MS)
+        meter.add(
+            Frame(PIXELS, "0", index, captured, captured, connection=i // 3, corrupt=i),
+            captured + (10 + i) * MS,
+        )
     stats = meter.stats()
     assert (stats.frames, stats.dropped, stats.reconnects) == (4, 4, 1)
+    assert stats.corrupt == 3
     assert (stats.width, stats.height) == (6, 4)
     assert stats.fps == pytest.approx(3 / 0.303)
     assert stats.latency_p50_ms == pytest.approx(11.5)

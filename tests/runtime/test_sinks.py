@@ -1,6 +1,7 @@
 """Where camera frames go."""
 
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,11 +61,19 @@ class _Windows:
         self.shown = []
         self.closed = 0
         monkeypatch.setenv("DISPLAY", ":0")
+        self.key, self.shape_hw = key, (0, 0)
+        self.on_mouse: Any = None
         monkeypatch.setattr(cv2, "namedWindow", lambda *_: None)
+        monkeypatch.setattr(cv2, "resizeWindow", lambda _, width, height: self._resize(height, width))
+        monkeypatch.setattr(cv2, "getWindowImageRect", lambda _: (0, 0, *self.shape_hw[::-1]))
+        monkeypatch.setattr(cv2, "setMouseCallback", lambda _, callback: setattr(self, "on_mouse", callback))
         monkeypatch.setattr(cv2, "imshow", lambda _, picture: self.shown.append(picture))
-        monkeypatch.setattr(cv2, "waitKey", lambda _: key)
+        monkeypatch.setattr(cv2, "waitKey", lambda _: self.key)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: is_visible)
         monkeypatch.setattr(cv2, "destroyAllWindows", self._close)
+
+    def _resize(self, height, width):
+        self.shape_hw = height, width
 
     def _close(self):
         self.closed += 1
@@ -81,16 +90,68 @@ def test_an_opencv_without_windows_says_what_to_do(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_a_window_shows_both_side_by_side_in_the_order_that_opencv_wants(monkeypatch):
+HEIGHT, WIDTH = 60, 200
+DARK = np.full((HEIGHT, WIDTH, 3), (10, 20, 30), np.uint8)
+LIGHT = np.full((HEIGHT, WIDTH, 3), (200, 210, 220), np.uint8)
+
+
+def colours(picture):
+    """The colours, red first, below the words: at the left, in the middle, at the right."""
+    return [tuple(picture[50, x, ::-1].tolist()) for x in (20, picture.shape[1] // 2, picture.shape[1] - 20)]
+
+
+def test_a_window_shows_before_and_after_divided_by_a_line(monkeypatch):
     windows = _Windows(monkeypatch)
     sink = WindowSink()
-    assert sink.write(frame(BEFORE), AFTER)
-    assert np.array_equal(windows.shown[0][:, :6], BEFORE)
-    assert np.array_equal(windows.shown[0][:, 6:], AFTER[:, :, ::-1])
-    assert sink.write(frame(BEFORE[:, :, :1]), AFTER[:, :, :1])
-    assert np.array_equal(windows.shown[1][:, 6:], AFTER[:, :, :1])
+    assert sink.write(frame(DARK), LIGHT)
+    assert windows.shown[0].shape == (HEIGHT, WIDTH, 3)
+    assert colours(windows.shown[0]) == [(10, 20, 30), (255, 255, 255), (200, 210, 220)]
     sink.close()
     assert windows.closed == 1
+
+
+def test_space_changes_between_both_before_and_after(monkeypatch):
+    windows = _Windows(monkeypatch, key=32)
+    sink = WindowSink()
+    for _ in range(4):
+        assert sink.write(frame(DARK), LIGHT)
+    assert [colours(picture)[0] for picture in windows.shown] == [
+        (10, 20, 30), (10, 20, 30), (200, 210, 220), (10, 20, 30),
+    ]  # fmt: skip
+    assert [colours(picture)[2] for picture in windows.shown] == [
+        (200, 210, 220), (10, 20, 30), (200, 210, 220), (200, 210, 220),
+    ]  # fmt: skip
+
+
+def test_the_line_follows_the_mouse_while_a_button_is_held(monkeypatch):
+    windows = _Windows(monkeypatch)
+    sink = WindowSink()
+    sink.write(frame(DARK), LIGHT)
+    windows.on_mouse(cv2.EVENT_MOUSEMOVE, 5, 0, 0, None)
+    windows.on_mouse(cv2.EVENT_MOUSEMOVE, 150, 0, cv2.EVENT_FLAG_LBUTTON, None)
+    sink.write(frame(DARK), LIGHT)
+    assert windows.shown[1][50, 140, 2] == 10 and windows.shown[1][50, 160, 2] == 200
+
+
+def test_frames_are_drawn_at_the_windows_size_in_their_own_proportions(monkeypatch):
+    windows = _Windows(monkeypatch)
+    sink = WindowSink()
+    sink.write(frame(DARK), LIGHT)
+    windows.shape_hw = (300, 500)
+    sink.write(frame(DARK), LIGHT)
+    assert windows.shown[1].shape == (150, 500, 3)
+    sink.write(frame(DARK[:30, :30]), LIGHT[:30, :30])
+    assert windows.shown[2].shape == (300, 300, 3)
+
+
+def test_grey_and_deep_frames_are_shown(monkeypatch):
+    windows = _Windows(monkeypatch)
+    sink = WindowSink()
+    sink.write(frame(DARK[:, :, :1]), LIGHT[:, :, :1])
+    sink.write(frame(DARK.astype(np.uint16) * 257), LIGHT.astype(np.uint16) * 257)
+    sink.write(frame(DARK.astype(np.float32) / 255), LIGHT.astype(np.float32) / 255)
+    assert colours(windows.shown[0])[0] == (10, 10, 10)
+    assert [colours(picture)[2] for picture in windows.shown[1:]] == [(200, 210, 220)] * 2
 
 
 @pytest.mark.parametrize(

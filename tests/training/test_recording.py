@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,11 +158,8 @@ def test_a_name_that_is_no_camera_is_refused(tmp_path: Path) -> None:
         record_cameras(["camera:film.mp4"], tmp_path / "frames", 3)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="an administrator may write anywhere"
-)
 @pytest.mark.usefixtures("camera")
 def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+    (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
-        record_cameras(["camera:0"], tmp_path / "frames", 3)
+        record_cameras(["camera:0"], tmp_path / "file" / "frames", 3)

@@ -1,0 +1,104 @@
+"""Which film goes where."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .console import warn
+from .errors import UserError
+from .image import IMAGE_SUFFIXES
+from .jobs import SUFFIX_BESIDE, Job
+from .sinks import FILM_FORMATS
+from .sources import FILM_SUFFIXES, find_files
+
+_OTHER_FORMAT = ".mkv"  # of the results of films in formats that cannot be written; it holds any sound
+
+
+def plan_films(inputs: Sequence[str], out: Path | None, suffix: str | None, ext: str | None) -> list[Job]:
+    """What is to be done for films; nothing where the inputs name images.
+
+    A folder that holds images is one of images, and its films are left out with a warning.
+
+    Args:
+        inputs: files, folders, globs.
+        out: a folder, or for one film a file; None: beside each film.
+        suffix: goes between name and extension of a result; None: `_denoised` beside the film, else none.
+        ext: the extension of the results; None: that of the film where it can be written, else .mkv.
+
+    Raises:
+        UserError: films and images in one run, a result that would overwrite a film or another result, or a
+            format that cannot be written.
+    """
+    found: dict[Path, Path] = {}  # film → where it lies below the input
+    images: list[Path] = []
+    for name in inputs:
+        films, others = _split(Path(name).expanduser())
+        found.update(films)
+        images += others
+    if not found:
+        return []
+    if images:
+        first = next(iter(found))
+        raise UserError(f"films ({first}) and images ({images[0]}) cannot be denoised in one run")
+    if out is not None and out.suffix.lower() in FILM_SUFFIXES and not out.is_dir():
+        if len(found) > 1:
+            raise UserError(f"{out} names one film and there are {len(found)}; name a folder with -o")
+        return _check([Job(film, out) for film in found])
+    jobs = [Job(film, _destination(film, below, out, suffix, ext)) for film, below in found.items()]
+    results = {_absolute(job.destination) for job in jobs}
+    named = {_absolute(Path(name).expanduser()) for name in inputs}
+    return _check(
+        [job for job in jobs if _absolute(job.source) in named or _absolute(job.source) not in results]
+    )
+
+
+def _split(path: Path) -> tuple[dict[Path, Path], list[Path]]:
+    """The films of an input, and its images."""
+    if path.is_file():
+        is_film = path.suffix.lower() in FILM_SUFFIXES
+        return ({path: Path(path.name)}, []) if is_film else ({}, [path])
+    films, images = _found(path, FILM_SUFFIXES), _found(path, IMAGE_SUFFIXES)
+    if path.is_dir() and films and images:
+        warn(f"left out: {len(films)} films in {path}, which holds images; name them to have them denoised")
+        return {}, images
+    return {film: film.relative_to(path) if path.is_dir() else Path(film.name) for film in films}, images
+
+
+def _found(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    try:
+        return find_files([path], suffixes, "")
+    except UserError:  # said, where it matters, when images are looked for
+        return []
+
+
+def _destination(film: Path, below: Path, out: Path | None, suffix: str | None, ext: str | None) -> Path:
+    if suffix is None:
+        suffix = SUFFIX_BESIDE if out is None else ""
+    extension = film.suffix if film.suffix.lower() in FILM_FORMATS else _OTHER_FORMAT
+    if ext is not None:
+        extension = f".{ext.lstrip('.')}"
+    if os.sep in suffix:
+        raise UserError(f"a suffix of '{suffix}' has a '{os.sep}'; name the folder with -o")
+    folder = film.parent if out is None else out / below.parent
+    return folder / f"{film.stem}{suffix}{extension}"
+
+
+def _check(jobs: list[Job]) -> list[Job]:
+    sources = {job.source.resolve() for job in jobs}
+    writers: dict[Path, Path] = {}
+    for job in jobs:
+        destination = job.destination.resolve()
+        if destination.suffix.lower() not in FILM_FORMATS:
+            raise UserError(f"{job.destination}: films are written as {' '.join(FILM_FORMATS)}")
+        if destination in sources:
+            raise UserError(f"the result of {job.source} would overwrite a film; name another place with -o")
+        other = writers.setdefault(destination, job.source)
+        if other != job.source:
+            raise UserError(f"{other} and {job.source} would both be written to {job.destination}")
+    return jobs
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100, two links are two films

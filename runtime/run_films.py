@@ -1,0 +1,106 @@
+"""n2b-infer over films."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .console import warn
+from .errors import UserError
+from .opening import open_denoiser
+from .stopping import sigterm_as_ctrl_c
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .denoiser import Denoiser
+    from .jobs import Job
+    from .report import RunReport
+
+_FRAMES_KEPT = 10_000  # for the report: a few minutes of film
+
+
+def run_films(
+    jobs: list[Job],
+    strength: float,
+    options: dict[str, Any],
+    *,
+    keeps_record: bool = False,
+    skip_existing: bool = False,
+) -> tuple[Denoiser, RunReport]:
+    """Denoise films, one after the other; one that fails is named and the rest is done.
+
+    Args:
+        jobs: what to do.
+        strength: as `Denoiser` takes it.
+        options: the arguments of Denoiser.
+        keeps_record: note beside the results what they are made of.
+        skip_existing: leave out what is finished by that record, which is then kept too.
+    """
+    from .finished import model_identities
+    from .model_files import default_for_camera
+    from .report import ImageReport, RunReport
+    from .run_files import open_record
+
+    options["model"] = options["model"] or default_for_camera()
+    before = model_identities(options["model"])
+    with sigterm_as_ctrl_c(), open_denoiser(options) as denoiser:
+        report, finished = RunReport(keep=_FRAMES_KEPT), None
+        if keeps_record or skip_existing:
+            finished = open_record(denoiser, before, options, {"strength": strength})
+        for job in jobs:
+            if finished is not None and skip_existing and finished.has(job):
+                report.skipped += 1
+                continue
+            if skip_existing:
+                report.made_again += job.destination.exists()
+            try:
+                if finished is not None:
+                    finished.note(job)
+                _denoise_film(job, denoiser, strength, report)
+                if finished is not None:
+                    finished.add(job)
+            except UserError as error:
+                if len(jobs) == 1:
+                    raise
+                report.add(ImageReport(str(job.source), error=error))
+                warn(f"left out: {error if str(job.source) in str(error) else f'{job.source}: {error}'}")
+    return denoiser, report
+
+
+def _denoise_film(job: Job, denoiser: Denoiser, strength: float, report: RunReport) -> None:
+    from .controls import Controls
+    from .live_stats import StreamMeter
+    from .sinks import FilmSink
+    from .sources.exact_film import exact_film_frames
+    from .streaming import denoise_stream
+
+    meter = StreamMeter()
+    with (
+        closing(exact_film_frames(job.source)) as frames,
+        closing(FilmSink(job.destination, job.source)) as sink,
+        closing(
+            denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter)
+        ) as reports,
+        _counter(job.source.name) as on_frame,
+    ):
+        for frame in reports:
+            report.add(frame)
+            on_frame()
+        sink.finish()
+    if corrupt := meter.stats().corrupt:
+        warn(f"{job.source}: {corrupt} damaged frames are left out of the result")
+
+
+@contextmanager
+def _counter(name: str) -> Iterator[Callable[[], None]]:
+    """Frames that are done, on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}: frame {task.completed}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda: bar.advance(task)

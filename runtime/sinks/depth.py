@@ -1,0 +1,20 @@
+"""Frames for what shows 8 bits a colour: windows, films, virtual cameras."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) uint8, uint16 or float32 in [0, 1] as uint8; what is uint8 is given back itself."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return (pixels >> 8).astype(np.uint8)
+    return (pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 1) or (H, W, 3) of any depth as contiguous (H, W, 3) uint8."""
+    pixels = to_8_bit(pixels)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)

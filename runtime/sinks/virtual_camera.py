@@ -1,0 +1,79 @@
+"""A camera that other programs see, and whose pictures are the denoised frames."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..console import warn
+from ..errors import EnvironmentFault, MissingPackageError
+from ..frame import Frame
+from ..opencv import load_opencv
+from .depth import to_rgb
+
+_FPS = 30  # what the device says of itself; frames come when they come
+
+_HOW_TO = {
+    "linux": "on Linux: sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback exclusive_caps=1",
+    "darwin": "on macOS install OBS and start its virtual camera once",
+    "win32": "on Windows install OBS",
+}
+
+
+class VirtualCameraSink:
+    """Sends the denoised frames to a virtual camera.
+
+    A device keeps its size for those who watch it; frames of another size are scaled to that of the first.
+
+    Args:
+        device: such as /dev/video20; None: the first that is free.
+
+    Raises:
+        MissingPackageError: pyvirtualcam is not installed.
+    """
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            import pyvirtualcam
+        except ImportError as error:
+            raise MissingPackageError("pyvirtualcam", extra="virtualcam") from error
+        self._package = pyvirtualcam
+        self._device = device
+        self._camera: Any = None
+
+    def write(self, _frame: Frame, denoised: np.ndarray, /) -> bool:
+        """Send one frame.
+
+        Raises:
+            EnvironmentFault: there is no virtual camera; the message says how to get one.
+        """
+        height, width = denoised.shape[:2]
+        if self._camera is None:
+            self._camera = self._open(height, width)
+        camera = self._camera
+        rgb = to_rgb(denoised)
+        if (width, height) != (camera.width, camera.height):
+            cv2 = load_opencv()
+            rgb = cv2.resize(rgb, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        camera.send(rgb)
+        return True
+
+    def close(self) -> None:
+        """Let the device go."""
+        if self._camera is not None:
+            self._camera.close()
+
+    def _open(self, height: int, width: int) -> Any:
+        # Devices carry colours at half the size, so that both sides are even.
+        even_width, even_height = width + width % 2, height + height % 2
+        if (even_width, even_height) != (width, height):
+            warn(f"a virtual camera has even sides: frames are scaled to {even_width}×{even_height} px")
+        try:
+            camera = self._package.Camera(even_width, even_height, _FPS, device=self._device)
+        except Exception as error:  # RuntimeError, ValueError, OSError, by the system
+            how = _HOW_TO.get(sys.platform, "see the page of pyvirtualcam")
+            raise EnvironmentFault(f"no virtual camera: {error}; {how}") from error
+        print(f"virtual camera: {camera.device}", file=sys.stderr)
+        return camera

@@ -1,0 +1,89 @@
+"""A real window and a real GStreamer pipeline, by the system's OpenCV; pip's has neither."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import n2b.runtime
+import pytest
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+PIPELINE = """
+from contextlib import closing
+from n2b.runtime.sources import frames
+with closing(frames("videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1")) as source:
+    seen = [next(source) for _ in range(5)]
+assert [frame.pixels.shape for frame in seen] == [(240, 320, 3)] * 5
+assert seen[0].pixels.std() > 20 and seen[-1].index >= 4
+"""
+
+WINDOW = """
+import subprocess, sys, time
+import numpy as np
+from n2b.runtime.frame import Frame
+from n2b.runtime.sinks.window import AFTER, VIEWS, WindowSink
+
+dark, light = np.full((120, 160, 3), 40, np.uint8), np.full((120, 160, 3), 200, np.uint8)
+sink = WindowSink("n2b test")
+
+def show_until(condition):
+    for _ in range(200):
+        is_open = sink.write(Frame(dark, "0", 0, 0), light)
+        if condition(is_open):
+            return
+        time.sleep(0.02)
+    sys.exit("nothing happened")
+
+def xdotool(*words):
+    return subprocess.check_output(["xdotool", *map(str, words)], text=True).split()
+
+show_until(lambda is_open: is_open and sink._shown_hw(120, 160) != (0, 0))
+window = xdotool("search", "--sync", "--name", "n2b test")[-1]
+xdotool("windowsize", "--sync", window, 640, 480)
+show_until(lambda _: sink._shown_hw(120, 160)[1] > 400)
+for _ in range(2):
+    view = sink._view
+    xdotool("key", "--window", window, "space")
+    show_until(lambda _: sink._view != view)
+assert VIEWS[sink._view] == AFTER
+xdotool("key", "--window", window, "q")
+show_until(lambda is_open: not is_open)
+sink.close()
+"""
+
+
+def run(program: str, tmp_path: Path, *prefix: str) -> None:
+    """Run a program by the system's Python, in which n2b.runtime can be imported."""
+    (tmp_path / "n2b").mkdir()
+    (tmp_path / "n2b" / "runtime").symlink_to(Path(n2b.runtime.__file__).parent, target_is_directory=True)
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [*prefix, SYSTEM_PYTHON, "-B", "-c", program],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+
+
+def needs(condition: str, *programs: str) -> None:
+    """Skip where the system's Python has no OpenCV of which this is true, or a program is absent."""
+    probe = f"import re, cv2; assert re.search(r'{condition}', cv2.getBuildInformation())"
+    try:
+        subprocess.run([SYSTEM_PYTHON, "-c", probe], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs the Debian package python3-opencv")
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}, of the Debian packages xvfb, xauth and xdotool")
+
+
+def test_a_gstreamer_pipeline_gives_frames(tmp_path):
+    needs(r"GStreamer:\s+YES")
+    run(PIPELINE, tmp_path)
+
+
+def test_a_window_opens_takes_keys_and_follows_its_size(tmp_path):
+    needs(r"GUI:\s+(?!NONE)", "xvfb-run", "xauth", "xdotool")
+    run(WINDOW, tmp_path, "xvfb-run", "-a")
