@@ -36,7 +36,7 @@ clean:
 # tests read one file, the definition of a config, and which asks for an older protobuf. TensorRT-RTX builds engines without a
 # GPU; where it has no wheels the tests that need it are skipped and say so.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,train,export,dev,bm3d,dnd,large,examples,serve]'
+	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve]'
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt --no-deps tensorrt-stubs tritonclient
 	$(BIN)/python -m pip install -qq --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'

@@ -15,6 +15,7 @@ from .errors import (
     MissingPackageError,
     ModelError,
     N2BError,
+    OutOfMemory,
     UserError,
     VerificationError,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "N2BError",
+    "OutOfMemory",
     "UserError",
     "VerificationError",
     "psnr",

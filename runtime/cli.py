@@ -31,7 +31,18 @@ class BackendName(str, Enum):
 
     auto = "auto"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
     tensorrt = "tensorrt"
+    onnxruntime_tensorrt = "onnxruntime-tensorrt"
+    onnxruntime_rtx = "onnxruntime-rtx"
+
+
+class CudaApi(str, Enum):
+    """What an engine's GPU memory is had through."""
+
+    auto = "auto"
+    pycuda = "pycuda"
+    cuda_bindings = "cuda-bindings"
 
 
 def main() -> None:
@@ -86,6 +97,9 @@ def infer(
             "--allow-8bit", help="Let deeper images through an 8-bit model; 256 of their levels are left."
         ),
     ] = False,
+    cuda_api: Annotated[
+        CudaApi, typer.Option(help="Package that an engine's GPU memory is had through.")
+    ] = CudaApi.auto,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
@@ -149,8 +163,7 @@ def infer(
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
-        "allow_8bit": allow_8bit,
-        "rebuild": rebuild.value,
+        "allow_8bit": allow_8bit, "rebuild": rebuild.value, "cuda_api": cuda_api.value,
     }  # fmt: skip
     if dnd is not None or submission is not None:
         folder, results = _dnd_folders(

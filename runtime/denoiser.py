@@ -44,7 +44,7 @@ class Denoiser:
         model: an .onnx or .engine file, an export's folder, or the name of a bundled model ("gaussian",
             "camera"); None: the latest export below the current folder, else "gaussian".
         device: "auto", "cpu", "cuda" or "cuda:1".
-        backend: "auto", "onnxruntime" or "tensorrt".
+        backend: "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt" or "onnxruntime-rtx".
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
             that the memory allows, or the one that the model takes.
         halo_px: how far what is kept of a tile stays from the tile's border; None: the model's default,
@@ -60,6 +60,7 @@ class Denoiser:
         strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
             built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
+        cuda_api: what an engine's GPU memory is had through: "auto", "pycuda" or "cuda-bindings".
 
     Raises:
         UserError: an argument is out of range, or does not fit the model or the memory.
@@ -82,13 +83,20 @@ class Denoiser:
         allow_8bit: bool = False,
         strict: bool = False,
         rebuild: str = "never",
+        cuda_api: str = AUTO,
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory)
         if channels not in CHANNELS:
             raise UserError(f"channels are ordered {' or '.join(CHANNELS)}, not '{channels}'")
         before = resident_bytes() or 0
         self._backend: Backend | None = open_backend(
-            find_model(model), backend=backend, device=device, strict=strict, rebuild=rebuild
+            find_model(model),
+            backend=backend,
+            device=device,
+            strict=strict,
+            rebuild=rebuild,
+            cuda_api=cuda_api,
+            max_memory_mb=max_memory,
         )
         self._lock = threading.Lock()
         self._works: Works | None = None  # until all is opened, and once it is closed
@@ -97,8 +105,10 @@ class Denoiser:
         try:
             self.info = opened.info
             self.model = opened.model  # the file in use
-            self.backend = opened.name  # "onnxruntime", "tensorrt", "tensorrt-rtx"
+            self.backend = opened.name  # one of `backend`, or "tensorrt-rtx"
             self.device = opened.device  # "cpu", "cuda:0"
+            self.precision = opened.precision  # what is computed in: "fp32", "bf16", "fp16", "int8"
+            self.passed_over = opened.passed_over  # what "auto" did not take, each with its reason
             self.channels = channels
             self.allow_8bit = allow_8bit
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px

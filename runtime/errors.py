@@ -8,13 +8,14 @@ N2BError
 └── EnvironmentFault          the machine lacks something; exit status 1
     ├── MissingPackageError   a Python package is not installed or cannot load
     ├── DeviceError           a camera, GPU or accelerator that is missing or failed
-    ├── OutOfMemory           memory does not suffice for what is to be run at once
+    ├── OutOfMemory           the memory does not suffice for a batch; a smaller one may fit
     └── VerificationError     an artifact was built but does not compute what its source computes
 """
 
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 
 
 class N2BError(Exception):
@@ -97,7 +98,20 @@ class DeviceError(EnvironmentFault):
 
 
 class OutOfMemory(EnvironmentFault):
-    """The memory of the device, or of the machine, does not suffice for what is to be run at once."""
+    """The memory of the machine, or of its GPU, does not suffice for a batch; a smaller one may still fit.
+
+    Args:
+        device: "cpu", "cuda:0".
+        shape: of the batch, N×H×W×3.
+    """
+
+    def __init__(self, device: str, shape: Sequence[int]) -> None:
+        count, height, width = shape[:3]
+        tiles = "a tile" if count == 1 else f"{count} tiles"
+        super().__init__(
+            f"{device} ran out of memory over {tiles} of {height}×{width} px; "
+            "use a smaller --tile or --batch, or set --max-memory"
+        )
 
 
 class VerificationError(EnvironmentFault):

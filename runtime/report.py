@@ -116,9 +116,10 @@ def model_line(denoiser: Denoiser) -> str:
     info = denoiser.info
     height, width = denoiser.tile_hw
     tiles = f"tiles of {height}×{width} px, overlap {denoiser.halo_px} px" if height else "whole images"
+    others = f"; not {'; not '.join(denoiser.passed_over)}" if denoiser.passed_over else ""
     return (
         f"model {denoiser.model} ({info.architecture}, {info.precision}, {info.io}), "
-        f"{denoiser.backend} on {denoiser.device}, {tiles}"
+        f"{denoiser.backend} on {denoiser.device} in {denoiser.precision}, {tiles}{others}"
     )
 
 
@@ -184,7 +185,8 @@ def _used(denoiser: Denoiser) -> dict[str, Any]:
     return {
         "model": str(denoiser.model),
         "architecture": info.architecture,
-        "precision": info.precision,
+        "precision": denoiser.precision,
+        "passed_over": denoiser.passed_over,
         "io": info.io,
         "backend": denoiser.backend,
         "device": denoiser.device,

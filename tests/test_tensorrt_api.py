@@ -29,7 +29,7 @@ OBJECTS = {
     "layer": "ILayer", "source_layer": "ILayer", "picture": "ITensor", "shapes": "IOptimizationProfile",
     "runtime": "Runtime", "engine": "ICudaEngine", "inspector": "EngineInspector",
     "parser_error": "ParserError", "self._runtime": "Runtime", "self._engine": "ICudaEngine",
-    "self._context": "IExecutionContext",
+    "self._context": "IExecutionContext", "context": "IExecutionContext",
     "self._config": "IRuntimeConfig", "self._cache": "IRuntimeCache", "cache": "ITimingCache",
 }  # fmt: skip
 RETURNED = {
@@ -43,7 +43,9 @@ ONLY_RTX = {
     "ComputeCapability",
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
+    "CudaGraphStrategy.WHOLE_GRAPH_CAPTURE",
     "IRuntimeConfig.create_runtime_cache",
+    "IRuntimeConfig.cuda_graph_strategy",
     "IRuntimeConfig.set_runtime_cache",
     "IRuntimeCache.deserialize",
     "IRuntimeCache.serialize",

@@ -7,78 +7,104 @@ from typing import Any
 
 import numpy as np
 
-from ..artifact import ModelInfo, sha256_of_file
-from ..cuda import Buffer, Cuda
-from ..errors import DeviceError, ModelError, StaleEngineError
-from ..flavours import FLAVOURS, load
-from ..gpu import Gpu, find_gpu
-from . import ASSUMED_BYTES_PER_PX, INPUT, OUTPUT, InputShape, check_graph, check_info
-from .engine_match import Here, difference, onnx_beside, rebuild_arguments
-from .engine_rebuild import rebuild_command
+from ..cuda import AUTO, open_cuda
+from ..errors import DeviceError, OutOfMemory, cut
+from ..flavours import load
+from ..gpu import find_gpu
+from .contract import INPUT, check_graph, check_info, precision_of
+from .engine_file import check_fits, read_description, stale
+from .protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .tensorrt_kernels import Kernels, kernels_path
+from .tensorrt_log import is_out_of_memory, runtime_logger
+from .tensorrt_slots import Scratch, Slot
 
 
 class TensorRTBackend:
-    """An engine that n2b-export built, with its description `<engine>.json` beside it.
+    """An engine that n2b-export built, with its description `<engine>.json` beside it; an OverlappedBackend.
 
-    Of an engine that takes a range of tile sizes, the one that it was tuned for is used. Results lie in
-    memory that the next `run` overwrites.
+    Of an engine that takes a range of tile sizes, the one that it was tuned for is used. `run` uses the first
+    slot; its result lies in memory that the next `run` overwrites. An engine of TensorRT for one size runs as
+    a CUDA graph from the second run on, where the CUDA api has graphs; TensorRT-RTX captures graphs itself.
 
     Args:
         model: the engine.
         device_index: which GPU.
+        cuda_api: "auto", "pycuda" or "cuda-bindings".
 
     Raises:
         ModelError: the engine or its description is missing or damaged.
         StaleEngineError: the engine was built for another GPU, TensorRT or ONNX file than is here.
-        MissingPackageError: the engine's flavour of TensorRT, or cuda-bindings, is not installed.
-        DeviceError: there is no GPU, or it has failed.
+        MissingPackageError: the engine's flavour of TensorRT, or the CUDA api, is not installed.
+        DeviceError: there is no GPU, its memory does not suffice for the engine, or it has failed.
     """
 
-    def __init__(self, model: Path, *, device_index: int = 0) -> None:
+    slots = 2
+
+    def __init__(self, model: Path, *, device_index: int = 0, cuda_api: str = AUTO) -> None:
         self.model = model
-        self.info = _read_description(model)
+        self.info = read_description(model)
         self.name = self.info.engine["flavour"]
         self.device = f"cuda:{device_index}"
+        self.precision = precision_of(self.info)
+        self.passed_over: tuple[str, ...] = ()
         trt = load(self.name)
         gpu = find_gpu(device_index)
-        _check_fits(model, self.info, trt.__version__, gpu)
-        self._cuda = Cuda(device_index)
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))  # has to outlive the engine
-        if self.info.engine.get("version_compat"):
-            self._runtime.engine_host_code_allowed = True  # such an engine brings its own runtime
-        if isinstance(core := self.info.engine.get("dla"), int):
-            self._runtime.DLA_core = core
-        self._engine = self._runtime.deserialize_cuda_engine(model.read_bytes())
-        if self._engine is None:
-            raise _stale(model, self.info, f"{self.name} {trt.__version__} cannot load it")
-        self.shape, io = _read_contract(trt, self._engine, model)
-        check_info(self.info, self.shape, io, model)
+        check_fits(model, self.info, trt.__version__, gpu)
+        self._trt = trt
+        self._runtime: Any = None
+        self._engine: Any = None
         self._kernels: Kernels | None = None
-        if self.name == "tensorrt-rtx" and gpu is not None:
-            self._kernels = Kernels(self._engine, kernels_path(model, trt.__version__, gpu))
-            self._context: Any = self._kernels.create_context(self._engine)
-        else:
-            self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise DeviceError(f"{self.name} cannot start {model}: the GPU lacks memory; free some")
-        self._buffers: dict[str, Buffer] = {}
+        self._scratch: Scratch | None = None
+        self._slots: dict[int, Slot] = {}
+        self._last_started: Slot | None = None
+        self._cuda = open_cuda(cuda_api, device_index)
+        try:
+            with self._cuda.current():
+                self._log = runtime_logger(self.name)
+                self._runtime = trt.Runtime(self._log)  # has to outlive the engine
+                self._load()
+                self.shape, io = _read_contract(trt, self._engine, model)
+                check_info(self.info, self.shape, io, model)
+                if self.name == "tensorrt-rtx" and gpu is not None:
+                    self._kernels = Kernels(trt, self._engine, kernels_path(model, trt.__version__, gpu))
+                self._make_room()
+        except BaseException:
+            self.close()
+            raise
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """See Backend.run."""
-        self._cuda.use_device()
-        source, result = (self._buffer(name, batch.nbytes) for name in (INPUT, OUTPUT))
-        np.copyto(source.host.view(batch.dtype).reshape(batch.shape), batch)
-        if not self._context.set_input_shape(INPUT, tuple(batch.shape)):
-            raise ModelError(f"{self.model} does not take a batch of shape {batch.shape}")
-        self._context.set_tensor_address(INPUT, source.device_address)
-        self._context.set_tensor_address(OUTPUT, result.device_address)
-        self._cuda.copy_to_device(source)
-        if not self._context.execute_async_v3(self._cuda.stream):
-            raise DeviceError(f"{self.name} failed to run {self.model} on {self.device}")
-        self._cuda.copy_to_host(result)
-        self._cuda.synchronise()
-        return result.host.view(batch.dtype).reshape(batch.shape)
+        np.copyto(self.buffer(0, batch.shape), batch)
+        self.start(0)
+        return self.finish(0)
+
+    def buffer(self, slot: int, shape: tuple[int, ...]) -> np.ndarray:
+        """See OverlappedBackend.buffer."""
+        with self._cuda.current():
+            if slot not in self._slots and slot in range(self.slots):  # the second one when it is first used
+                self._slots[slot] = self._make_slot()
+            try:
+                return self._slot(slot, is_under_way=False).reserve(tuple(shape))
+            except MemoryError as error:
+                raise OutOfMemory(self.device, shape) from error
+
+    def start(self, slot: int) -> None:
+        """See OverlappedBackend.start."""
+        starting = self._slot(slot, is_under_way=False)
+        last = self._last_started
+        with self._cuda.current():
+            try:
+                is_started = starting.start(after=None if last is None or last is starting else last.computed)
+            except MemoryError as error:
+                raise OutOfMemory(self.device, starting.shape) from error
+            if not is_started:
+                raise self._failure(starting.shape)
+        self._last_started = starting
+
+    def finish(self, slot: int) -> np.ndarray:
+        """See OverlappedBackend.finish."""
+        with self._cuda.current():
+            return self._slot(slot, is_under_way=True).finish()
 
     def measure_bytes_per_px(self) -> float:
         """See Backend.measure_bytes_per_px; assumed: the engine decides the tile's size, not the memory."""
@@ -86,35 +112,77 @@ class TensorRTBackend:
 
     def close(self) -> None:
         """See Backend.close."""
-        self._cuda.use_device()
-        for buffer in self._buffers.values():
-            self._cuda.free(buffer)
-        self._buffers.clear()
-        if self._kernels is not None:
-            self._kernels.save()
-        self._context = self._kernels = self._engine = self._runtime = None
+        with self._cuda.current():
+            for slot in self._slots.values():
+                if slot.is_under_way:
+                    slot.finish()
+            for slot in self._slots.values():
+                slot.close()
+            self._slots.clear()
+            if self._kernels is not None:
+                self._kernels.save()
+            if self._scratch is not None:
+                self._scratch.free()
+            self._kernels = self._scratch = self._engine = self._runtime = None
         self._cuda.close()
 
-    def _buffer(self, name: str, size: int) -> Buffer:
-        buffer = self._buffers.get(name)
-        if buffer is not None and buffer.host.nbytes == size:
-            return buffer
-        if buffer is not None:
-            self._cuda.free(self._buffers.pop(name))
-        self._buffers[name] = self._cuda.allocate(size)
-        return self._buffers[name]
+    def _load(self) -> None:
+        if self.info.engine.get("version_compat"):
+            self._runtime.engine_host_code_allowed = True  # such an engine brings its own runtime
+        if isinstance(core := self.info.engine.get("dla"), int):
+            self._runtime.DLA_core = core
+        self._engine = self._runtime.deserialize_cuda_engine(self.model.read_bytes())
+        if self._engine is None:
+            error = self._log.take_error()
+            if is_out_of_memory(error):
+                raise self._no_room()
+            reason = f" ({cut(error)})" if error else ""
+            raise stale(self.model, self.info, f"{self.name} {self._trt.__version__} cannot load it{reason}")
 
+    def _make_room(self) -> None:
+        """Take the memory that the engine works in, so that one that does not fit says so as it is opened."""
+        try:
+            self._scratch = Scratch(self._cuda, self._engine)
+        except MemoryError as error:
+            raise self._no_room() from error
+        self._slots[0] = self._make_slot()
 
-def _read_description(model: Path) -> ModelInfo:
-    beside = model.with_name(f"{model.name}.json")
-    try:
-        text = beside.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
-    info = ModelInfo.from_json(text, source=str(beside))
-    if info.engine.get("flavour") not in tuple(FLAVOURS):  # of any type, so not in a dict
-        raise ModelError(f"{beside} describes no engine of {' or '.join(FLAVOURS)}; build it with n2b-export")
-    return info
+    def _slot(self, index: int, *, is_under_way: bool) -> Slot:
+        slot = self._slots.get(index)
+        if slot is None or slot.is_under_way != is_under_way:
+            state = (
+                "cannot be finished: it was not started" if is_under_way else "has no buffer, or is under way"
+            )
+            raise RuntimeError(f"slot {index} {state}")
+        return slot
+
+    def _make_slot(self) -> Slot:
+        assert self._scratch is not None
+        trt = self._trt
+        if self._kernels is not None:
+            context = self._kernels.create_context(self._engine, borrows_memory=bool(self._scratch.size))
+        elif self._scratch.size:
+            context = self._engine.create_execution_context(
+                trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            )
+        else:
+            context = self._engine.create_execution_context()
+        if context is None:
+            raise self._no_room()
+        self._scratch.lend_to(context)
+        is_static = min(self._engine.get_tensor_shape(INPUT)) > 0
+        uses_graph = self._cuda.has_graphs and is_static and self.name == "tensorrt"
+        return Slot(self._cuda, context, self.info.io, uses_graph=uses_graph)
+
+    def _no_room(self) -> DeviceError:
+        return DeviceError(f"{self.name} cannot start {self.model}: {self.device} lacks memory; free some")
+
+    def _failure(self, shape: tuple[int, ...]) -> OutOfMemory | DeviceError:
+        error = self._log.take_error()
+        if is_out_of_memory(error):
+            return OutOfMemory(self.device, shape)
+        reason = f": {cut(error)}" if error else ""  # told to the logger that TensorRT was given first
+        return DeviceError(f"{self.name} failed to run {self.model} on {self.device}{reason}")
 
 
 def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]:
@@ -141,25 +209,3 @@ def _dtype(trt: Any, engine: Any, name: str) -> str:
     names = {trt.DataType.UINT8: "uint8", trt.DataType.FLOAT: "float32"}
     dtype = engine.get_tensor_dtype(name)
     return names.get(dtype, str(dtype))
-
-
-def _check_fits(model: Path, info: ModelInfo, version: str, gpu: Gpu | None) -> None:
-    """Raise StaleEngineError where an engine's description says that it does not run here."""
-    onnx = onnx_beside(model, info)
-    sha256 = sha256_of_file(onnx) if onnx is not None and onnx.is_file() else None
-    found = difference(info.engine, Here(version, gpu, sha256))
-    if found is not None:
-        raise _stale(model, info, found)
-
-
-def _stale(model: Path, info: ModelInfo, reason: str) -> StaleEngineError:
-    """The error that says why an engine does not run here and how to build it again."""
-    onnx = onnx_beside(model, info)
-    arguments = None if onnx is None else rebuild_arguments(model, onnx, info.engine)
-    advice = "build it here with n2b-export"
-    if onnx is not None and arguments is not None:
-        command = rebuild_command(arguments)
-        advice = f"build it again: {command}"
-        if not onnx.is_file():
-            advice, arguments = f"put {onnx.name} beside it, then {command}", None
-    return StaleEngineError(f"{model} does not fit: {reason}; {advice}", reason, arguments)

@@ -27,21 +27,35 @@ class Kernels:
     not fit, or is damaged, they are compiled anew and replace it.
 
     Args:
-        engine: an engine of TensorRT-RTX.
+        rtx: the module of TensorRT-RTX.
+        engine: an engine of it.
         path: their file, which need not be there.
     """
 
-    def __init__(self, engine: Any, path: Path) -> None:
-        self._path = path
+    def __init__(self, rtx: Any, engine: Any, path: Path) -> None:
+        self._rtx, self._path = rtx, path
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
         self._kept = path.read_bytes() if path.is_file() else b""
         if self._kept and not self._cache.deserialize(self._kept):
             self._kept = b""
         self._config.set_runtime_cache(self._cache)
+        # For a range of sizes it compiles each size's kernels beside its work, and captures a graph after:
+        # only TensorRT-RTX itself knows when.
+        self._config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
 
-    def create_context(self, engine: Any) -> Any:
-        """An execution context that takes its kernels from here and leaves new ones; None: out of memory."""
+    def create_context(self, engine: Any, *, borrows_memory: bool) -> Any:
+        """An execution context that takes its kernels from here and leaves new ones; None: out of memory.
+
+        Args:
+            engine: the engine.
+            borrows_memory: it is lent the memory that it works in, and does not allocate it.
+        """
+        if borrows_memory:
+            rtx = self._rtx
+            self._config.set_execution_context_allocation_strategy(
+                rtx.ExecutionContextAllocationStrategy.USER_MANAGED
+            )
         return engine.create_execution_context(self._config)
 
     def save(self) -> None:

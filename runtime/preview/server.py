@@ -137,7 +137,8 @@ class PageServer:
         is_upgrade = path == _LIVE and headers.get("upgrade", "").lower() == "websocket"
         local_ip = connection.local_address[0]
         refusal = self._access.refusal(request.path, headers, local_ip, needs_origin=is_upgrade)
-        if refusal is None and getattr(request, "method", "GET") != "GET":  # before 16 it refuses by itself
+        method = getattr(request, "method", "GET")  # websockets before 17 lets no others through
+        if refusal is None and method != "GET":
             refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page is only for reading")
         elif refusal is None and path == _LIVE:
             if self._viewers >= self._max_viewers:

@@ -330,7 +330,7 @@ def test_the_programs_end_is_told_and_the_next_start_seen(serve, browser):
         until(tab, IS_LIVE)
         served.close()
         tab.wait_for_selector("#notice:has-text('n2b-infer has ended')")
-        serve(re.search(r":(\d+)/", served.url)[1])
+        serve(served.url.rpartition(":")[2].rstrip("/"))
         until(tab, IS_LIVE)
 
 

@@ -119,7 +119,7 @@ def test_an_export_that_fails_adds_nothing_and_a_repository_that_fails_exports_n
         raise EnvironmentFault("no")
 
     settings = settings_for(tmp_path / "repository")
-    for function in ("_export_onnx", "add_to_repository"):
+    for function in ("export_onnx", "add_to_repository"):
         with monkeypatch.context() as patch, pytest.raises(EnvironmentFault):
             patch.setattr(exporter, function, fail)
             export_model(source, tmp_path / "out", settings)

@@ -146,8 +146,10 @@ class TestOnnxRuntime:
 class TestChoice:
     def test_unknown_names_are_refused(self, make_model):
         files = ModelFiles(onnx=make_model())
-        with pytest.raises(UserError, match="no backend 'openvino'; there are auto, onnxruntime, tensorrt"):
-            open_backend(files, backend="openvino")
+        with pytest.raises(
+            UserError, match="no backend 'caffe'; there are auto, onnxruntime, openvino, tensorrt"
+        ):
+            open_backend(files, backend="caffe")
         with pytest.raises(UserError, match="no device 'gpu'"):
             open_backend(files, device="gpu")
 
@@ -218,7 +220,7 @@ class TestTensorRT:
         stand_in.__dict__.update(Runtime=object, __version__="10.3.0")
         monkeypatch.setattr(tensorrt, "find_gpu", lambda _index: None)
         monkeypatch.setitem(sys.modules, "tensorrt", stand_in)
-        monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+        monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
         with pytest.raises(MissingPackageError, match="cuda-bindings is not installed"):
             open_backend(ModelFiles(engine=engine()))
 

@@ -201,7 +201,7 @@ class Small(Overlapping):
 
     def buffer(self, slot: int, shape: tuple[int, int, int, int]) -> np.ndarray:
         if np.prod(shape[:3]) > self.most_px:
-            raise OutOfMemory("no memory left")
+            raise OutOfMemory("cuda:0", (1, 8, 8, 3))
         return super().buffer(slot, shape)
 
 

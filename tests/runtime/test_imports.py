@@ -14,8 +14,21 @@ import pytest
 
 RUNTIME = Path(n2b.runtime.__file__).parent
 LOADED = "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
-HEAVY = {"torch", "onnx", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "websockets"}
-HEAVY |= {"tifffile", "h5py", "scipy"}
+HEAVY = {
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "cv2",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "pycuda",
+    "openvino",
+    "websockets",
+    "tifffile",
+    "h5py",
+    "scipy",
+}
 
 
 def modules() -> list[str]:

@@ -1,302 +1,312 @@
-"""The TensorRT backend over stand-ins for CUDA and TensorRT that work only when the stream is waited for."""
+"""The TensorRT backend over stand-ins for CUDA and TensorRT that work only when a stream is waited for."""
 
 from __future__ import annotations
 
-import ctypes
-import enum
 import sys
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from n2b.runtime.artifact import ModelInfo
-from n2b.runtime.backends import InputShape
+from n2b.runtime.backends import InputShape, tensorrt_log
 from n2b.runtime.backends import tensorrt as module
 from n2b.runtime.backends.tensorrt import TensorRTBackend
-from n2b.runtime.errors import DeviceError, ModelError, StaleEngineError
+from n2b.runtime.errors import DeviceError, ModelError, OutOfMemory, StaleEngineError
 from n2b.runtime.gpu import Gpu
 
+from .fake_cuda import FakeCuda
+from .fake_tensorrt import SCRATCH_BYTES, Engine, fake_tensorrt
 
-class Status(enum.Enum):
-    cudaSuccess = 0  # noqa: N815, CUDA's own names
-    cudaErrorNoDevice = 100  # noqa: N815
-
-
-class Cuda(ModuleType):
-    """cuda.bindings.runtime whose GPU memory is the host's."""
-
-    cudaError_t = Status  # noqa: N815
-    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
-
-    def __init__(self) -> None:
-        super().__init__("cuda.bindings.runtime")
-        self.devices = 1
-        self.memory: dict[int, Any] = {}
-        self.queue: list[Callable[[], object]] = []
-
-    def cudaGetDeviceCount(self):  # noqa: N802
-        return (Status.cudaSuccess, self.devices) if self.devices else (Status.cudaErrorNoDevice, None)
-
-    def cudaSetDevice(self, index):  # noqa: N802
-        assert index < self.devices
-        return (Status.cudaSuccess,)
-
-    def cudaStreamCreate(self):  # noqa: N802
-        return Status.cudaSuccess, 77
-
-    def cudaStreamDestroy(self, stream):  # noqa: N802
-        assert stream == 77
-        return (Status.cudaSuccess,)
-
-    def cudaMalloc(self, size):  # noqa: N802
-        block = ctypes.create_string_buffer(b"\xa5" * size, size)
-        self.memory[ctypes.addressof(block)] = block
-        return Status.cudaSuccess, ctypes.addressof(block)
-
-    cudaMallocHost = cudaMalloc  # noqa: N815
-
-    def cudaFree(self, address):  # noqa: N802
-        del self.memory[address]
-        return (Status.cudaSuccess,)
-
-    cudaFreeHost = cudaFree  # noqa: N815
-
-    def cudaMemcpyAsync(self, to, source, size, _kind, stream):  # noqa: N802
-        assert stream == 77 and size <= len(self.memory[to]) and size <= len(self.memory[source])
-        self.queue.append(lambda: ctypes.memmove(to, source, size))
-        return (Status.cudaSuccess,)
-
-    def cudaStreamSynchronize(self, stream):  # noqa: N802
-        assert stream == 77
-        while self.queue:
-            self.queue.pop(0)()
-        return (Status.cudaSuccess,)
-
-
-class Engine:
-    """A negative: 255 − image; `shape` with −1 where the profile decides."""
-
-    num_io_tensors = 2
-
-    def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: str = "UINT8", output: str = "denoised"):
-        self.cuda, self.shape, self.dtype, self.output = cuda, shape, dtype, output
-        self.addresses: dict[str, int] = {}
-
-    def get_tensor_name(self, index):
-        return ("image", self.output)[index]
-
-    def get_tensor_mode(self, name):
-        return "input" if name == "image" else "output"
-
-    def get_tensor_dtype(self, _name):
-        return self.dtype
-
-    def get_tensor_shape(self, _name):
-        return self.shape
-
-    def get_tensor_profile_shape(self, name, index):
-        assert (name, index) == ("image", 0)
-        profile = ((1, 32, 32, 3), (2, 64, 96, 3), (4, 128, 192, 3))
-        return [np.where(np.array(self.shape) > 0, self.shape, choice) for choice in profile]
-
-    def create_execution_context(self, config=None):
-        self.config = config
-        return self
-
-    def create_runtime_config(self):
-        return RuntimeConfig()
-
-    def set_input_shape(self, name, shape):
-        assert name == "image"
-        self.size = int(np.prod(shape))
-        return all(want in (-1, have) for want, have in zip(self.shape, shape, strict=True))
-
-    def set_tensor_address(self, name, address):
-        self.addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream):
-        assert stream == 77
-        self.cuda.queue.append(self._compute)
-        return True
-
-    def _compute(self):
-        source, result = (
-            np.frombuffer(self.cuda.memory[self.addresses[name]], np.uint8)[: self.size]
-            for name in ("image", "denoised")
-        )
-        result[:] = 255 - source
-
-
-class RuntimeConfig:
-    """A configuration of TensorRT-RTX whose runtime cache is itself; what it keeps begins with "kernels"."""
-
-    def __init__(self) -> None:
-        self.data = b"kernels"
-
-    def create_runtime_cache(self):
-        return self
-
-    def set_runtime_cache(self, cache):
-        assert cache is self
-        return True
-
-    def deserialize(self, data):
-        if data.startswith(b"kernels"):
-            self.data = data
-        return data.startswith(b"kernels")
-
-    def serialize(self):
-        return self.data
+RTX_4090 = Gpu("NVIDIA GeForce RTX 4090", "8.9")
+SMALL = (1, 64, 64, 3)
 
 
 @pytest.fixture
-def cuda(monkeypatch):
-    stand_in = Cuda()
-    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
-    monkeypatch.setitem(sys.modules, "cuda.bindings", ModuleType("cuda.bindings"))
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", stand_in)
-    return stand_in
+def cuda() -> FakeCuda:
+    return FakeCuda()
 
 
 @pytest.fixture
-def load(monkeypatch, tmp_path, cuda):
+def load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cuda: FakeCuda
+) -> Iterator[Callable[..., TensorRTBackend]]:
     """load(shape, …) → a backend over an Engine; load(None) → over a plan that TensorRT does not take."""
 
     def open_engine(
-        shape: tuple[int, ...] | None, version: str = "1.7", gpu: Gpu | None = None, **options: Any
+        shape: tuple[int, ...] | None,
+        flavour: str = "tensorrt-rtx",
+        version: str = "1.7",
+        gpu: Gpu | None = None,
+        reason: str = "",
+        change: Callable[[Engine], object] = lambda _: None,
+        **options: Any,
     ) -> TensorRTBackend:
         engine = None if shape is None else Engine(cuda, shape, **options)
-        trt = ModuleType("tensorrt_rtx")
-        trt.__dict__.update(
-            __version__="1.7",
-            Logger=lambda severity: severity,
-            Runtime=lambda _: SimpleNamespace(deserialize_cuda_engine=lambda plan: plan and engine),
-            TensorIOMode=SimpleNamespace(INPUT="input", OUTPUT="output"),
-            DataType=SimpleNamespace(UINT8="UINT8", FLOAT="FLOAT"),
-        )
-        trt.Logger.INTERNAL_ERROR = 0  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "tensorrt_rtx", trt)
+        if engine is not None:
+            change(engine)
+        name = flavour.replace("-", "_")
+        monkeypatch.setitem(sys.modules, name, fake_tensorrt(name, engine, reason))
+        tensorrt_log.runtime_logger.cache_clear()
         monkeypatch.setattr(module, "find_gpu", lambda _index: gpu)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        monkeypatch.setattr(module, "open_cuda", lambda _api, _index: cuda)
+        cuda.is_closed = False
         path = tmp_path / "model.fp16.engine"
         path.write_bytes(b"plan")
-        description = {"flavour": "tensorrt-rtx", "version": version, "gpu": "RTX 4090"}
-        info = ModelInfo("unet", size_multiple_px=32, engine=description)
+        description = {"flavour": flavour, "version": version}
+        info = ModelInfo("unet", precision="fp16", size_multiple_px=32, engine=description)
         path.with_name("model.fp16.engine.json").write_text(info.to_json())
         return TensorRTBackend(path)
 
-    return open_engine
+    yield open_engine
+    tensorrt_log.runtime_logger.cache_clear()
 
 
-def picture(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+def picture(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def test_a_batch_goes_to_the_gpu_and_back(load):
-    backend = load((1, 64, 64, 3))
-    for seed in (1, 2):
-        batch = picture(1, 64, 64, 3) + np.uint8(seed)
+class TestRun:
+    def test_a_batch_goes_to_the_gpu_and_back(self, load):
+        backend = load(SMALL)
+        for seed in (1, 2, 3):
+            batch = picture(*SMALL, seed=seed)
+            np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+        assert (backend.name, backend.device, backend.precision) == ("tensorrt-rtx", "cuda:0", "fp16")
+
+    def test_batches_of_several_sizes_share_the_memory_of_the_largest(self, cuda, load):
+        backend = load((-1, -1, -1, 3))
+        for shape in ((1, 64, 96, 3), (2, 64, 96, 3), (1, 32, 32, 3)):
+            batch = picture(*shape)
+            np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+        largest = 2 * 64 * 96 * 3
+        assert sorted(block.nbytes for block in cuda.memory.values()) == [largest, largest, SCRATCH_BYTES]
+
+    def test_a_batch_that_the_engine_does_not_take_is_refused(self, load):
+        with pytest.raises(ModelError, match="does not take a batch of 1×32×64×3"):
+            load(SMALL).run(picture(1, 32, 64, 3))
+
+    def test_closing_gives_everything_back(self, cuda, load):
+        backend = load(SMALL)
+        backend.run(picture(*SMALL))
+        backend.buffer(1, SMALL)[:] = 0
+        backend.start(1)
+        backend.close()  # checked by the stand-in
+        assert cuda.is_closed
+
+
+class TestOverlap:
+    def test_two_batches_under_way_do_not_mix(self, load):
+        backend = load(SMALL, flavour="tensorrt")
+        batches = [picture(*SMALL, seed=seed) for seed in range(6)]
+        results = []
+        for index, batch in enumerate(batches):
+            slot = index % backend.slots
+            if index >= backend.slots:
+                results.append(backend.finish(slot).copy())
+            backend.buffer(slot, SMALL)[:] = batch
+            backend.start(slot)
+        results += [backend.finish(slot).copy() for slot in range(backend.slots)]
+        for batch, result in zip(batches, results, strict=True):
+            np.testing.assert_array_equal(result, 255 - batch)
+
+    def test_starting_waits_for_nothing(self, cuda, load):
+        backend = load(SMALL)
+        for slot in range(backend.slots):
+            backend.buffer(slot, SMALL)[:] = slot
+            backend.start(slot)
+        assert "synchronise" not in cuda.calls
+        assert [int(backend.finish(slot).min()) for slot in range(2)] == [255, 254]
+
+    def test_a_copy_in_does_not_wait_for_the_other_batch_s_engine(self, cuda, load):
+        backend = load(SMALL)
+        for slot in range(backend.slots):
+            backend.buffer(slot, SMALL)
+            del cuda.calls[:]
+            backend.start(slot)
+        assert cuda.calls == ["copy_in", "wait", "record", "copy_out"]
+
+    def test_both_slots_work_in_one_block_of_memory(self, cuda, load):
+        backend = load(SMALL)
+        for slot in range(backend.slots):
+            backend.buffer(slot, SMALL)
+        contexts = backend._engine.contexts
+        assert len(contexts) == 2 and contexts[0].scratch == contexts[1].scratch is not None
+        assert [block.nbytes for block in cuda.memory.values()].count(SCRATCH_BYTES) == 1
+
+    def test_an_engine_that_does_not_tell_its_memory_keeps_it_to_itself(self, load, monkeypatch):
+        monkeypatch.delattr(Engine, "device_memory_size_v2")
+        backend = load(SMALL)
+        batch = picture(*SMALL)
         np.testing.assert_array_equal(backend.run(batch), 255 - batch)
-    assert backend.name == "tensorrt-rtx" and backend.device == "cuda:0"
+        assert [context.strategy for context in backend._engine.contexts] == ["STATIC"]
+
+    def test_the_second_slot_takes_nothing_before_it_is_used(self, cuda, load):
+        backend = load(SMALL)
+        backend.run(picture(*SMALL))
+        assert len(backend._engine.contexts) == len(cuda.streams) == 1
+
+    @pytest.mark.parametrize("misuse", ["start", "finish", "buffer"])
+    def test_slots_out_of_order_are_refused(self, load, misuse):
+        backend = load(SMALL)
+        with pytest.raises(RuntimeError, match="slot"):
+            if misuse == "start":
+                backend.start(1)
+            elif misuse == "finish":
+                backend.finish(0)
+            else:
+                backend.buffer(0, SMALL)
+                backend.start(0)
+                backend.buffer(0, SMALL)
 
 
-def test_batches_of_several_sizes_are_taken(cuda, load):
-    backend = load((-1, -1, -1, 3))
-    for shape in ((1, 64, 96, 3), (2, 64, 96, 3), (1, 32, 32, 3)):
-        batch = picture(*shape)
-        np.testing.assert_array_equal(backend.run(batch), 255 - batch)
-    assert len(cuda.memory) == 4  # one buffer in, one out, each on both sides
-
-
-def test_closing_frees_all_memory(cuda, load):
-    backend = load((1, 64, 64, 3))
-    backend.run(picture(1, 64, 64, 3))
-    assert cuda.memory
-    backend.close()
-    assert not cuda.memory
-
-
-def test_fixed_sizes_are_read_from_the_engine(load):
-    assert load((1, 64, 128, 3)).shape == InputShape(1, 64, 128, largest_batch=1)
-
-
-def test_an_open_size_is_what_the_engine_was_tuned_for(load):
-    assert load((-1, -1, -1, 3)).shape == InputShape(None, 64, 96, largest_batch=4)
-
-
-def test_an_engine_of_another_version_says_so(load):
-    with pytest.raises(StaleEngineError, match=r"by tensorrt-rtx 1\.6, and 1\.7 is .*build it here") as error:
-        load((1, 64, 64, 3), version="1.6")
-    assert "\n" not in str(error.value)
-
-
-def test_an_engine_that_does_not_load_says_so(load):
-    with pytest.raises(StaleEngineError, match=r"tensorrt-rtx 1\.7 cannot load it; build it here"):
-        load(None)
-
-
-def test_another_kind_of_engine_is_refused(load):
-    with pytest.raises(ModelError, match="expected is image → denoised"):
-        load((1, 64, 64, 3), output="y")
-    with pytest.raises(ModelError, match="takes float32, but its description says uint8"):
-        load((1, 64, 64, 3), dtype="FLOAT")
-
-
-def test_without_a_gpu_it_says_so(cuda, load):
-    cuda.devices = 0
-    with pytest.raises(DeviceError, match=r"cudaErrorNoDevice; is there a GPU"):
-        load((1, 64, 64, 3))
-
-
-def test_a_gpu_that_is_not_there_is_refused(load, tmp_path):
-    load((1, 64, 64, 3))
-    with pytest.raises(DeviceError, match="no GPU cuda:1; this machine has 1"):
-        TensorRTBackend(tmp_path / "model.fp16.engine", device_index=1)
-
-
-RTX_4090 = Gpu("NVIDIA GeForce RTX 4090", "8.9")
-
-
-def kept(tmp_path):
-    return sorted((tmp_path / "cache" / "n2b").glob("*.kernels"))
-
-
-def test_compiled_kernels_are_kept_for_the_next_start(load, tmp_path):
-    backend = load((1, 64, 64, 3), gpu=RTX_4090)
-    backend._engine.config.data += b" of the first run"
-    backend.close()
-    (path,) = kept(tmp_path)
-    assert path.name.startswith("rtx-1.7-nvidia-geforce-rtx-4090-sm89-")
-    assert path.read_bytes() == b"kernels of the first run"
-
-    again = load((1, 64, 64, 3), gpu=RTX_4090)
-    assert again._engine.config.data == b"kernels of the first run"
-    before = path.stat().st_mtime_ns
-    again.close()
-    assert path.stat().st_mtime_ns == before  # nothing new, nothing written
-
-
-def test_kernels_of_another_gpu_are_kept_apart(load, tmp_path):
-    load((1, 64, 64, 3), gpu=RTX_4090).close()
-    load((1, 64, 64, 3), gpu=Gpu("NVIDIA GeForce RTX 5090", "12.0")).close()
-    assert len(kept(tmp_path)) == 2
-
-
-def test_damaged_kernels_are_replaced(load, tmp_path):
-    load((1, 64, 64, 3), gpu=RTX_4090).close()
-    (path,) = kept(tmp_path)
-    path.write_bytes(b"damaged")
-    load((1, 64, 64, 3), gpu=RTX_4090).close()
-    assert path.read_bytes() == b"kernels"
-
-
-def test_kernels_that_cannot_be_kept_are_told_and_do_no_harm(load, tmp_path, cuda):
-    backend = load((1, 64, 64, 3), gpu=RTX_4090)
-    backend.run(picture(1, 64, 64, 3))
-    (tmp_path / "cache").write_text("no folder")
-    with pytest.warns(RuntimeWarning, match="compiled kernels were not kept: cannot write"):
+class TestGraphs:
+    def test_an_engine_for_one_size_runs_as_a_graph_after_a_plain_run(self, cuda, load):
+        backend = load(SMALL, flavour="tensorrt")
+        for seed in range(4):
+            batch = picture(*SMALL, seed=seed)
+            np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+        assert (cuda.calls.count("capture"), cuda.calls.count("launch")) == (1, 3)
         backend.close()
-    assert not cuda.memory
+        assert not cuda.graphs
+
+    def test_each_slot_has_a_graph_of_its_own(self, cuda, load):
+        backend = load(SMALL, flavour="tensorrt")
+        for seed in range(3):
+            for slot in range(backend.slots):
+                backend.buffer(slot, SMALL)[:] = 10 * seed + slot
+                backend.start(slot)
+            for slot in range(backend.slots):
+                assert (backend.finish(slot) == 255 - (10 * seed + slot)).all()
+        assert len(cuda.graphs) == 2
+
+    @pytest.mark.parametrize("why_not", ["several sizes", "rtx captures itself", "pycuda has none"])
+    def test_elsewhere_there_is_no_graph(self, cuda, load, why_not):
+        cuda.has_graphs = why_not != "pycuda has none"
+        shape = (-1, 64, 64, 3) if why_not == "several sizes" else SMALL
+        flavour = "tensorrt-rtx" if why_not == "rtx captures itself" else "tensorrt"
+        backend = load(shape, flavour=flavour, gpu=RTX_4090)
+        for seed in range(3):
+            batch = picture(*SMALL, seed=seed)
+            np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+        assert "capture" not in cuda.calls
+        if flavour == "tensorrt-rtx":
+            assert backend._engine.config.cuda_graph_strategy == "WHOLE_GRAPH_CAPTURE"
+
+    def test_work_that_cannot_be_captured_runs_without(self, cuda, load, monkeypatch):
+        def capture(_stream, _work):
+            raise DeviceError("cuStreamEndCapture gave CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
+
+        monkeypatch.setattr(cuda, "capture", capture)
+        backend = load(SMALL, flavour="tensorrt")
+        for seed in range(3):
+            batch = picture(*SMALL, seed=seed)
+            np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+
+
+class TestMemory:
+    def test_a_batch_that_does_not_fit_says_so_and_a_smaller_one_runs(self, cuda, load):
+        backend = load((-1, -1, -1, 3))
+        large, small = picture(4, 128, 192, 3), picture(1, 32, 32, 3)
+        backend.run(small)
+        cuda.limit_bytes = SCRATCH_BYTES + 2 * small.nbytes + 1000
+        with pytest.raises(
+            OutOfMemory, match=r"cuda:0 ran out of memory over 4 tiles of 128×192 px"
+        ) as error:
+            backend.run(large)
+        assert "\n" not in str(error.value)
+        np.testing.assert_array_equal(backend.run(small), 255 - small)
+        backend.close()
+        assert cuda.is_closed
+
+    @pytest.mark.parametrize("step", ["scratch", "context"])
+    def test_an_engine_that_does_not_fit_says_so_as_it_is_opened(self, cuda, load, step):
+        def change(engine: Engine) -> None:
+            engine.contexts_that_fit = 0 if step == "context" else 99
+
+        cuda.limit_bytes = 1000 if step == "scratch" else 1 << 30
+        with pytest.raises(DeviceError, match=r"cannot start .*engine: cuda:0 lacks memory; free some"):
+            load(SMALL, change=change)
+        assert cuda.is_closed
+
+    def test_what_tensorrt_says_tells_memory_from_other_faults(self, load):
+        backend = load(SMALL)
+        batch = picture(*SMALL)
+        backend._engine.fails_with = "[defaultAllocator.cpp] Error Code 1: Cuda Runtime (out of memory)"
+        with pytest.raises(OutOfMemory, match="a tile of 64×64 px"):
+            backend.run(batch)
+        backend._engine.fails_with = "Error Code 1: Myelin ([myelin_run.cpp] an illegal instruction)"
+        with pytest.raises(DeviceError, match=r"failed to run .*an illegal instruction"):
+            backend.run(batch)
+        backend._engine.fails_with = None
+        np.testing.assert_array_equal(backend.run(batch), 255 - batch)
+
+
+class TestContract:
+    def test_fixed_sizes_are_read_from_the_engine(self, load):
+        assert load((1, 64, 128, 3)).shape == InputShape(1, 64, 128, largest_batch=1)
+
+    def test_an_open_size_is_what_the_engine_was_tuned_for(self, load):
+        assert load((-1, -1, -1, 3)).shape == InputShape(None, 64, 96, largest_batch=4)
+
+    def test_an_engine_of_another_version_says_so(self, load):
+        with pytest.raises(StaleEngineError, match=r"rtx 1\.6, and 1\.7 is .*build it here") as error:
+            load(SMALL, version="1.6")
+        assert "\n" not in str(error.value)
+
+    def test_an_engine_that_does_not_load_says_why(self, load, cuda):
+        with pytest.raises(StaleEngineError, match=r"1\.7 cannot load it \(Magic tag.*\); build it here"):
+            load(None, reason="Magic tag does not match")
+        assert cuda.is_closed
+
+    def test_another_kind_of_engine_is_refused(self, load):
+        with pytest.raises(ModelError, match="expected is image → denoised"):
+            load(SMALL, output="y")
+
+    def test_an_engine_of_another_dtype_than_described_is_refused(self, load):
+        with pytest.raises(ModelError, match="takes float32, but its description says uint8"):
+            load(SMALL, dtype="FLOAT")
+
+
+def kept(folder):
+    return sorted(folder.glob("*.kernels"))
+
+
+class TestKernels:
+    def test_compiled_kernels_are_kept_for_the_next_start(self, load, cache_of_its_own):
+        backend = load(SMALL, gpu=RTX_4090)
+        backend._engine.config.data += b" of the first run"
+        backend.close()
+        (path,) = kept(cache_of_its_own)
+        assert path.name.startswith("rtx-1.7-nvidia-geforce-rtx-4090-sm89-")
+        assert path.read_bytes() == b"kernels of the first run"
+
+    def test_nothing_new_is_not_written(self, load, cache_of_its_own):
+        load(SMALL, gpu=RTX_4090).close()
+        (path,) = kept(cache_of_its_own)
+        before = path.stat().st_mtime_ns
+        again = load(SMALL, gpu=RTX_4090)
+        assert again._engine.config.data == b"kernels"
+        again.close()
+        assert path.stat().st_mtime_ns == before
+
+    def test_kernels_of_another_gpu_are_kept_apart(self, load, cache_of_its_own):
+        load(SMALL, gpu=RTX_4090).close()
+        load(SMALL, gpu=Gpu("NVIDIA GeForce RTX 5090", "12.0")).close()
+        assert len(kept(cache_of_its_own)) == 2
+
+    def test_damaged_kernels_are_replaced(self, load, cache_of_its_own):
+        load(SMALL, gpu=RTX_4090).close()
+        (path,) = kept(cache_of_its_own)
+        path.write_bytes(b"damaged")
+        load(SMALL, gpu=RTX_4090).close()
+        assert path.read_bytes() == b"kernels"
+
+    def test_kernels_that_cannot_be_kept_are_told_and_do_no_harm(self, load, cuda, cache_of_its_own):
+        backend = load(SMALL, gpu=RTX_4090)
+        backend.run(picture(*SMALL))
+        cache_of_its_own.write_text("no folder")
+        with pytest.warns(RuntimeWarning, match="compiled kernels were not kept: cannot write"):
+            backend.close()
+        assert cuda.is_closed

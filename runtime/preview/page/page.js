@@ -107,7 +107,7 @@ async function receive(data) {
     saveSnapshot(number, first);
   } else if (kind === PAIR) {
     try {
-      if (!isPaused) await showPair(first, data.slice(cut));
+      await showPair(first, data.slice(cut)); // also when paused meanwhile: a snapshot is of the last one sent
     } finally {
       isAsked = false;
       askForNext();

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import cv2
 import numpy as np
 import pytest
 from n2b.runtime.controls import Controls
@@ -54,6 +55,7 @@ def open_page() -> Iterator[OpenPage]:
 def watch() -> Iterator[Watch]:
     """watch(page) → a viewer's WebSocket that the page's own script would have opened."""
     from websockets.sync.client import connect
+    from websockets.typing import Origin
 
     with contextlib.ExitStack() as viewers:
 
@@ -62,7 +64,7 @@ def watch() -> Iterator[Watch]:
             return viewers.enter_context(
                 connect(
                     f"ws://{place}/live",
-                    origin=f"http://{place}",  # pyright: ignore[reportArgumentType]
+                    origin=Origin(f"http://{place}"),
                     additional_headers={"Cookie": cookie, **headers},
                     proxy=None,
                     compression=None,
@@ -95,6 +97,13 @@ def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, s
 def put(page: PageSink, index: int = 0, before: np.ndarray = BEFORE, after: np.ndarray | None = None) -> None:
     frame = Frame(before, "camera", index, time.monotonic_ns(), time.monotonic_ns())
     assert page.write(frame, 255 - before if after is None else after)
+
+
+def decoded(picture: bytes) -> np.ndarray:
+    """(H, W) or (H, W, 3) in OpenCV's order, BGR."""
+    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    return pixels
 
 
 def ask(socket: ClientConnection, **message: object) -> None:

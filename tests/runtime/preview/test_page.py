@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
+from http.client import RemoteDisconnected
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +19,7 @@ from .conftest import SOON_S, ask, get, is_served, page_threads, pictures, put
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 
 class TestFiles:
@@ -43,7 +46,8 @@ class TestFiles:
 
     def test_only_reading_is_possible(self, open_page):
         page = open_page()
-        assert get(page.url, "POST")[0] == 405
+        with contextlib.suppress(RemoteDisconnected):  # the answer of websockets before release 17
+            assert get(page.url, "POST")[0] == 405
         assert get(page.url)[0] == 200
 
 
@@ -72,8 +76,11 @@ class TestToken:
         for headers in ({}, {"Cookie": f"n2b-{place.rpartition(':')[2]}=wrong"}):
             with pytest.raises(InvalidStatus) as refused:
                 connect(
-                    f"ws://{place}/live", origin=f"http://{place}", additional_headers=headers, proxy=None
-                )  # pyright: ignore[reportArgumentType]
+                    f"ws://{place}/live",
+                    origin=Origin(f"http://{place}"),
+                    additional_headers=headers,
+                    proxy=None,
+                )
             assert refused.value.response.status_code == 401
 
     def test_with_it_the_page_and_its_pictures_come(self, open_page, watch):
@@ -92,7 +99,7 @@ class TestForeignPages:
     def test_a_page_from_elsewhere_cannot_watch(self, open_page, origin):
         place = urlsplit(open_page().url).netloc
         with pytest.raises(InvalidStatus) as refused:
-            connect(f"ws://{place}/live", origin=origin, proxy=None)
+            connect(f"ws://{place}/live", origin=origin and Origin(origin), proxy=None)
         assert refused.value.response.status_code == 403
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 
-import cv2
 import numpy as np
 import pytest
 from n2b.runtime.preview.pictures import (
@@ -17,16 +16,14 @@ from n2b.runtime.preview.pictures import (
     snapshot_message,
 )
 
+from .conftest import decoded
+
 RANDOM = np.random.default_rng(0)
 
 
 def parts(message: bytes) -> tuple[int, int, bytes, bytes]:
     kind, number, length = struct.unpack(">BII", message[:9])
     return kind, number, message[9 : 9 + length], message[9 + length :]
-
-
-def decoded(data: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -6,7 +6,6 @@ import contextlib
 import socket
 from urllib.parse import urlsplit
 
-import cv2
 import numpy as np
 import pytest
 from n2b.runtime.controls import Controls
@@ -21,6 +20,7 @@ from .conftest import (
     ask,
     bytes_left,
     deaf_viewer,
+    decoded,
     get,
     is_served,
     numbers,
@@ -45,10 +45,7 @@ class TestPictures:
         seen = []
         while not seen or seen[-1] != 2:
             _, number, first, second = pictures(viewer)
-            before, after = (
-                cv2.imdecode(np.frombuffer(part, np.uint8), cv2.IMREAD_COLOR).mean()
-                for part in (first, second)
-            )
+            before, after = (decoded(part).mean() for part in (first, second))
             assert before == pytest.approx((10, 90, 170)[number], abs=2)
             assert before + after == pytest.approx(255, abs=3)
             seen.append(number)
@@ -94,7 +91,7 @@ class TestPictures:
         ask(viewer, snapshot=True)
         kind, number, png, _ = pictures(viewer)
         assert (kind, number) == (2, 11)
-        assert np.array_equal(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1], shown)
+        assert np.array_equal(decoded(png)[..., ::-1], shown)
 
     def test_a_snapshot_comes_also_while_the_camera_is_silent(self, open_page, watch):
         page = open_page()

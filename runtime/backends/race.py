@@ -1,0 +1,31 @@
+"""Which of several backends is the fastest on this machine, found out by letting them run in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from .working_set import trial_batch
+
+if TYPE_CHECKING:
+    from .protocol import Backend
+
+_RUNS = 3
+
+
+def race(backends: Sequence[Backend]) -> list[float]:
+    """How long each takes for a small tile: the median of a few runs, in seconds.
+
+    They run in turns, so that what else the machine does falls on all of them alike. A first run, in which
+    they take their memory, does not count.
+    """
+    batches = [trial_batch(backend) for backend in backends]
+    seconds: list[list[float]] = [[] for _ in backends]
+    for _ in range(1 + _RUNS):
+        for backend, batch, taken in zip(backends, batches, seconds, strict=True):
+            started = time.perf_counter()
+            backend.run(batch)
+            taken.append(time.perf_counter() - started)
+    return [median(taken[1:]) for taken in seconds]

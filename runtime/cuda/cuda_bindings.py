@@ -1,0 +1,149 @@
+"""CUDA's driver through cuda-bindings, NVIDIA's own package, which needs no compiler.
+
+The driver's functions alone are used, no CUDA runtime: a driver that is older than the package serves too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeviceError, MissingPackageError
+from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Stream
+
+
+class CudaBindings:
+    """See Cuda. Raises what `open_cuda` does."""
+
+    name = CUDA_BINDINGS
+    has_graphs = True
+
+    def __init__(self, device_index: int) -> None:
+        try:
+            self._api = importlib.import_module("cuda.bindings.driver")
+        except ImportError as error:
+            is_missing = isinstance(error, ModuleNotFoundError)
+            raise MissingPackageError(CUDA_BINDINGS, reason=None if is_missing else str(error)) from error
+        self._call("cuInit", 0)
+        count = self._call("cuDeviceGetCount")
+        if device_index >= count:
+            raise DeviceError(f"there is no GPU cuda:{device_index}; this machine has {count}")
+        self._device = self._call("cuDeviceGet", device_index)
+        self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """See Cuda.current."""
+        self._call("cuCtxPushCurrent", self._context)
+        try:
+            yield
+        finally:
+            self._call("cuCtxPopCurrent")
+
+    def allocate(self, size: int, *, host: bool = True) -> Buffer:
+        """See Cuda.allocate."""
+        device_address = int(self._call("cuMemAlloc", size))
+        if not host:
+            return Buffer(device_address, np.empty(0, np.uint8), (device_address, None))
+        try:
+            host_address = int(self._call("cuMemHostAlloc", size, 0))
+        except BaseException:
+            self._call("cuMemFree", device_address)
+            raise
+        array = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(host_address))
+        return Buffer(device_address, array, (device_address, host_address))
+
+    def free(self, buffer: Buffer) -> None:
+        """See Cuda.free."""
+        device_address, host_address = buffer.owned
+        self._call("cuMemFree", device_address)
+        if host_address is not None:
+            self._call("cuMemFreeHost", host_address)
+
+    def create_stream(self) -> Stream:
+        """See Cuda.create_stream."""
+        stream = self._call("cuStreamCreate", NON_BLOCKING)
+        return Stream(int(stream), stream)
+
+    def destroy_stream(self, stream: Stream) -> None:
+        """See Cuda.destroy_stream."""
+        self._call("cuStreamDestroy", stream.native)
+
+    def synchronise(self, stream: Stream) -> None:
+        """See Cuda.synchronise."""
+        self._call("cuStreamSynchronize", stream.native)
+
+    def create_event(self) -> Event:
+        """See Cuda.create_event."""
+        return Event(self._call("cuEventCreate", DISABLE_TIMING))
+
+    def destroy_event(self, event: Event) -> None:
+        """See Cuda.destroy_event."""
+        self._call("cuEventDestroy", event.native)
+
+    def record(self, event: Event, stream: Stream) -> None:
+        """See Cuda.record."""
+        self._call("cuEventRecord", event.native, stream.native)
+
+    def wait(self, stream: Stream, event: Event) -> None:
+        """See Cuda.wait."""
+        self._call("cuStreamWaitEvent", stream.native, event.native, 0)
+
+    def copy_in(self, buffer: Buffer, size: int, stream: Stream) -> None:
+        """See Cuda.copy_in."""
+        device_address, host_address = buffer.owned
+        self._call("cuMemcpyHtoDAsync", device_address, host_address, size, stream.native)
+
+    def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
+        """See Cuda.copy_out."""
+        device_address, host_address = buffer.owned
+        self._call("cuMemcpyDtoHAsync", host_address, device_address, size, stream.native)
+
+    def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
+        """See Cuda.capture."""
+        # Of this thread only: what another does meanwhile, such as allocating, would else end the capture.
+        mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        self._call("cuStreamBeginCapture", stream.native, mode)
+        try:
+            work()
+        finally:  # a capture that was begun has to be ended, or the stream is of no more use
+            captured = self._call("cuStreamEndCapture", stream.native)
+        try:
+            return self._call("cuGraphInstantiate", captured, 0)
+        finally:
+            self._call("cuGraphDestroy", captured)
+
+    def launch(self, graph: Any, stream: Stream) -> None:
+        """See Cuda.launch."""
+        self._call("cuGraphLaunch", graph, stream.native)
+
+    def destroy_graph(self, graph: Any) -> None:
+        """See Cuda.destroy_graph."""
+        self._call("cuGraphExecDestroy", graph)
+
+    def close(self) -> None:
+        """See Cuda.close."""
+        self._call("cuDevicePrimaryCtxRelease", self._device)
+
+    def _call(self, function: str, *arguments: Any) -> Any:
+        try:
+            status, *results = getattr(self._api, function)(*arguments)
+        except (
+            RuntimeError
+        ) as error:  # how cuda-bindings says that the driver, or a function of it, is missing
+            reason = str(error).rstrip(".")
+            raise DeviceError(
+                f"CUDA cannot start: {reason}; it needs an NVIDIA GPU and its driver"
+            ) from error
+        if status == self._api.CUresult.CUDA_ERROR_OUT_OF_MEMORY:
+            raise MemoryError(f"{function} gave {status.name}")
+        if status != self._api.CUresult.CUDA_SUCCESS:
+            raise DeviceError(
+                f"CUDA failed: {function} gave {status.name}; is there a GPU with a recent driver?"
+            )
+        return results[0] if results else None

@@ -1,0 +1,142 @@
+"""CUDA's driver through pycuda, which is built where it is installed; it has no graphs.
+
+What pycuda makes belongs to the context that is current, and wants to be given back in it. Garbage collection
+could come in any thread, so everything is given back by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import DeviceError, MissingPackageError, cut
+from . import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
+
+
+class PyCuda:
+    """See Cuda. Raises what `open_cuda` does."""
+
+    name = PYCUDA
+    has_graphs = False
+
+    def __init__(self, device_index: int) -> None:
+        self._driver = _load()
+        self._call(self._driver.init)
+        count = self._call(self._driver.Device.count)
+        if device_index >= count:
+            raise DeviceError(f"there is no GPU cuda:{device_index}; this machine has {count}")
+        # A context of its own (`make_context`) would not share memory with TensorRT's and PyTorch's.
+        self._context = self._call(self._driver.Device(device_index).retain_primary_context)
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """See Cuda.current."""
+        self._call(self._context.push)
+        try:
+            yield
+        finally:
+            self._call(self._driver.Context.pop)
+
+    def allocate(self, size: int, *, host: bool = True) -> Buffer:
+        """See Cuda.allocate."""
+        memory = self._call(self._driver.mem_alloc, size)
+        if not host:
+            return Buffer(int(memory), np.empty(0, np.uint8), (memory,))
+        try:
+            array = self._call(self._driver.pagelocked_empty, size, np.uint8)
+        except BaseException:
+            memory.free()
+            raise
+        return Buffer(int(memory), array, (memory, array.base))
+
+    def free(self, buffer: Buffer) -> None:
+        """See Cuda.free."""
+        for allocation in buffer.owned:
+            self._call(allocation.free)
+
+    def create_stream(self) -> Stream:
+        """See Cuda.create_stream."""
+        stream = self._call(self._driver.Stream, NON_BLOCKING)
+        return Stream(stream.handle, stream)
+
+    def destroy_stream(self, stream: Stream) -> None:
+        """See Cuda.destroy_stream."""
+        stream.native = None  # with its last reference pycuda gives it back
+
+    def synchronise(self, stream: Stream) -> None:
+        """See Cuda.synchronise."""
+        self._call(stream.native.synchronize)
+
+    def create_event(self) -> Event:
+        """See Cuda.create_event."""
+        return Event(self._call(self._driver.Event, DISABLE_TIMING))
+
+    def destroy_event(self, event: Event) -> None:
+        """See Cuda.destroy_event."""
+        event.native = None
+
+    def record(self, event: Event, stream: Stream) -> None:
+        """See Cuda.record."""
+        self._call(event.native.record, stream.native)
+
+    def wait(self, stream: Stream, event: Event) -> None:
+        """See Cuda.wait."""
+        self._call(stream.native.wait_for_event, event.native)
+
+    def copy_in(self, buffer: Buffer, size: int, stream: Stream) -> None:
+        """See Cuda.copy_in."""
+        self._call(self._driver.memcpy_htod_async, buffer.device_address, buffer.host[:size], stream.native)
+
+    def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
+        """See Cuda.copy_out."""
+        self._call(self._driver.memcpy_dtoh_async, buffer.host[:size], buffer.device_address, stream.native)
+
+    def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
+        """See Cuda.capture."""
+        raise NotImplementedError("pycuda has no graphs")
+
+    def launch(self, graph: Any, stream: Stream) -> None:
+        """See Cuda.launch."""
+        raise NotImplementedError("pycuda has no graphs")
+
+    def destroy_graph(self, graph: Any) -> None:
+        """See Cuda.destroy_graph."""
+        raise NotImplementedError("pycuda has no graphs")
+
+    def close(self) -> None:
+        """See Cuda.close."""
+        # pycuda leaves a context that it releases current in the thread that releases it: so a thread that
+        # ends with that, in which the context has to be current, or pycuda would not release it.
+        thread = threading.Thread(target=_release, args=(self._context,))
+        thread.start()
+        thread.join()
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except self._driver.MemoryError as error:
+            raise MemoryError(cut(error)) from error
+        except self._driver.Error as error:
+            raise DeviceError(f"CUDA failed: {cut(error)}; is there a GPU with a recent driver?") from error
+
+
+def _release(context: Any) -> None:
+    context.push()
+    context.detach()
+
+
+def _load() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pycuda's advice on versions, beside the error itself
+            return importlib.import_module("pycuda.driver")
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(PYCUDA, extra=PYCUDA) from error
+    except ImportError as error:  # libcuda, the driver's library, is not there or lacks a function
+        raise DeviceError(f"pycuda cannot start: {error}; it needs an NVIDIA GPU and its driver") from error
