@@ -186,8 +186,7 @@ def infer(
     options = {
         "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
-        "rebuild": rebuild.value, "cuda_api": cuda_api.value,
-        "allow_8bit": allow_8bit,
+        "rebuild": rebuild.value, "cuda_api": cuda_api.value, "allow_8bit": allow_8bit,
     }  # fmt: skip
     if dnd is not None or submission is not None:
         from .run_dnd import run_dnd

@@ -101,7 +101,11 @@ def open_record(
     from .finished import Finished, Recipe, sha256_of_loaded
 
     sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.get("rebuild") == "auto")
-    settings = settings | {"halo_px": denoiser.halo_px, "allow_8bit": denoiser.allow_8bit}
+    settings = settings | {
+        "precision": denoiser.precision,
+        "halo_px": denoiser.halo_px,
+        "allow_8bit": denoiser.allow_8bit,
+    }
     return Finished(Recipe(sha256, settings), folder)
 
 

@@ -15,7 +15,7 @@ import pytest
 RUNTIME = Path(n2b.runtime.__file__).parent
 LOADED = "print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
 HEAVY = {"torch", "onnx", "onnxruntime", "openvino", "cv2", "tensorrt", "tensorrt_rtx", "cuda", "pycuda"}
-HEAVY |= {"tifffile", "h5py", "scipy", "websockets"}
+HEAVY |= {"tifffile", "h5py", "scipy", "websockets", "av", "pyvirtualcam"}
 
 
 def modules() -> list[str]:
