@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .protocol import Backend
 
 _RUNS = 3
+_SIDE_PX = 128  # a larger tile widens the winner's lead, and a cold start waits for it
 
 
 def race(backends: Sequence[Backend]) -> list[float]:
@@ -21,7 +22,7 @@ def race(backends: Sequence[Backend]) -> list[float]:
     They run in turns, so that what else the machine does falls on all of them alike. A first run, in which
     they take their memory, does not count.
     """
-    batches = [trial_batch(backend) for backend in backends]
+    batches = [trial_batch(backend, _SIDE_PX) for backend in backends]
     seconds: list[list[float]] = [[] for _ in backends]
     for _ in range(1 + _RUNS):
         for backend, batch, taken in zip(backends, batches, seconds, strict=True):
