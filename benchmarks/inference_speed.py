@@ -37,11 +37,14 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(_PARTS)}; default: all")
     parser.add_argument("--model", default="gaussian", help="an ONNX file of open size, or a bundled model")
-    parser.add_argument("--video-model", default="camera")
+    parser.add_argument("--video-models", nargs="+", default=["camera", "gaussian"])
     parser.add_argument("--int8", type=Path, help="the model's INT8 file for CPUs, to be timed too")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 5, 24])
     parser.add_argument("--rounds", type=int, default=5, help="for one megapixel; larger pictures get fewer")
-    parser.add_argument("--frames", type=int, default=60, help="of the film")
+    parser.add_argument("--frames", type=int, default=120, help="of the film")
+    parser.add_argument(
+        "--model-cores", type=int, default=usable_cores(), help="for the model, over the film; default: all"
+    )
     arguments = parser.parse_args()
     parts = arguments.parts or _PARTS
     unknown = set(parts) - set(_PARTS)
@@ -56,9 +59,10 @@ def main() -> None:
             for megapixels in arguments.megapixels:
                 print_stills(megapixels, models, Path(folder), arguments.rounds)
         if "video" in parts:
+            films = [_onnx(model) for model in arguments.video_models]
             print(
                 "\nVideo",
-                *video_lines(_onnx(arguments.video_model), Path(folder), arguments.frames),
+                *video_lines(films, Path(folder), arguments.frames, arguments.model_cores),
                 sep="\n",
             )
 

@@ -70,6 +70,7 @@ def run_films(
 
 
 def _denoise_film(job: Job, denoiser: Denoiser, strength: float, report: RunReport) -> None:
+    from .ahead import ahead
     from .controls import Controls
     from .live_stats import StreamMeter
     from .sinks import FilmSink
@@ -78,7 +79,7 @@ def _denoise_film(job: Job, denoiser: Denoiser, strength: float, report: RunRepo
 
     meter = StreamMeter()
     with (
-        closing(exact_film_frames(job.source)) as frames,
+        closing(ahead(exact_film_frames(job.source))) as frames,  # read while one is denoised
         closing(FilmSink(job.destination, job.source)) as sink,
         closing(
             denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter)
