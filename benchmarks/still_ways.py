@@ -87,7 +87,8 @@ def _bare_session(model: Path, noisy: np.ndarray) -> Way:
 def _denoiser(model: Path, noisy: np.ndarray, backend: str, opened: ExitStack) -> Way:
     denoise = opened.enter_context(Denoiser(model, backend=backend, device="cpu"))
     plan = denoise.plan(*noisy.shape[:2])
-    name = f"Denoiser, {backend}, {_precision(model)}, {len(plan.tiles)} tiles"
+    count = f"{len(plan.tiles)} tile{'s' * (len(plan.tiles) > 1)}"
+    name = f"Denoiser, {backend}, {denoise.precision.upper()}, {count}"
     return Way(name, lambda: denoise(noisy), 1, plan.computed_px)
 
 
@@ -135,7 +136,9 @@ def _torch_ways(noisy: np.ndarray) -> Iterator[Way]:
 
     yield way("PyTorch eager, FP32", network)
     if height * width <= _SLOW_PX:
-        yield way("PyTorch compiled, FP32", torch.compile(network, dynamic=False))
+        compiled = way("PyTorch compiled, FP32", torch.compile(network, dynamic=False))
+        compiled.run()  # compiles
+        yield compiled
 
 
 def _non_local_means(noisy: np.ndarray) -> Callable[[], np.ndarray]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
-def take_turns(runs: list[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
+def take_turns(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
     """Median seconds of each, after one round that does not count; `warm`: each has been run already."""
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(warm, rounds + 1):

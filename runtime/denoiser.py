@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from .ahead import ahead
 from .backends import Backend, open_backend
 from .errors import OutOfMemory, UserError
+from .frame import Frame
 from .machine import resident_bytes
 from .model_files import find_model, float32_command
 from .sizing import AUTO, batch_size, check_sizes, halved_tile, tile_size
 from .tiling import TilePlan, plan_tiles
-from .values import check_image, is_deeper
-from .works import Work, Works
+from .values import check_image, check_out, is_deeper
+from .works import Work, Works, filling_batches
 
 CHANNELS = ("rgb", "bgr")
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept
 _CLOSED = "this Denoiser is closed; make a new one"
-_EMPTY_PLACES = 0.1  # of a batch's places this part may stay empty before more images are waited for
 
 
 class Denoiser:
@@ -53,7 +55,7 @@ class Denoiser:
         batch: tiles of one size that are run at once, out of one image or, in `stream`, of several; None: 1,
             or what the model takes.
         max_memory: memory in MB (10⁶ bytes) for the model and its working set, beyond the images themselves;
-            None: half of what is free, 2000 at most.
+            None: half of what is free, 1200 at most.
         channels: the order in images of three or four channels, "rgb", or "bgr" as OpenCV has it.
         allow_8bit: let deeper images through a model that takes 8-bit ones: they are clipped, rounded to 256
             levels, and come back in their own dtype; a warning says so once.
@@ -161,34 +163,45 @@ class Denoiser:
         self._run([work])
         return result
 
+    @overload
     def stream(
         self, images: Iterable[np.ndarray], strength: float = 1.0
-    ) -> Generator[np.ndarray, None, None]:
-        """Denoise images as they come; in order, overlapped.
+    ) -> Generator[np.ndarray, None, None]: ...
+    @overload
+    def stream(self, images: Iterable[Frame], strength: float = 1.0) -> Generator[Frame, None, None]: ...
+    def stream(self, images: Iterable[Any], strength: float = 1.0) -> Generator[Any, None, None]:
+        """Denoise images, or frames, as they come; in order, overlapped.
 
         One thread takes the next image from `images` and another denoises while the caller uses the last
         result, so that no more than a few images are in memory. Closing the iterator, or an exception,
         ends both threads and closes `images`.
 
         Args:
-            images: as `__call__` takes them; they may differ in size and dtype. With a `batch` above 1, the
-                tiles of several images are run at once where one image does not fill it.
+            images: as `__call__` takes them, or a Frame with such pixels; they may differ in size and dtype.
+                With a `batch` above 1, the tiles of several are run at once where one does not fill it.
             strength: as of `__call__`.
 
         Yields:
-            One result an image, each a new array.
+            For an image a new array, for a Frame the same with other pixels.
 
         Raises:
             As `__call__`, after the results of the images before.
         """
+        with closing(ahead(self._results(images, strength))) as results:
+            yield from results
 
-        def results() -> Iterator[np.ndarray]:
-            with closing(ahead(images)) as read:
-                for result, _ in self.denoise_each(read, strength):
-                    yield result
+    def _results(self, images: Iterable[Any], strength: float) -> Iterator[Any]:
+        taken: deque[Frame | None] = deque()
 
-        with closing(ahead(results())) as denoised:
-            yield from denoised
+        def pixels(read: Iterable[Any]) -> Iterator[np.ndarray]:
+            for image in read:
+                taken.append(image if isinstance(image, Frame) else None)
+                yield image.pixels if isinstance(image, Frame) else image
+
+        with closing(ahead(images)) as read:
+            for result, _ in self.denoise_each(pixels(read), strength):
+                frame = taken.popleft()
+                yield result if frame is None else dataclasses.replace(frame, pixels=result)
 
     async def adenoise(self, image: np.ndarray, strength: float = 1.0) -> np.ndarray:
         """Denoise an image without holding up the event loop; arguments, result and errors of `__call__`.
@@ -217,8 +230,12 @@ class Denoiser:
         Yields:
             One result an image, and how many ms each stage of it took (works.WORK_STAGES).
         """
+
+        def tiles_of(begun: tuple[Work, np.ndarray]) -> int:
+            return len(self._plan(*begun[0].noisy.shape[:2]).tiles)
+
         begun = (self._begin(image, strength, None, on_progress) for image in images)
-        for chunk in self._chunks(begun):
+        for chunk in filling_batches(begun, self.batch, tiles_of):
             self._run([work for work, _ in chunk])
             for work, result in chunk:
                 yield result, work.ms
@@ -258,7 +275,7 @@ class Denoiser:
             raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
         self.check(image)
         self._tell_of_8bit(image)
-        result = np.empty(image.shape, image.dtype) if out is None else _check_out(out, image)
+        result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
         if image.ndim == 2:
             return Work(image[..., None], result[..., None], strength, on_progress), result
         result[..., 3:] = image[..., 3:]  # alpha
@@ -273,19 +290,6 @@ class Denoiser:
                 RuntimeWarning,
                 stacklevel=4,
             )
-
-    def _chunks(self, begun: Iterable[tuple[Work, np.ndarray]]) -> Iterator[list[tuple[Work, np.ndarray]]]:
-        """As many images at a time as fill batches of tiles, or nearly."""
-        chunk: list[tuple[Work, np.ndarray]] = []
-        tiles = 0
-        for work, result in begun:
-            chunk.append((work, result))
-            tiles += len(self._plan(*work.noisy.shape[:2]).tiles)
-            if -tiles % self.batch <= tiles * _EMPTY_PLACES or len(chunk) == self.batch:
-                yield chunk
-                chunk, tiles = [], 0
-        if chunk:
-            yield chunk
 
     def _run(self, works: Sequence[Work]) -> None:
         with self._lock:
@@ -331,13 +335,3 @@ class Denoiser:
             multiple_px=self.info.size_multiple_px,
             fixed=self._fixed,
         )
-
-
-def _check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:
-    if (out.shape, out.dtype) != (image.shape, image.dtype):
-        raise UserError(
-            f"out has the image's shape and dtype, {image.shape} {image.dtype}, not {out.shape} {out.dtype}"
-        )
-    if np.may_share_memory(out, image):
-        raise UserError("out overlaps the image, whose pixels are still needed; give another array")
-    return out

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .denoiser import Denoiser
 from .errors import UserError
+from .live_stats import LiveStats
 from .pipeline import STAGES
 
 
@@ -60,6 +63,8 @@ class RunReport:
         self.skipped = 0
         self.made_again = 0  # of those denoised: there was a result, of something else
         self.megapixels = 0.0  # of those that were denoised
+        self.stream: LiveStats | None = None  # of a camera: what was dropped, and the latency
+        self._folders: set[Path] = set()  # of the results
         self._started = self._ended = time.perf_counter()
 
     def add(self, image: ImageReport) -> None:
@@ -68,6 +73,8 @@ class RunReport:
         self.failed += image.error is not None
         self.denoised += image.error is None
         self.megapixels += image.height * image.width / 1e6
+        if image.destination is not None:
+            self._folders.add(Path(image.destination).parent)
         self._ended = time.perf_counter()
 
     @property
@@ -90,7 +97,13 @@ class RunReport:
             line += (
                 f": {self.megapixels:.2f} MP in {self.seconds:.1f} s, {self.megapixels_per_second:.2f} MP/s"
             )
-        return line
+        return f"{line} → {self._place()}" if self._folders else line
+
+    def _place(self) -> str:
+        """Where the results are: the one, or the folder that holds all."""
+        if self.denoised == 1:
+            return next(image.destination for image in self.images if image.destination is not None)
+        return os.path.commonpath(self._folders)
 
     def stages_ms(self) -> dict[str, dict[str, float]]:
         """Median, 95th and 99th percentile of the time of each stage, in ms an image."""
@@ -175,6 +188,7 @@ def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any])
         "seconds": report.seconds,
         "megapixels_per_second": report.megapixels_per_second,
         "stages_ms": report.stages_ms(),
+        "stream": None if report.stream is None else asdict(report.stream),
         "mean": None if mean is None else {"noisy": _quality(mean[0]), "denoised": _quality(mean[1])},
     }
     return json.dumps(content, allow_nan=False)

@@ -103,7 +103,8 @@ def run_camera(
             stop.by_signal = True
         if stop.by_signal:
             warn("interrupted; this is the end of the frames")
-    print(stream_line(meter.stats()), file=sys.stderr)
+    report.stream = meter.stats()
+    print(stream_line(report.stream), file=sys.stderr)
     return denoiser, report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import ImageError
+from .errors import ImageError, UserError
 from .image import from_float, to_float
 from .opencv import load_opencv
 
@@ -50,6 +50,17 @@ def _check_range(image: np.ndarray) -> None:
         raise ImageError("the image has values that are not finite; replace them first")
     if highest > _LARGEST_FLOAT:
         raise ImageError(f"a float32 image is in [0, 1] and this one reaches {highest:g}; scale it first")
+
+
+def check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """The array that a result is to be put into; UserError unless it fits the image."""
+    if (out.shape, out.dtype) != (image.shape, image.dtype):
+        raise UserError(
+            f"out has the image's shape and dtype, {image.shape} {image.dtype}, not {out.shape} {out.dtype}"
+        )
+    if np.may_share_memory(out, image):
+        raise UserError("out overlaps the image, whose pixels are still needed; give another array")
+    return out
 
 
 def to_model(pixels: np.ndarray, tile: np.ndarray) -> None:

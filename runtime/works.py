@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from .slots import slots_of
 from .tiling import Tile, TilePlan, extract, keep, stitch
 from .values import blend, from_model, swap_into, to_model
 
+Item = TypeVar("Item")
+
+_EMPTY_PLACES = 0.1  # of a batch's places this part may stay empty before more images are waited for
 TILES, MODEL, STITCH = WORK_STAGES = ("tiles", "model", "stitch")
 
 
@@ -123,6 +126,28 @@ class Works:
             swap_into(clean, work.clean[tile.target.slices])
         else:
             stitch(clean, tile, work.clean)
+
+
+def filling_batches(
+    images: Iterable[Item], batch: int, tiles_of: Callable[[Item], int]
+) -> Iterator[list[Item]]:
+    """As many images at a time as fill batches of tiles, or nearly.
+
+    Args:
+        images: in order.
+        batch: tiles that are run at once.
+        tiles_of: how many tiles an image has.
+    """
+    chunk: list[Item] = []
+    tiles = 0
+    for image in images:
+        chunk.append(image)
+        tiles += tiles_of(image)
+        if -tiles % batch <= tiles * _EMPTY_PLACES or len(chunk) == batch:
+            yield chunk
+            chunk, tiles = [], 0
+    if chunk:
+        yield chunk
 
 
 def _groups(works: Sequence[tuple[Work, TilePlan]], size: int) -> Iterator[list[_Planned]]:

@@ -233,6 +233,13 @@ class TestReports:
         assert "b.png" in second["error"] and second["destination"] is None
         assert report["megapixels"] == pytest.approx(2 * 24 * 30 / 1e6)
 
+    def test_the_summary_says_where_the_results_are(self, n2b_infer, make_model, photos):
+        model = make_model()
+        assert n2b_infer(photos, "-o", "out", "-m", model)[1].endswith("MP/s → out\n")
+        assert n2b_infer(photos / "a.png", "-o", "one.png", "-m", model)[1].endswith("MP/s → one.png\n")
+        beside = n2b_infer(photos / "a.png", photos / "b.png", "-m", model)[1]
+        assert beside.endswith(f"MP/s → {photos}\n")
+
     def test_benchmark_prints_the_time_of_each_stage(self, n2b_infer, make_model, photos):
         _, out, _ = n2b_infer(photos, "-o", "out", "-m", make_model(), "--benchmark")
         lines = out.splitlines()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from n2b.runtime import Denoiser, denoiser
 from n2b.runtime.errors import ImageError, OutOfMemory, UserError
+from n2b.runtime.frame import Frame
 from n2b.runtime.image import from_float
 
 from .test_works import Overlapping, Plain
@@ -40,6 +41,15 @@ class TestStream:
         assert len(results) == len(images)
         for image, result in zip(images, results, strict=True):
             np.testing.assert_array_equal(result, 255 - image)
+
+    def test_frames_keep_what_they_say_of_themselves(self, make_model):
+        frames = [Frame(picture(8, 8, 3, seed=i), "camera", i, 40 * i, connection=i // 2) for i in range(4)]
+        with Denoiser(make_model("negative")) as denoise:
+            results = list(denoise.stream(frames))
+        for frame, result in zip(frames, results, strict=True):
+            np.testing.assert_array_equal(result.pixels, 255 - frame.pixels)
+            assert (result.index, result.timestamp_ns) == (frame.index, frame.timestamp_ns)
+            assert result.connection == frame.connection
 
     def test_small_images_share_a_batch(self, use_backend):
         backend = Plain()

@@ -15,6 +15,7 @@ from n2b.runtime.formats import exif, tiff_writer
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.jobs import Job
 from n2b.runtime.large_tiff import LargeTiff
+from n2b.runtime.sizing import DEFAULT_MEMORY_MB
 from n2b.runtime.strips import default_memory_mb, denoise_by_strips, find_large
 
 tifffile = pytest.importorskip("tifffile")
@@ -179,7 +180,7 @@ class TestWhen:
         assert find_large(jobs, 6.0) == []
 
     def test_half_of_the_free_memory_is_allowed_within_reason(self, monkeypatch):
-        for available, allowed in ((12e6, 6), (9e12, 2000), (None, 2000)):
+        for available, allowed in ((12e6, 6), (9e12, DEFAULT_MEMORY_MB), (None, DEFAULT_MEMORY_MB)):
             monkeypatch.setattr(strips, "available_bytes", lambda: available)  # noqa: B023
             assert default_memory_mb() == allowed
 
