@@ -83,7 +83,7 @@ def infer(
     max_memory: Annotated[
         float | None,
         typer.Option(
-            metavar="MB", help="Memory for the model and its work; default: half of the free, 1200 at most."
+            metavar="MB", help="Memory for the model and its work; default: half of the free, 2000 at most."
         ),
     ] = None,
     strength: Annotated[

@@ -55,7 +55,7 @@ class Denoiser:
         batch: tiles of one size that are run at once, out of one image or, in `stream`, of several; None: 1,
             or what the model takes.
         max_memory: memory in MB (10⁶ bytes) for the model and its working set, beyond the images themselves;
-            None: half of what is free, 1200 at most.
+            None: half of what is free, 2000 at most.
         channels: the order in images of three or four channels, "rgb", or "bgr" as OpenCV has it.
         allow_8bit: let deeper images through a model that takes 8-bit ones: they are clipped, rounded to 256
             levels, and come back in their own dtype; a warning says so once.

@@ -58,7 +58,13 @@ def run_files(
     """
     from .finished import model_identities
     from .report import RunReport
+    from .strips import STRIPS_MEMORY_MB, default_memory_mb, find_large
 
+    memory_mb = options["max_memory"] or default_memory_mb()
+    # With --tile 0 whole images are asked for, whatever memory they take.
+    large = [] if options["tile"] == 0 else find_large(jobs, memory_mb)
+    if large and options["max_memory"] is None:
+        options = options | {"max_memory": min(memory_mb, STRIPS_MEMORY_MB)}
     before = model_identities(options["model"])
     with open_denoiser(options) as denoiser:
         report, left, finished = RunReport(), jobs, None
@@ -69,7 +75,9 @@ def run_files(
             report.skipped = len(jobs) - len(left)
             report.made_again = sum(job.destination.exists() for job in left)
         with progress_bar(len(left)) as on_progress:
-            images = _denoise(left, denoiser, strength, options["max_memory"], on_progress)
+            images = _denoise(
+                left, large, denoiser, strength, options["max_memory"] or memory_mb, on_progress
+            )
             for image in images if finished is None else finished.recording(images, left):
                 if image.error is not None and len(jobs) == 1:
                     raise image.error
@@ -110,19 +118,19 @@ def open_record(
 
 
 def _denoise(
-    jobs: list[Job], denoiser: Denoiser, strength: float, max_memory_mb: float | None, on_progress: Progress
-) -> Iterator[ImageReport]:
+    jobs: list[Job], large: list[Job], denoiser: Denoiser, strength: float, memory_mb: float,
+    on_progress: Progress,
+) -> Iterator[ImageReport]:  # fmt: skip
     """Those that fit into memory first, then those that do not."""
     from .inference import denoise_files
     from .report import ImageReport
-    from .strips import default_memory_mb, denoise_by_strips, find_large
+    from .strips import denoise_by_strips
 
-    memory_mb = default_memory_mb() if max_memory_mb is None else max_memory_mb
-    # with --tile 0 whole images are asked for, whatever memory they take
-    large = find_large(jobs, memory_mb) if any(denoiser.tile_hw) else []
     whole = [job for job in jobs if job not in large]
     yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
-    for job in large:
+    for job in jobs:
+        if job not in large:
+            continue
         try:
             yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb)
         except UserError as error:

@@ -13,7 +13,7 @@ from .tiling import WHOLE_IMAGE, choose_tile_px, smallest_tile_px
 
 AUTO = "auto"
 HEADROOM = 1.1  # a tile of another size than the trial's may take a little more a pixel
-DEFAULT_MEMORY_MB = 1200  # at most: a gigapixel then takes less than 2 GB in all, and larger tiles save 4 %
+DEFAULT_MEMORY_MB = 2000  # at most; larger tiles save little more of what the overlaps cost
 
 
 def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory: float | None) -> None:

@@ -25,6 +25,7 @@ from .tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
 from .works import MODEL
 
 TIFF_SUFFIXES = (".tif", ".tiff")
+STRIPS_MEMORY_MB = 1200  # for the model, where nothing is asked for: a gigapixel then takes less than 2 GB
 _STRIPS_AT_ONCE = 4  # one is read, one waits, one is in the model, and its result
 
 

@@ -12,7 +12,16 @@ import typer
 from ..runtime.console import run_command
 from ..runtime.errors import MissingPackageError
 from .config import PARAMETER_OF
-from .start import DEFAULT_STEPS, absolute_inputs, is_first_process, new_run, parse_range, resumed_run
+from .start import (
+    DEFAULT_STEPS,
+    absolute_inputs,
+    is_first_process,
+    latest_run,
+    new_run,
+    no_trace_of_failure,
+    parse_range,
+    resumed_run,
+)
 
 PATH_OPTIONS = ("--noisy", "--clean", "--val")
 _IMAGES, _METHOD, _SCHEDULE, _MACHINE = "Images", "Method", "Schedule", "Machine and run"
@@ -313,6 +322,7 @@ def train(
     named = {name: value for name, value in given.items() if _is_named(ctx, name)}
     if recipe is not None:
         named["recipe"] = recipe
+    before = latest_run()
     run, config = resumed_run(out, named) if resume else new_run(out, named)
     if find_spec("torch") is None:
         raise MissingPackageError("torch", extra="train")
@@ -320,7 +330,8 @@ def train(
 
     if is_first_process():
         print(f"run: {run}")
-    checkpoint = train_loop(config, run, resume=resume)
+    with no_trace_of_failure(run, before):
+        checkpoint = train_loop(config, run, resume=resume)
     if is_first_process():
         print(f"checkpoint: {checkpoint}")
         if (report := run / "report" / "index.html").is_file():

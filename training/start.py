@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..runtime.dated import link_latest, new_dated_folder
+from ..runtime.dated import LATEST, link_latest, new_dated_folder
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.samples import sample_photographs
 from .config import CONFIG_NAME, TrainConfig, load_config, option_of
@@ -78,6 +80,33 @@ def new_run(out: Path | None, named: dict[str, Any]) -> tuple[Path, TrainConfig]
     return run, config
 
 
+@contextmanager
+def no_trace_of_failure(run: Path, before: Path | None) -> Iterator[None]:
+    """Take a new run back where a UserError ends it before it has a checkpoint: there is nothing to resume.
+
+    Args:
+        run: its folder, which is left where it holds more than the configuration.
+        before: what `latest_run` said before it was made.
+    """
+    try:
+        yield
+    except UserError:
+        if is_first_process() and {path.name for path in run.iterdir()} <= {CONFIG_NAME}:
+            (run / CONFIG_NAME).unlink()
+            run.rmdir()
+            if before is not None:
+                link_latest(before, RUNS)
+            else:
+                (RUNS / LATEST).unlink(missing_ok=True)
+        raise
+
+
+def latest_run() -> Path | None:
+    """The folder that runs/latest names; None: there is none."""
+    link = RUNS / LATEST
+    return link.resolve() if link.exists() else None
+
+
 def complete_config(named: dict[str, Any]) -> TrainConfig:
     """What was named, then what the samples or the recipe fill in, then TrainConfig's own defaults."""
     samples = {} if named.get("noisy") else _samples(named)
@@ -113,7 +142,7 @@ def resumed_run(out: Path | None, named: dict[str, Any]) -> tuple[Path, TrainCon
     Raises:
         UserError: there is none, or something else is asked for; the message says what was.
     """
-    run = out or RUNS / "latest"
+    run = out or RUNS / LATEST
     config = load_config(run)
     saved = {name: getattr(config, name) for name in named}
     if different := [f"{option_of(name)} was {saved[name]}" for name in named if saved[name] != named[name]]:

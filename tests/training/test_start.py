@@ -6,7 +6,14 @@ import pytest
 from n2b.runtime.errors import UserError
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.recipes import RECIPES, recipe_for
-from n2b.training.start import absolute_inputs, complete_config, new_run, resumed_run
+from n2b.training.start import (
+    absolute_inputs,
+    complete_config,
+    latest_run,
+    new_run,
+    no_trace_of_failure,
+    resumed_run,
+)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -109,3 +116,29 @@ def test_replacing_is_refused_with_what_does_not_do_it(other: dict[str, object])
     with pytest.raises(UserError, match=r"--replace does not go with .* --add"):
         complete_config({"noisy": ("x",), "noise": "text:0.2", **other})
     assert not complete_config({"noisy": ("x",), "noise": "text:0.2", "replace": False, **other}).replace
+
+
+def test_a_run_that_ends_before_it_has_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for is_first in (True, False):
+        before = latest_run()
+        run, _ = new_run(None, {"noisy": ("missing",)})
+        with pytest.raises(UserError, match="no such"), no_trace_of_failure(run, before):
+            raise UserError("no such folder")
+        assert not run.exists()
+        assert latest_run() == before
+        if is_first:
+            assert not (tmp_path / "runs/latest").is_symlink()
+            new_run(tmp_path / "kept", {"noisy": ("x",)})
+
+
+def test_a_run_that_has_something_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, _ = new_run(None, {"noisy": ("x",)})
+    (run / "checkpoint.pt").touch()
+    with pytest.raises(UserError), no_trace_of_failure(run, None):
+        raise UserError("the disk is full")
+    assert latest_run() == run.resolve()
+    assert (run / "config.json").exists()
