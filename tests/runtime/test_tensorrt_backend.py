@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from n2b.runtime.artifact import ModelInfo
-from n2b.runtime.backends import InputShape, tensorrt_log
+from n2b.runtime.backends import InputShape, OverlappedBackend, tensorrt_log
 from n2b.runtime.backends import tensorrt as module
 from n2b.runtime.backends.tensorrt import TensorRTBackend
 from n2b.runtime.errors import DeviceError, ModelError, OutOfMemory, StaleEngineError
 from n2b.runtime.gpu import Gpu
+from n2b.runtime.tiling import plan_tiles
+from n2b.runtime.works import Work, Works
 
 from .fake_cuda import FakeCuda
 from .fake_tensorrt import SCRATCH_BYTES, Engine, fake_tensorrt
@@ -110,6 +112,15 @@ class TestOverlap:
         results += [backend.finish(slot).copy() for slot in range(backend.slots)]
         for batch, result in zip(batches, results, strict=True):
             np.testing.assert_array_equal(result, 255 - batch)
+
+    def test_the_tiles_of_an_image_take_turns_in_the_slots(self, load):
+        backend = load(SMALL)
+        image = picture(150, 200, 3)
+        plan = plan_tiles(150, 200, tile_px=64, halo_px=8, multiple_px=32, fixed=True)
+        work = Work(image, np.zeros_like(image))
+        Works(backend, batch=1, is_bgr=False).run([(work, plan)])
+        assert len(plan.tiles) > 2 and isinstance(backend, OverlappedBackend)
+        np.testing.assert_array_equal(work.clean, 255 - image)
 
     def test_starting_waits_for_nothing(self, cuda, load):
         backend = load(SMALL)
