@@ -62,7 +62,7 @@ def run_files(
 
     memory_mb = options["max_memory"] or default_memory_mb()
     # With --tile 0 whole images are asked for, whatever memory they take.
-    large = [] if options["tile"] == 0 else find_large(jobs, memory_mb)
+    large = [] if options.get("tile") == 0 else find_large(jobs, memory_mb)
     if large and options["max_memory"] is None:
         options = options | {"max_memory": min(memory_mb, STRIPS_MEMORY_MB)}
     before = model_identities(options["model"])
