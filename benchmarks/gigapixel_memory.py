@@ -1,7 +1,7 @@
 """Peak memory of n2b-infer over one very large TIFF file, in a process of its own.
 
-python benchmarks/gigapixel_memory.py [--size 40000x25000] [--max-memory 1000] [--model MODEL | --blur]
-                                      [--dtype uint8] [--folder DIR]
+python benchmarks/gigapixel_memory.py [--size 40000x25000] [--max-memory MB] [--model MODEL | --blur]
+                                      [--dtype uint8] [--folder DIR] [--stop-after S]
 
 The file is made on the spot: a smooth colour picture with noise, tiled and compressed. It and its result need
 several gigabytes in DIR. --blur runs a 3×3 mean, a network of one convolution, in the place of a denoiser: it
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", default="40000x25000", help="width x height in px")
     parser.add_argument("--dtype", default="uint8", choices=["uint8", "uint16"])
-    parser.add_argument("--max-memory", type=int, default=1000, help="MB")
+    parser.add_argument("--max-memory", type=int, help="MB; default: that of n2b-infer")
+    parser.add_argument("--stop-after", type=float, help="seconds: the memory is level long before the end")
     parser.add_argument("--folder", type=Path, help="where the files go; default: /tmp or its like")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", default="gaussian")
@@ -45,14 +48,19 @@ def main() -> None:
         source, result = Path(folder, "large.tif"), Path(folder, "denoised.tif")
         run_python(make_picture, source, height, width, arguments.dtype)
         model = make_blur(Path(folder, "blur.onnx"), arguments.dtype) if arguments.blur else arguments.model
-        options = ["--model", str(model), "--max-memory", str(arguments.max_memory)]
+        options = ["--model", str(model)]
+        if arguments.max_memory is not None:
+            options += ["--max-memory", str(arguments.max_memory)]
         print(f"n2b-infer large.tif -o denoised.tif {' '.join(options)}")
-        peak_mb, seconds, said = measure([str(source), "-o", str(result), *options])
+        peak_mb, seconds, said = measure([str(source), "-o", str(result), *options], arguments.stop_after)
         print(said)
         megapixels, pictures_mb = height * width / 1e6, LargeTiff(source).picture.nbytes / 1e6
         print(
             f"{width}×{height} px = {megapixels:.0f} MP of {arguments.dtype}, {pictures_mb:.0f} MB as pixels"
         )
+        if not result.exists():
+            print(f"stopped after {seconds:.0f} s; peak resident memory {peak_mb:.0f} MB")
+            return
         print(f"files: {source.stat().st_size / 1e6:.0f} MB in, {result.stat().st_size / 1e6:.0f} MB out")
         print(f"peak resident memory {peak_mb:.0f} MB, {seconds:.0f} s, {megapixels / seconds:.2f} MP/s")
         if arguments.blur:
@@ -70,17 +78,22 @@ def run_python(work, *arguments: object) -> None:
         raise SystemExit("the picture could not be made")
 
 
-def measure(arguments: list[str]) -> tuple[float, float, str]:
-    """(Peak resident memory in MB, seconds, what it said) of n2b-infer."""
+def measure(arguments: list[str], stop_after_s: float | None) -> tuple[float, float, str]:
+    """(Peak resident memory in MB, seconds, what it said) of n2b-infer, which is killed after so long."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", _INFER, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
+    killer = None if stop_after_s is None else threading.Timer(stop_after_s, process.kill)
+    if killer is not None:
+        killer.start()
     assert process.stdout is not None
     said = process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if killer is not None:
+        killer.cancel()
+    if process.returncode not in (0, -signal.SIGKILL if killer is not None else 0):
         raise SystemExit(said)
     unit = 1 if sys.platform == "darwin" else 1024
     return usage.ru_maxrss * unit / 1e6, time.perf_counter() - started, said.strip()
