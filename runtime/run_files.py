@@ -58,7 +58,8 @@ def run_files(
     """
     from .finished import model_identities
     from .report import RunReport
-    from .strips import STRIPS_MEMORY_MB, default_memory_mb, find_large
+    from .sizing import default_memory_mb
+    from .strips import STRIPS_MEMORY_MB, find_large
 
     memory_mb = options["max_memory"] or default_memory_mb()
     # With --tile 0 whole images are asked for, whatever memory they take.

@@ -72,7 +72,7 @@ def tile_size(
         UserError: the model does not take such tiles, they are all overlap, or the memory does not suffice.
     """
     multiple = backend.info.size_multiple_px
-    budget = (_default_memory_mb() if max_memory is None else max_memory) * 1e6 - loaded_bytes
+    budget = (default_memory_mb() if max_memory is None else max_memory) * 1e6 - loaded_bytes
     fixed = backend.shape.tile_hw
     if fixed is None and asked == AUTO:
         side = choose_tile_px(budget, batch * _bytes_per_px(backend), halo_px=halo_px, multiple_px=multiple)
@@ -126,6 +126,7 @@ def _bytes_per_px(backend: Backend) -> float:
     return HEADROOM * backend.measure_bytes_per_px() + 2 * 3 * np.dtype(backend.info.io).itemsize
 
 
-def _default_memory_mb() -> float:
+def default_memory_mb() -> float:
+    """The memory, in MB, that is taken where none is asked for: half of what is free, within reason."""
     available = available_bytes()
     return DEFAULT_MEMORY_MB if available is None else min(DEFAULT_MEMORY_MB, available / 2 / 1e6)

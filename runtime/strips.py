@@ -29,12 +29,6 @@ STRIPS_MEMORY_MB = 1200  # for the model, where nothing is asked for: a gigapixe
 _STRIPS_AT_ONCE = 4  # one is read, one waits, one is in the model, and its result
 
 
-def default_memory_mb() -> float:
-    """What pictures may take where nothing is asked for: half of what is free, within reason."""
-    available = available_bytes()
-    return DEFAULT_MEMORY_MB if available is None else min(DEFAULT_MEMORY_MB, available / 2e6)
-
-
 def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
     """The jobs to be done in strips: TIFF files that, with their results, are larger than this memory.
 

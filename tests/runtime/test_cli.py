@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import strips
+from n2b.runtime import sizing
 from n2b.runtime.cli import SOME_FAILED
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.metrics import psnr
@@ -122,7 +122,7 @@ class TestLargeFiles:
     @pytest.fixture
     def scan(self, tmp_path, monkeypatch):
         pytest.importorskip("tifffile")
-        monkeypatch.setattr(strips, "available_bytes", lambda: 12e6)  # of which half is allowed
+        monkeypatch.setattr(sizing, "available_bytes", lambda: 12e6)  # of which half is allowed
         write_image(tmp_path / "scans/large.tif", Image(picture(1200, 900)))
         write_image(tmp_path / "scans/small.tif", Image(picture()))
         return tmp_path / "scans"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime import Denoiser, strips
+from n2b.runtime import Denoiser, sizing, strips
 from n2b.runtime.errors import ImageError, MissingPackageError
 from n2b.runtime.formats import exif, tiff_writer
 from n2b.runtime.image import Image, read_image, write_image
 from n2b.runtime.jobs import Job
 from n2b.runtime.large_tiff import LargeTiff
-from n2b.runtime.sizing import DEFAULT_MEMORY_MB
-from n2b.runtime.strips import default_memory_mb, denoise_by_strips, find_large
+from n2b.runtime.sizing import DEFAULT_MEMORY_MB, default_memory_mb
+from n2b.runtime.strips import denoise_by_strips, find_large
 
 tifffile = pytest.importorskip("tifffile")
 pytest.importorskip("imagecodecs")
@@ -181,7 +181,7 @@ class TestWhen:
 
     def test_half_of_the_free_memory_is_allowed_within_reason(self, monkeypatch):
         for available, allowed in ((12e6, 6), (9e12, DEFAULT_MEMORY_MB), (None, DEFAULT_MEMORY_MB)):
-            monkeypatch.setattr(strips, "available_bytes", lambda: available)  # noqa: B023
+            monkeypatch.setattr(sizing, "available_bytes", lambda: available)  # noqa: B023
             assert default_memory_mb() == allowed
 
     def test_without_tifffile_its_extra_is_named(self, tmp_path, monkeypatch, capsys):
