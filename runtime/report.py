@@ -103,7 +103,10 @@ class RunReport:
         """Where the results are: the one, or the folder that holds all."""
         if self.denoised == 1:
             return next(image.destination for image in self.images if image.destination is not None)
-        return os.path.commonpath(self._folders)
+        try:
+            return os.path.commonpath(self._folders) or os.curdir
+        except ValueError:  # some absolute and some not, or on several drives
+            return f"{len(self._folders)} folders"
 
     def stages_ms(self) -> dict[str, dict[str, float]]:
         """Median, 95th and 99th percentile of the time of each stage, in ms an image."""

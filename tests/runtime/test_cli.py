@@ -240,6 +240,11 @@ class TestReports:
         beside = n2b_infer(photos / "a.png", photos / "b.png", "-m", model)[1]
         assert beside.endswith(f"MP/s → {photos}\n")
 
+    def test_results_that_share_no_folder_are_told_too(self, n2b_infer, make_model, photos):
+        status, out, _ = n2b_infer("photos/a.png", photos / "trip/c.png", "-m", make_model())
+        assert status == 0 and out.endswith("MP/s → 2 folders\n")
+        assert n2b_infer("photos/b.png", "photos/trip/c.png", "-m", make_model())[1].endswith("→ photos\n")
+
     def test_benchmark_prints_the_time_of_each_stage(self, n2b_infer, make_model, photos):
         _, out, _ = n2b_infer(photos, "-o", "out", "-m", make_model(), "--benchmark")
         lines = out.splitlines()
