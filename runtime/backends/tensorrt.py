@@ -171,8 +171,8 @@ class TensorRTBackend:
             raise self._no_room()
         self._scratch.lend_to(context)
         is_static = min(self._engine.get_tensor_shape(INPUT)) > 0
-        uses_graph = self._cuda.has_graphs and is_static and self.name == "tensorrt"
-        return Slot(self._cuda, context, self.info.io, uses_graph=uses_graph)
+        graphs = self._cuda.graphs if is_static and self.name == "tensorrt" else None
+        return Slot(self._cuda, context, self.info.io, graphs=graphs)
 
     def _no_room(self) -> DeviceError:
         return DeviceError(f"{self.name} cannot start {self.model}: {self.device} lacks memory; free some")

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cuda import Buffer, Cuda, Event
+from ..cuda import Buffer, Cuda, Event, Graphs
 from ..errors import DeviceError, ModelError
 from .contract import INPUT, OUTPUT
 
@@ -62,13 +62,13 @@ class Slot:
         cuda: the GPU.
         context: an execution context of this slot alone.
         dtype: of the batches and results.
-        uses_graph: capture the engine's work in a graph, once it has run for the slot's shape.
+        graphs: where the engine's work is captured, once it has run for the slot's shape; None: it is not.
     """
 
-    def __init__(self, cuda: Cuda, context: Any, dtype: str, *, uses_graph: bool) -> None:
+    def __init__(self, cuda: Cuda, context: Any, dtype: str, *, graphs: Graphs | None) -> None:
         self._cuda, self._dtype = cuda, np.dtype(dtype)
         self._context: Any = context
-        self._uses_graph = uses_graph
+        self._graphs = graphs
         self._stream = cuda.create_stream()
         self.computed: Event = cuda.create_event()
         self._memory: tuple[Buffer, Buffer] | None = None  # of the batch, of its result
@@ -136,15 +136,15 @@ class Slot:
         return self._memory[index].host[: self._size].view(self._dtype).reshape(self.shape)
 
     def _compute(self) -> bool:
-        if self._graph is None and self._uses_graph and self._has_run:
-            self._capture()
-        if self._graph is not None:
-            self._cuda.launch(self._graph, self._stream)
+        if self._graph is None and self._graphs and self._has_run:
+            self._capture(self._graphs)
+        if self._graphs and self._graph is not None:
+            self._graphs.launch(self._graph, self._stream)
             return True
         self._has_run = bool(self._context.execute_async_v3(self._stream.handle))
         return self._has_run
 
-    def _capture(self) -> None:
+    def _capture(self, graphs: Graphs) -> None:
         """A graph of the engine's work; the plain run before has done what TensorRT does only once."""
         succeeded = False
 
@@ -153,15 +153,15 @@ class Slot:
             succeeded = self._context.execute_async_v3(self._stream.handle)
 
         try:
-            graph = self._cuda.capture(self._stream, work)
+            graph = graphs.capture(self._stream, work)
         except DeviceError:  # this engine's work cannot be captured; it is as right without
-            self._uses_graph = False
+            self._graphs = None
             return
         if succeeded:
             self._graph = graph
         else:
-            self._cuda.destroy_graph(graph)
-            self._uses_graph = False
+            graphs.destroy_graph(graph)
+            self._graphs = None
 
     def _bind(self, shape: tuple[int, ...]) -> None:
         assert self._memory is not None
@@ -184,6 +184,6 @@ class Slot:
         self._memory = None
 
     def _forget_shape(self) -> None:
-        if self._graph is not None:
-            self._cuda.destroy_graph(self._graph)
+        if self._graphs and self._graph is not None:
+            self._graphs.destroy_graph(self._graph)
         self._graph, self._has_run, self.shape = None, False, ()

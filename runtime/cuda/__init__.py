@@ -49,6 +49,22 @@ class Event:
     native: Any
 
 
+class Graphs(Protocol):
+    """Work of a stream, kept to be done again with a single call. Called inside `Cuda.current`."""
+
+    def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
+        """A graph of what `work` puts on the stream, which is not done now."""
+        ...
+
+    def launch(self, graph: Any, stream: Stream) -> None:
+        """Do a graph's work, in the order of the stream."""
+        ...
+
+    def destroy_graph(self, graph: Any) -> None:
+        """Give a graph back."""
+        ...
+
+
 class Cuda(Protocol):
     """One GPU. Every method but `current` and `close` is called inside `current`.
 
@@ -56,7 +72,11 @@ class Cuda(Protocol):
     """
 
     name: str  # "cuda-bindings", "pycuda"
-    has_graphs: bool
+
+    @property
+    def graphs(self) -> Graphs | None:
+        """Its graphs; None: the package has none."""
+        ...
 
     def current(self) -> AbstractContextManager[None]:
         """Makes the GPU's primary context current in this thread, and after it what was current before."""
@@ -104,18 +124,6 @@ class Cuda(Protocol):
 
     def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
         """Copy a buffer's first `size` bytes from the GPU to the host, in the order of the stream."""
-        ...
-
-    def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
-        """A graph of what `work` puts on the stream, which is not done now; only where `has_graphs`."""
-        ...
-
-    def launch(self, graph: Any, stream: Stream) -> None:
-        """Do a graph's work, in the order of the stream."""
-        ...
-
-    def destroy_graph(self, graph: Any) -> None:
-        """Give a graph back."""
         ...
 
     def close(self) -> None:

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, MissingPackageError
-from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Stream
+from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Graphs, Stream
 
 
 class CudaBindings:
     """See Cuda. Raises what `open_cuda` does."""
 
     name = CUDA_BINDINGS
-    has_graphs = True
 
     def __init__(self, device_index: int) -> None:
         try:
@@ -35,6 +34,11 @@ class CudaBindings:
             raise DeviceError(f"there is no GPU cuda:{device_index}; this machine has {count}")
         self._device = self._call("cuDeviceGet", device_index)
         self._context = self._call("cuDevicePrimaryCtxRetain", self._device)
+
+    @property
+    def graphs(self) -> Graphs:
+        """See Cuda.graphs."""
+        return self
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -105,7 +109,7 @@ class CudaBindings:
         self._call("cuMemcpyDtoHAsync", host_address, device_address, size, stream.native)
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
-        """See Cuda.capture."""
+        """See Graphs.capture."""
         # Of this thread only: what another does meanwhile, such as allocating, would else end the capture.
         mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream.native, mode)
@@ -119,11 +123,11 @@ class CudaBindings:
             self._call("cuGraphDestroy", captured)
 
     def launch(self, graph: Any, stream: Stream) -> None:
-        """See Cuda.launch."""
+        """See Graphs.launch."""
         self._call("cuGraphLaunch", graph, stream.native)
 
     def destroy_graph(self, graph: Any) -> None:
-        """See Cuda.destroy_graph."""
+        """See Graphs.destroy_graph."""
         self._call("cuGraphExecDestroy", graph)
 
     def close(self) -> None:
@@ -133,9 +137,7 @@ class CudaBindings:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             status, *results = getattr(self._api, function)(*arguments)
-        except (
-            RuntimeError
-        ) as error:  # how cuda-bindings says that the driver, or a function of it, is missing
+        except RuntimeError as error:  # the driver, or a function of it, is missing
             reason = str(error).rstrip(".")
             raise DeviceError(
                 f"CUDA cannot start: {reason}; it needs an NVIDIA GPU and its driver"

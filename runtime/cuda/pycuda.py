@@ -23,7 +23,7 @@ class PyCuda:
     """See Cuda. Raises what `open_cuda` does."""
 
     name = PYCUDA
-    has_graphs = False
+    graphs = None
 
     def __init__(self, device_index: int) -> None:
         self._driver = _load()
@@ -96,18 +96,6 @@ class PyCuda:
     def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
         """See Cuda.copy_out."""
         self._call(self._driver.memcpy_dtoh_async, buffer.host[:size], buffer.device_address, stream.native)
-
-    def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
-        """See Cuda.capture."""
-        raise NotImplementedError("pycuda has no graphs")
-
-    def launch(self, graph: Any, stream: Stream) -> None:
-        """See Cuda.launch."""
-        raise NotImplementedError("pycuda has no graphs")
-
-    def destroy_graph(self, graph: Any) -> None:
-        """See Cuda.destroy_graph."""
-        raise NotImplementedError("pycuda has no graphs")
 
     def close(self) -> None:
         """See Cuda.close."""

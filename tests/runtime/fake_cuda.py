@@ -23,7 +23,7 @@ class FakeCuda:
         self.pinned: dict[int, np.ndarray] = {}
         self.streams: dict[int, list[Callable[[], bool]]] = {}  # steps; one that gives False has to wait
         self.events: set[Event] = set()
-        self.graphs: list[Any] = []
+        self.captured: list[Any] = []
         self.calls: list[str] = []
         self.is_closed = False
         self._capturing: tuple[int, list[Callable[[], bool]]] | None = None
@@ -103,26 +103,32 @@ class FakeCuda:
         self._note("copy_out")
         self._copy(buffer.host, self.memory[buffer.device_address], size, stream)
 
+    @property
+    def graphs(self) -> FakeCuda | None:
+        return self if self.has_graphs else None
+
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
         self._note("capture")
         self._capturing = stream.handle, []
         work()
         (_, steps), self._capturing = self._capturing, None
-        self.graphs.append(steps)
+        self.captured.append(steps)
         return steps
 
     def launch(self, graph: Any, stream: Stream) -> None:
         self._note("launch")
-        assert graph in self.graphs
+        assert graph in self.captured
         self.streams[stream.handle].extend(graph)
 
     def destroy_graph(self, graph: Any) -> None:
         self._note("destroy_graph")
-        self.graphs = [other for other in self.graphs if other is not graph]
+        self.captured = [other for other in self.captured if other is not graph]
 
     def close(self) -> None:
         assert not self.is_closed
-        assert not (self.memory or self.streams or self.events or self.graphs), "something was not given back"
+        assert not (self.memory or self.streams or self.events or self.captured), (
+            "something was not given back"
+        )
         self.is_closed = True
 
     def enqueue(self, handle: int, steps: list[Callable[[], bool]]) -> None:

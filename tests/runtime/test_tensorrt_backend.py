@@ -180,7 +180,7 @@ class TestGraphs:
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         assert (cuda.calls.count("capture"), cuda.calls.count("launch")) == (1, 3)
         backend.close()
-        assert not cuda.graphs
+        assert not cuda.captured
 
     def test_each_slot_has_a_graph_of_its_own(self, cuda, load):
         backend = load(SMALL, flavour="tensorrt")
@@ -190,7 +190,7 @@ class TestGraphs:
                 backend.start(slot)
             for slot in range(backend.slots):
                 assert (backend.finish(slot) == 255 - (10 * seed + slot)).all()
-        assert len(cuda.graphs) == 2
+        assert len(cuda.captured) == 2
 
     @pytest.mark.parametrize("why_not", ["several sizes", "rtx captures itself", "pycuda has none"])
     def test_elsewhere_there_is_no_graph(self, cuda, load, why_not):
