@@ -11,6 +11,16 @@ _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP = Path("/sys/fs/cgroup")  # a container sees its own limits here
 
 
+class _MallInfo(ctypes.Structure):
+    """glibc's struct mallinfo2: uordblks is what its arenas have handed out, hblkhd what it mapped singly."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+                     "fordblks", "keepcost")
+    ]  # fmt: skip
+
+
 def available_bytes() -> int | None:
     """Memory that can be taken without pushing others out; None where the system does not say."""
     amounts = [_machine_available(), _container_available()]
@@ -23,6 +33,17 @@ def resident_bytes() -> int | None:
         return int((_PROC / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
+
+
+def allocated_bytes() -> int | None:
+    """Memory that malloc has handed out and not got back; None where it does not say (glibc 2.33 does)."""
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except (AttributeError, OSError, TypeError):
+        return None
+    mallinfo2.restype = _MallInfo
+    told = mallinfo2()
+    return told.uordblks + told.hblkhd
 
 
 def give_back_free_memory() -> None:

@@ -22,6 +22,7 @@ from .protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .working_set import measure_bytes_per_px
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+_SHARE_USED = 0.5  # its arena doubles each time it grows, so at least half of what it takes is written to
 
 
 class OnnxRuntimeBackend:
@@ -85,7 +86,7 @@ class OnnxRuntimeBackend:
     def measure_bytes_per_px(self) -> float:
         """See Backend.measure_bytes_per_px; measured on the CPU, under Linux, by what the first run adds."""
         if self._bytes_per_px is None:
-            measured = measure_bytes_per_px(self) if self.device == "cpu" else None
+            measured = measure_bytes_per_px(self, share_used=_SHARE_USED) if self.device == "cpu" else None
             self._bytes_per_px = measured or ASSUMED_BYTES_PER_PX
         return self._bytes_per_px
 

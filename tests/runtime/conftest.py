@@ -60,6 +60,13 @@ def cameras(monkeypatch):
     assert set(threading.enumerate()) <= before, "a camera's thread outlives it"
 
 
+def describe(path: Path, description: str) -> None:
+    """Replace what an ONNX file says of itself."""
+    model = onnx.load(path)
+    helper.set_model_props(model, {METADATA_KEY: description})
+    onnx.save(model, path)
+
+
 @pytest.fixture
 def make_model(tmp_path: Path) -> MakeModel:
     """make_model(network, io=…, tile=…, batch=…, name=…, **fields of ModelInfo) → path of an ONNX file."""

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from n2b.runtime.artifact import METADATA_KEY, ModelInfo
+from n2b.runtime.artifact import ModelInfo
 from n2b.runtime.backends import ASSUMED_BYTES_PER_PX, InputShape, open_backend, parse_device, tensorrt
 from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from n2b.runtime.errors import (
@@ -24,6 +24,8 @@ from n2b.runtime.errors import (
 )
 from n2b.runtime.machine import resident_bytes
 from n2b.runtime.model_files import ModelFiles, default_for_camera, find_model
+
+from .conftest import describe
 
 needs_proc = pytest.mark.skipif(resident_bytes() is None, reason="only Linux tells a process's memory")
 cpu_only = pytest.mark.skipif(
@@ -70,17 +72,13 @@ class TestOnnxRuntime:
 
     def test_a_damaged_description_is_refused(self, make_model):
         path = make_model()
-        model = onnx.load(path)
-        onnx.helper.set_model_props(model, {METADATA_KEY: "{"})
-        onnx.save(model, path)
+        describe(path, "{")
         with pytest.raises(ModelError, match="not valid JSON; export the model again"):
             OnnxRuntimeBackend(path)
 
     def test_a_description_of_another_dtype_is_refused(self, make_model):
         path = make_model(io="uint8")
-        model = onnx.load(path)
-        onnx.helper.set_model_props(model, {METADATA_KEY: ModelInfo("blur", io="float32").to_json()})
-        onnx.save(model, path)
+        describe(path, ModelInfo("blur", io="float32").to_json())
         with pytest.raises(ModelError, match="takes uint8, but its description says float32"):
             OnnxRuntimeBackend(path)
 
@@ -117,9 +115,13 @@ class TestOnnxRuntime:
 
     @needs_proc
     def test_bytes_per_px_are_measured(self, make_model):
-        measured = OnnxRuntimeBackend(make_model("wide")).measure_bytes_per_px()
-        assert measured != ASSUMED_BYTES_PER_PX
-        assert 256 < measured < 1024  # its 64 maps of float32 are there once or twice, and a little beside
+        path = make_model("wide")
+        for _ in range(6):  # what malloc keeps of one must not be taken for less that the next needs
+            measured = OnnxRuntimeBackend(path).measure_bytes_per_px()
+            assert measured != ASSUMED_BYTES_PER_PX
+            assert (
+                256 < measured < 1024
+            )  # its 64 maps of float32 are there once or twice, and a little beside
 
     @cpu_only
     def test_cuda_that_is_not_there_is_reported_or_with_strict_an_error(self, make_model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 
@@ -91,3 +92,19 @@ def test_memory_of_this_process_grows_with_what_it_holds():
         after = machine.resident_bytes()
         assert before is not None and after is not None
         assert after - before > 0.9 * len(held)
+
+
+@pytest.mark.skipif(machine.allocated_bytes() is None, reason="only glibc tells what malloc has handed out")
+def test_memory_handed_out_counts_whether_it_was_free_before_or_not():
+    before = machine.allocated_bytes()
+    for _ in range(3):  # the second and third may lie where the first did
+        held = ctypes.create_string_buffer(20_000_000)
+        after = machine.allocated_bytes()
+        assert before is not None and after is not None
+        assert after - before == pytest.approx(len(held), rel=0.05)
+        del held
+
+
+def test_memory_that_malloc_does_not_tell_is_none(monkeypatch):
+    monkeypatch.setattr(machine.ctypes, "CDLL", lambda _: object())
+    assert machine.allocated_bytes() is None

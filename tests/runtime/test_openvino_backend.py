@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from n2b.runtime.artifact import METADATA_KEY, ModelInfo
+from n2b.runtime.artifact import ModelInfo
 from n2b.runtime.backends import ASSUMED_BYTES_PER_PX, InputShape, openvino_precision
 from n2b.runtime.backends import openvino as module
 from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
@@ -20,6 +19,8 @@ from n2b.runtime.errors import (
     OutOfMemory,
 )
 from n2b.runtime.machine import resident_bytes
+
+from .conftest import describe
 
 pytest.importorskip("openvino", reason="needs the package openvino")
 OpenVinoBackend = module.OpenVinoBackend
@@ -71,9 +72,13 @@ class TestInFp32:
 
     @pytest.mark.skipif(resident_bytes() is None, reason="only Linux tells a process's memory")
     def test_bytes_per_px_are_measured(self, make_model):
-        measured = OpenVinoBackend(make_model("wide")).measure_bytes_per_px()
-        assert measured != ASSUMED_BYTES_PER_PX
-        assert 200 < measured < 1024  # its 64 maps of float32 are there once or twice, and a little beside
+        path = make_model("wide")
+        for _ in range(6):  # what malloc keeps of one must not be taken for less that the next needs
+            measured = OpenVinoBackend(path).measure_bytes_per_px()
+            assert measured != ASSUMED_BYTES_PER_PX
+            assert (
+                256 < measured < 1024
+            )  # its 64 maps of float32 are there once or twice, and a little beside
 
     def test_a_batch_that_does_not_fit_says_so_and_a_smaller_one_runs(self, make_model):
         backend = OpenVinoBackend(make_model("wide"))
@@ -152,9 +157,7 @@ class TestRefusals:
 
     def test_a_description_of_another_dtype_is_refused(self, make_model):
         path = make_model(io="uint8")
-        model = onnx.load(path)
-        onnx.helper.set_model_props(model, {METADATA_KEY: ModelInfo("blur", io="float32").to_json()})
-        onnx.save(model, path)
+        describe(path, ModelInfo("blur", io="float32").to_json())
         with pytest.raises(ModelError, match="takes uint8, but its description says float32"):
             OpenVinoBackend(path)
 
