@@ -22,7 +22,7 @@ from .jobs import Job
 from .model_files import find_model
 
 if TYPE_CHECKING:
-    from .report import ImageReport
+    from .report import ImageReport, RunReport
 
 RECORD = ".n2b-finished.jsonl"  # in each folder of results
 
@@ -89,6 +89,13 @@ class Finished:
                 warn(f"{folder / RECORD} cannot be written ({error.strerror}); another run "
                      "will make these results again")  # fmt: skip
             self._has_warned = True
+
+    def leave_out(self, jobs: Sequence[Job], report: RunReport) -> list[Job]:
+        """The jobs that are not finished; the report counts the others, and those that are made again."""
+        left = [job for job in jobs if not self.has(job)]
+        report.skipped = len(jobs) - len(left)
+        report.made_again = sum(job.destination.exists() for job in left)
+        return left
 
     def recording(self, reports: Iterable[ImageReport], jobs: Sequence[Job]) -> Iterator[ImageReport]:
         """The reports of these jobs, of which each result is recorded as it comes by."""

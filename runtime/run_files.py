@@ -72,9 +72,7 @@ def run_files(
         if keeps_record or skip_existing:
             finished = open_record(denoiser, before, options, {"strength": strength})
         if finished is not None and skip_existing:
-            left = [job for job in jobs if not finished.has(job)]
-            report.skipped = len(jobs) - len(left)
-            report.made_again = sum(job.destination.exists() for job in left)
+            left = finished.leave_out(jobs, report)
         with progress_bar(len(left)) as on_progress:
             images = _denoise(
                 left, large, denoiser, strength, options["max_memory"] or memory_mb, on_progress

@@ -46,15 +46,12 @@ def run_films(
     options["model"] = options["model"] or default_for_camera()
     before = model_identities(options["model"])
     with sigterm_as_ctrl_c(), open_denoiser(options) as denoiser:
-        report, finished = RunReport(keep=_FRAMES_KEPT), None
+        report, left, finished = RunReport(keep=_FRAMES_KEPT), jobs, None
         if keeps_record or skip_existing:
             finished = open_record(denoiser, before, options, {"strength": strength})
-        for job in jobs:
-            if finished is not None and skip_existing and finished.has(job):
-                report.skipped += 1
-                continue
-            if skip_existing:
-                report.made_again += job.destination.exists()
+        if finished is not None and skip_existing:
+            left = finished.leave_out(jobs, report)
+        for job in left:
             try:
                 if finished is not None:
                     finished.note(job)
@@ -64,8 +61,9 @@ def run_films(
             except UserError as error:
                 if len(jobs) == 1:
                     raise
-                report.add(ImageReport(str(job.source), error=error))
-                warn(f"left out: {error if str(job.source) in str(error) else f'{job.source}: {error}'}")
+                failed = ImageReport(str(job.source), error=error)
+                report.add(failed)
+                warn(f"left out: {failed.reason}")
     return denoiser, report
 
 
