@@ -126,6 +126,7 @@ class Denoiser:
         except BaseException:
             self.close()
             raise
+        self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
         self._has_told_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
@@ -242,8 +243,7 @@ class Denoiser:
 
     def check(self, image: np.ndarray) -> None:
         """Raise ImageError unless it is an image that this model can take."""
-        command = float32_command(self.model, self.info.precision)
-        check_image(image, self.info.io, allow_8bit=self.allow_8bit, export_command=command)
+        check_image(image, self.info.io, allow_8bit=self.allow_8bit, export_command=self._float32_command)
 
     def plan(self, height: int, width: int) -> TilePlan:
         """How an image of this size is cut into tiles."""
@@ -286,7 +286,7 @@ class Denoiser:
             self._has_told_of_8bit = True
             warnings.warn(
                 f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
-                f"all are kept by a model from {float32_command(self.model, self.info.precision)}",
+                f"all are kept by a model from {self._float32_command}",
                 RuntimeWarning,
                 stacklevel=4,
             )

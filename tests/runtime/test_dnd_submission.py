@@ -26,20 +26,9 @@ def benchmark(tmp_path):
 
 
 @pytest.fixture
-def submit(benchmark, tmp_path, monkeypatch, capsys):
+def submit(benchmark, n2b_infer):
     """submit(*arguments) → (exit status, stdout, stderr) of n2b-infer over the folder, into `out`."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        command = ["n2b-infer", "--dnd", benchmark[0], "--submission", "out", *arguments]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in command])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, printed.out, printed.err
-
-    return run
+    return lambda *arguments: n2b_infer("--dnd", benchmark[0], "--submission", "out", *arguments)
 
 
 def crop_of(image: np.ndarray, number: int, box: int) -> np.ndarray:
