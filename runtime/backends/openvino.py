@@ -27,8 +27,8 @@ _OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "bad allocation", "could no
 class OpenVinoBackend:
     """An ONNX file in OpenVINO. A result lies in memory that the next `run` overwrites.
 
-    The network is compiled for each shape of batch that comes up, which takes 0.05 to 0.25 s and runs up to
-    1.8 times as fast as one network for all shapes; the last two are kept.
+    The network is compiled for each shape of batch that comes up, since one network for all shapes is slower
+    with every batch; the last two are kept.
 
     Args:
         model: an ONNX file that n2b-export made, but for INT8 files of TensorRT's form.
