@@ -141,7 +141,7 @@ def test_an_rtsp_camera_is_lost_and_found_again_with_another_size(stop, capfd):
         source = frames(url, stop=stop)
         seen = until(source, lambda frame: frame.index >= 10)
         assert seen[-1].pixels.shape == (128, 192, 3) and seen[-1].pixels.std() > 20
-    with closing(source), rtsp_server(port, 160, 96):
+    with rtsp_server(port, 160, 96), closing(source):  # which is closed before it could be lost again
         again = until(source, lambda frame: frame.connection == 1)
         until(source, lambda frame: frame.index >= again[-1].index + 5)
     assert again[-1].pixels.shape == (96, 160, 3)
