@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
+_GLANCE_S = 0.03
+
+
+def ahead(
+    items: Iterable[Item], depth: int = 1, *, while_waiting: Callable[[], object] | None = None
+) -> Generator[Item, None, None]:
     """The same items in the same order, each made while the one before is being used.
 
     The thread starts with the first item that is asked for. When the iterator is closed, used up or left by
@@ -20,12 +25,13 @@ def ahead(items: Iterable[Item], depth: int = 1) -> Generator[Item, None, None]:
     Args:
         items: iterated in the thread; what it raises is raised here, after the items before it.
         depth: how many finished items wait at most.
+        while_waiting: called some thirty times a second while the next item is waited for.
     """
     channel: _Channel[Item] = _Channel(depth)
     worker = threading.Thread(target=_feed, args=(items, channel), name="ahead", daemon=True)
     worker.start()
     try:
-        yield from channel
+        yield from channel.items(while_waiting)
     finally:
         channel.stop()
         worker.join()
@@ -79,10 +85,12 @@ class _Channel(Generic[Item]):
             self._is_stopped = True
             self._changed.notify_all()
 
-    def __iter__(self) -> Generator[Item, None, None]:
+    def items(self, while_waiting: Callable[[], object] | None) -> Generator[Item, None, None]:
         while True:
+            while not self._has_news(None if while_waiting is None else _GLANCE_S):
+                if while_waiting is not None:
+                    while_waiting()
             with self._changed:
-                self._changed.wait_for(lambda: self._items or self._is_ended)
                 if not self._items:
                     break
                 item = self._items.popleft()
@@ -90,3 +98,8 @@ class _Channel(Generic[Item]):
             yield item
         if self._error is not None:
             raise self._error
+
+    def _has_news(self, within_s: float | None) -> bool:
+        """Whether an item or the end comes within this time; None: wait for it."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._items) or self._is_ended, within_s)

@@ -17,7 +17,7 @@ from .frame import Frame
 from .live_stats import StreamMeter
 from .pipeline import READ, WRITE
 from .report import ImageReport
-from .sinks import Sink
+from .sinks import AttendedSink, Sink
 from .stopping import Stop
 
 
@@ -58,7 +58,14 @@ def denoise_stream(
         One report a frame.
     """
     stop = stop or Stop()
-    with closing(ahead(_denoise(islice(frames, limit), denoiser, controls, stop))) as results:
+    attended = [sink for sink in sinks if isinstance(sink, AttendedSink)]
+
+    def attend() -> None:
+        if not all(sink.attend() for sink in attended):
+            stop.request()  # which ends the frames
+
+    denoised = _denoise(islice(frames, limit), denoiser, controls, stop)
+    with closing(ahead(denoised, while_waiting=attend if attended else None)) as results:
         try:
             for result in results:
                 started = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,4 +18,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Free what it holds."""
+        ...
+
+
+@runtime_checkable
+class AttendedSink(Sink, Protocol):
+    """A sink that a user acts on, also while no frame comes."""
+
+    def attend(self) -> bool:
+        """Do what the user has asked for; False when no more frames are wanted."""
         ...

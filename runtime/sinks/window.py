@@ -18,7 +18,7 @@ VIEWS = SPLIT, BEFORE, AFTER = "before | after", "before", "after"
 
 
 class WindowSink:
-    """Shows each frame, left of a line as it came and right of it denoised.
+    """Shows each frame, left of a line as it came and right of it denoised. See AttendedSink.
 
     Space changes between both, before and after; the line follows the mouse while a button is held; q, Esc or
     closing the window ends it. Drawn at the window's own size, so that line and letters stay sharp.
@@ -31,7 +31,9 @@ class WindowSink:
         self._title = title
         self._view = 0
         self._divider = 0.5  # of the width
-        self._is_open = False
+        self._frame: tuple[np.ndarray, np.ndarray] | None = None  # the last, before and after
+        self._is_drawn = False  # as the view and the line are now
+        self._is_ended = False
         # Without a display some builds of OpenCV end the whole process, so look first.
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise EnvironmentFault(
@@ -53,16 +55,23 @@ class WindowSink:
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Show one frame; False once the user has ended it."""
         height, width = denoised.shape[:2]
-        if not self._is_open:
+        if self._frame is None:
             self._cv2.resizeWindow(self._title, width, height)
-            self._is_open = True
-        self._cv2.imshow(self._title, self._draw(frame.pixels, denoised, *self._shown_hw(height, width)))
+        self._frame, self._is_drawn = (frame.pixels, denoised), False
+        return self.attend()
+
+    def attend(self) -> bool:
+        """Follow keys and mouse, also between frames; False once the user has ended it."""
+        if self._frame is not None and not self._is_drawn and not self._is_ended:
+            self._cv2.imshow(self._title, self._draw(*self._frame))
+            self._is_drawn = True
         key = self._cv2.waitKey(1) & 0xFF
         if key == _SPACE:
             self._view = (self._view + 1) % len(VIEWS)
-        if key in (ord("q"), _ESCAPE):
-            return False
-        return self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1
+            self._is_drawn = False
+        if key in (ord("q"), _ESCAPE) or (self._frame is not None and not self._is_visible()):
+            self._is_ended = True
+        return not self._is_ended
 
     def close(self) -> None:
         """Close the window."""
@@ -76,8 +85,12 @@ class WindowSink:
         scale = min(window_width / width, window_height / height)
         return max(1, round(scale * height)), max(1, round(scale * width))
 
-    def _draw(self, before: np.ndarray, after: np.ndarray, height: int, width: int) -> np.ndarray:
+    def _is_visible(self) -> bool:
+        return self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1
+
+    def _draw(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         """The picture to show, (height, width, 3) uint8 in OpenCV's order of colours."""
+        height, width = self._shown_hw(*after.shape[:2])
         view = VIEWS[self._view]
         shown = self._scaled(before if view == BEFORE else after, height, width)
         if view == SPLIT:
@@ -104,3 +117,4 @@ class WindowSink:
         if flags & self._cv2.EVENT_FLAG_LBUTTON:
             width = max(1, self._cv2.getWindowImageRect(self._title)[2])
             self._divider = min(max(x / width, 0.0), 1.0)
+            self._is_drawn = False

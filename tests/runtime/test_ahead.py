@@ -59,3 +59,21 @@ def test_closing_ends_the_thread_and_closes_the_items():
         assert next(numbers) == 0
     assert closed == ["ahead"]
     assert threading.active_count() == before
+
+
+def test_who_waits_for_an_item_is_called_meanwhile_and_not_otherwise():
+    called, go_on = [], threading.Event()
+
+    def items():
+        yield 1
+        assert go_on.wait(10)
+        yield 2
+
+    def while_waiting():
+        called.append(threading.current_thread())
+        if len(called) == 3:
+            go_on.set()
+
+    with closing(ahead(items(), while_waiting=while_waiting)) as numbers:
+        assert list(numbers) == [1, 2]
+    assert len(called) >= 3 and set(called) == {threading.current_thread()}

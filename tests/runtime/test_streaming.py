@@ -102,3 +102,20 @@ def test_the_strength_may_change_between_frames(denoiser):
     controls.strength = 1.0
     list(reports)
     assert notes.got[0] == (0, 0, 0) and notes.got[-1] == (19, 19, 236)
+
+
+def test_a_user_ends_it_while_no_frame_comes(denoiser):
+    class Window(Notes):
+        def attend(self) -> bool:
+            return len(self.got) < 2
+
+    stop = Stop()
+
+    def lost_after_two():
+        yield from itertools.islice(endless(), 2)
+        while not stop.is_due:  # a camera that is waited for
+            threading.Event().wait(0.01)
+
+    window = Window()
+    reports = run(lost_after_two(), denoiser, [Notes(), window], stop=stop)
+    assert len(reports) == len(window.got) == 2

@@ -50,7 +50,12 @@ for _ in range(2):
     show_until(lambda _: sink._view != view)
 assert VIEWS[sink._view] == AFTER
 xdotool("key", "--window", window, "q")
-show_until(lambda is_open: not is_open)
+for _ in range(200):  # no frame comes any more
+    if not sink.attend():
+        break
+    time.sleep(0.02)
+else:
+    sys.exit("it was not ended")
 sink.close()
 """
 
