@@ -13,7 +13,6 @@ from .onnx_file import to_bytes
 from .report import Artifact
 from .settings import ExportSettings
 from .source import Source
-from .speed import ms_per_megapixel
 from .verify import verify_onnx
 
 
@@ -25,7 +24,7 @@ def export_onnx(
     settings: ExportSettings,
     say: Callable[[str], None],
 ) -> Artifact:
-    """Write one ONNX file and, unless the settings say otherwise, verify it and measure its speed.
+    """Write one ONNX file and, unless the settings say otherwise, verify it.
 
     Args:
         source: what the file is verified against.
@@ -49,9 +48,8 @@ def export_onnx(
         dynamic=settings.dynamic,
     )
     write_atomically(path, to_bytes(model))
-    agreement = speed = None
+    agreement = None
     if settings.verify:
         say(f"verifying {path.name} against {source.path}")
         agreement = verify_onnx(path, source.reference, source=str(source.path))
-        speed = ms_per_megapixel(path)
-    return Artifact(path, info.precision, path.stat().st_size, agreement, speed)
+    return Artifact(path, info.precision, path.stat().st_size, agreement)

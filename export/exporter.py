@@ -18,6 +18,7 @@ from .profile import Profile, static_profile
 from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
+from .speed import ms_per_megapixel
 from .staging import staged_folder
 from .triton import add_to_repository, check_repository
 
@@ -63,6 +64,8 @@ def export_model(
         if settings.int8:
             quantized, layers = export_int8(source, staging, settings, say)
             artifacts += quantized
+        if settings.verify:
+            artifacts = _with_speed(artifacts)
         if flavour:
             best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
             artifacts.append(_export_engine(source, best, flavour, settings, say))
@@ -99,6 +102,11 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
 
 def _engine_precision(settings: ExportSettings) -> str:
     return "int8" if settings.int8 else "fp16" if settings.fp16 else "fp32"
+
+
+def _with_speed(artifacts: list[Artifact]) -> list[Artifact]:
+    speeds = ms_per_megapixel([artifact.path for artifact in artifacts])
+    return [dataclasses.replace(a, ms_per_mp=speed) for a, speed in zip(artifacts, speeds, strict=True)]
 
 
 def _export_engine(
