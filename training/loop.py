@@ -72,7 +72,9 @@ def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> P
 
         denoise = denoise_with(learner.kept["denoiser"], config.domain, fabric.device)
         try:
-            write_report(run, denoise=denoise, noisy_samples=dataset.noisy_samples)
+            verdict = write_report(run, denoise=denoise, noisy_samples=dataset.noisy_samples).verdict
+            if verdict is not None:
+                print(f"verdict: {verdict.words} {verdict.advice}".rstrip())
         except (N2BError, OSError) as error:
             warn(f"no report: {error}; the checkpoint is whole")
     if at.progress(config) < 1:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -89,7 +91,7 @@ def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(pictures: Path, tmp_p
     assert load_checkpoint(checkpoint)["position"]["step"] > 0
 
 
-def test_a_trained_network_removes_noise(tmp_path: Path) -> None:
+def test_a_trained_network_removes_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save_pictures(tmp_path / "pictures", 8)
     config = TrainConfig(
         noisy=(str(folder),), noise="gaussian:40", filter="gaussian:3", steps=150, batch=4, patch_px=32,
@@ -104,6 +106,9 @@ def test_a_trained_network_removes_noise(tmp_path: Path) -> None:
         x = torch.from_numpy(noisy).float().permute(2, 0, 1)[None] / 255
         denoised = network(x)[0].permute(1, 2, 0).numpy() * 255
     assert np.mean((denoised - clean) ** 2) < 0.5 * np.mean((noisy - clean) ** 2)
+    (verdict,) = re.findall(r"^verdict: (.+)", capsys.readouterr().out, re.MULTILINE)
+    page = (tmp_path / "run" / "report" / "index.html").read_text()
+    assert verdict in html.unescape(re.sub(r"<[^>]+>", "", page))
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:

@@ -157,7 +157,8 @@ def test_the_figures_lie_beside_it(run: Path) -> None:
 
 
 def test_a_bare_folder_still_gives_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = write_report(tmp_path, denoise=smooth, noisy_samples=[])
+    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[])
+    assert verdict is None
     assert f"Report of the run <span class=name>{tmp_path.name}" in page.read_text()
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
     assert "config.json" in capsys.readouterr().err
@@ -169,15 +170,17 @@ def test_a_run_stopped_at_its_first_step_says_so(tmp_path: Path) -> None:
     writer.add_scalar("loss/n2b", 0.3, 1)
     writer.close()
     save_snapshot(tmp_path, 1)
-    page = write_report(tmp_path, denoise=smooth, noisy_samples=[noisy(1)]).read_text()
-    assert "initial stage" in page
-    assert "Losses" in page and "Decay of detail" in page
+    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[noisy(1)])
+    assert verdict is not None and "initial stage" in verdict.words
+    text = page.read_text()
+    assert verdict.words in text
+    assert "Losses" in text and "Decay of detail" in text
 
 
 def test_samples_of_any_size_are_shown(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     tiny, narrow = np.zeros((1, 1, 3), np.uint8), noisy(1, 20, 300)
-    page = write_report(tmp_path, denoise=lambda image: image, noisy_samples=[tiny, narrow]).read_text()
+    page = write_report(tmp_path, denoise=lambda image: image, noisy_samples=[tiny, narrow]).page.read_text()
     assert page.count("<th scope=row>image") == 1  # the one that is large enough to be judged
     assert page.count("<details") == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,9 +28,16 @@ MOST_SHOWN = 4  # images whose crops are shown; all are judged
 _Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 (H, W, 3)
 
 
+class WrittenReport(NamedTuple):
+    """A report's page, and its verdict where there is enough to judge by."""
+
+    page: Path
+    verdict: Verdict | None
+
+
 def write_report(
     run: Path, *, denoise: Callable[[np.ndarray], np.ndarray], noisy_samples: Sequence[np.ndarray]
-) -> Path:
+) -> WrittenReport:
     """Write `run`/report/: index.html, which shows all and needs no other file, and its figures as PNG.
 
     What the run does not have (event files, snapshots, a checkpoint, samples) is left out.
@@ -39,9 +46,6 @@ def write_report(
         run: the run's folder, with config.json, TensorBoard's event files, snapshots/ and checkpoint.pt.
         denoise: the trained network as a function of a uint8 (H, W, 3) image that gives its like.
         noisy_samples: noisy images, uint8 (H, W, 3), denoised whole: some 512 px a side are enough.
-
-    Returns:
-        The page's path.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -69,7 +73,7 @@ def write_report(
         write_atomically(folder / f"{name}.png", png)
     page = folder / PAGE
     write_atomically(page, render(report).encode())
-    return page
+    return WrittenReport(page, report.verdict)
 
 
 def _read_config(run: Path) -> dict[str, Any]:
