@@ -15,8 +15,7 @@ from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from n2b.runtime.backends.openvino import OpenVinoBackend
 from n2b.runtime.machine import usable_cores
 from n2b.runtime.model_files import find_model
-
-from benchmarks.turns import take_turns
+from n2b.runtime.turns import take_turns
 
 
 def main() -> None:

@@ -22,11 +22,11 @@ import numpy as np
 from n2b.runtime.machine import usable_cores
 from n2b.runtime.metrics import psnr
 from n2b.runtime.model_files import find_model
+from n2b.runtime.turns import take_turns
 
 from benchmarks.noisy_pictures import SIGMA, add_noise, clean_picture
 from benchmarks.start_speed import start_lines
 from benchmarks.still_ways import Way, ways
-from benchmarks.turns import take_turns
 from benchmarks.video_speed import video_lines
 
 _PARTS = ("start", "stills", "video")

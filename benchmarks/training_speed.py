@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from n2b.runtime.image import Image, write_image
+from n2b.runtime.turns import take_turns
 from n2b.training.architectures import build_denoiser
 from n2b.training.batches import draw_batch
 from n2b.training.config import TrainConfig
@@ -31,8 +32,6 @@ from n2b.training.objectives import build_objective
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
-
-from benchmarks.turns import take_turns
 
 IMAGE_HW = (321, 481)  # as BSD's
 IMAGES = 40

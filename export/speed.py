@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from ..calibration.session import open_session, run_session
+from ..runtime.turns import take_turns
 from .onnx_file import read_onnx
 
 _OPEN_PX = 256  # side of the input where the file leaves it open
@@ -29,16 +29,10 @@ def ms_per_megapixel(paths: Sequence[Path]) -> list[float]:
     """
     batches = [_batch_for(path) for path in paths]
     sessions = [open_session(path, path.name) for path in paths]
-    seconds: list[list[float]] = [[] for _ in paths]
-    for counts in (False, *[True] * _ROUNDS):  # the first run prepares
-        for session, batch, times in zip(sessions, batches, seconds, strict=True):
-            started = time.perf_counter()
-            run_session(session, batch)
-            if counts:
-                times.append(time.perf_counter() - started)
+    runs = [partial(run_session, session, batch) for session, batch in zip(sessions, batches, strict=True)]
     return [
-        1e3 * statistics.median(times) / (batch.size / 3 / 1e6)
-        for times, batch in zip(seconds, batches, strict=True)
+        1e3 * seconds / (batch.size / 3 / 1e6)
+        for seconds, batch in zip(take_turns(runs, _ROUNDS), batches, strict=True)
     ]
 
 

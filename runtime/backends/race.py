@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from statistics import median
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ..turns import take_turns
 from .working_set import trial_batch
 
 if TYPE_CHECKING:
@@ -23,10 +23,5 @@ def race(backends: Sequence[Backend]) -> list[float]:
     they take their memory, does not count.
     """
     batches = [trial_batch(backend, _SIDE_PX) for backend in backends]
-    seconds: list[list[float]] = [[] for _ in backends]
-    for _ in range(1 + _RUNS):
-        for backend, batch, taken in zip(backends, batches, seconds, strict=True):
-            started = time.perf_counter()
-            backend.run(batch)
-            taken.append(time.perf_counter() - started)
-    return [median(taken[1:]) for taken in seconds]
+    runs = [partial(backend.run, batch) for backend, batch in zip(backends, batches, strict=True)]
+    return take_turns(runs, _RUNS)

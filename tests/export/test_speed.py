@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from n2b.export import speed
+from n2b.runtime import turns
 
 COST_S = {"one.onnx": 0.5, "other.onnx": 0.25}
 
@@ -23,7 +24,7 @@ def test_files_run_in_turns_and_are_timed_by_the_megapixel(files, monkeypatch):
 
     monkeypatch.setattr(speed, "open_session", lambda _path, name: name)
     monkeypatch.setattr(speed, "run_session", run_session)
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: clock[0])
     megapixels = 2 * 64 * 64 / 1e6
     assert speed.ms_per_megapixel(files) == pytest.approx([500 / megapixels, 250 / megapixels])
     assert ran == ["one.onnx", "other.onnx"] * 4

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from n2b.runtime import turns
 from n2b.runtime.artifact import ModelInfo
-from n2b.runtime.backends import BACKENDS, InputShape, choice, choice_cpu, open_backend, race
+from n2b.runtime.backends import BACKENDS, InputShape, choice, choice_cpu, open_backend
 from n2b.runtime.cli import BackendName, CudaApi
 from n2b.runtime.cuda import CUDA_APIS
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, ModelError, UserError
@@ -56,7 +57,7 @@ CLOCK = Clock()
 @pytest.fixture
 def libraries(monkeypatch: pytest.MonkeyPatch):
     """libraries(onnxruntime=…, openvino=…): Library's arguments of those that are installed."""
-    monkeypatch.setattr(race, "time", SimpleNamespace(perf_counter=lambda: CLOCK.now))
+    monkeypatch.setattr(turns, "time", SimpleNamespace(perf_counter=lambda: CLOCK.now))
 
     def install(**installed: dict[str, Any]) -> SimpleNamespace:
         classes = {name: Library(name, **options) for name, options in installed.items()}

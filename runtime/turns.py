@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 
 
 def take_turns(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
-    """Median seconds of each, after one round that does not count; `warm`: each has been run already."""
+    """How long each of several ways takes.
+
+    Args:
+        runs: the ways.
+        rounds: how often each runs; a round before, in which they take their memory, does not count.
+        warm: each has been run already, so that there need be no such round.
+
+    Returns:
+        The median of each, in s.
+    """
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(warm, rounds + 1):
         for times, run in zip(seconds, runs, strict=True):
