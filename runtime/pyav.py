@@ -6,6 +6,8 @@ from typing import Any
 
 from .errors import MissingPackageError
 
+BT709 = 1  # a colour matrix, ITU-T H.273 table 4
+
 
 def load_av() -> Any:
     """The av module.
@@ -20,3 +22,14 @@ def load_av() -> Any:
     except ImportError as error:
         raise MissingPackageError("av", extra="video", reason=str(error)) from error
     return av
+
+
+def matrix_of(colorspace: int) -> str:
+    """The matrix between a film's YUV and RGB, as `reformat` takes it.
+
+    FFmpeg reads a film that does not say its matrix by ITU-R BT.601.
+
+    Args:
+        colorspace: what the film says, by ITU-T H.273 table 4.
+    """
+    return "ITU709" if colorspace == BT709 else "ITU601"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..artifact import atomic_path
 from ..errors import UserError
-from ..pyav import load_av
+from ..pyav import BT709, load_av, matrix_of
 from .depth import to_rgb
 from .other_streams import OtherStreams
 
@@ -26,7 +26,6 @@ _ENCODER = {"preset": "veryfast", "crf": "18", "bf": "0"}
 # A recording that is killed can be played as far as it came, under its temporary name.
 _IN_PARTS = {"movflags": "hybrid_fragmented", "flush_packets": "1"}
 _PARTS = {"g": "30"}  # each of 30 frames
-_BT709 = 1  # a colour matrix, ITU-T H.273 table 4
 _LIMITED_RANGE = 1  # 16 to 235
 
 
@@ -119,7 +118,7 @@ class FilmWriter:
         self._holds.callback(self._others.close)
         picture = self._others.picture
         if picture is None:
-            self._clock, self._start, matrix = _CLOCK, 0, _BT709
+            self._clock, self._start, matrix = _CLOCK, 0, BT709
         else:
             described = picture.codec_context
             self._clock, self._start = picture.time_base, picture.start_time or 0
@@ -129,8 +128,7 @@ class FilmWriter:
             if described.sample_aspect_ratio and width == described.width:  # not turned
                 encoder.sample_aspect_ratio = described.sample_aspect_ratio
         encoder.colorspace = matrix
-        # FFmpeg reads a film that does not say its matrix by ITU-R BT.601
-        self._matrix = "ITU709" if matrix == _BT709 else "ITU601"
+        self._matrix = matrix_of(matrix)
         encoder.time_base = self._stream.time_base = self._clock
         try:
             self._film.start_encoding()

@@ -12,9 +12,7 @@ import numpy as np
 
 from ..errors import ImageError, UserError, cut
 from ..frame import Frame
-from ..pyav import load_av
-
-_BT709 = 1  # a colour matrix, ITU-T H.273 table 4
+from ..pyav import load_av, matrix_of
 
 
 def exact_film_frames(path: Path) -> Generator[Frame, None, None]:
@@ -68,9 +66,8 @@ def _decode(av: Any, film: Any, picture: Any) -> Iterator[Any]:
 
 def _upright(decoded: Any) -> np.ndarray:
     # RGB has no matrix; but up to version 16 PyAV heeds the source's only where the result's differs.
-    matrix, other = "ITU709", "ITU601"
-    if decoded.colorspace != _BT709:
-        matrix, other = other, matrix
+    matrix = matrix_of(decoded.colorspace)
+    other = "ITU601" if matrix == "ITU709" else "ITU709"
     # In two steps, since FFmpeg's way from 4:2:0 to RGB in one rounds down, by a level in the mean.
     full = decoded.reformat(format="yuv444p")
     rgb = full.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=other).to_ndarray()
