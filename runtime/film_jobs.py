@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from .console import warn
 from .errors import UserError
 from .image import IMAGE_SUFFIXES
-from .jobs import SUFFIX_BESIDE, Job
+from .jobs import Job, absolute, place_of_result
 from .sinks import FILM_FORMATS
 from .sources import FILM_SUFFIXES, find_files
 
@@ -47,10 +46,10 @@ def plan_films(inputs: Sequence[str], out: Path | None, suffix: str | None, ext:
             raise UserError(f"{out} names one film and there are {len(found)}; name a folder with -o")
         return _check([Job(film, out) for film in found])
     jobs = [Job(film, _destination(film, below, out, suffix, ext)) for film, below in found.items()]
-    results = {_absolute(job.destination) for job in jobs}
-    named = {_absolute(Path(name).expanduser()) for name in inputs}
+    results = {absolute(job.destination) for job in jobs}
+    named = {absolute(Path(name).expanduser()) for name in inputs}
     return _check(
-        [job for job in jobs if _absolute(job.source) in named or _absolute(job.source) not in results]
+        [job for job in jobs if absolute(job.source) in named or absolute(job.source) not in results]
     )
 
 
@@ -74,15 +73,10 @@ def _found(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def _destination(film: Path, below: Path, out: Path | None, suffix: str | None, ext: str | None) -> Path:
-    if suffix is None:
-        suffix = SUFFIX_BESIDE if out is None else ""
     extension = film.suffix if film.suffix.lower() in FILM_FORMATS else _OTHER_FORMAT
     if ext is not None:
         extension = f".{ext.lstrip('.')}"
-    if os.sep in suffix:
-        raise UserError(f"a suffix of '{suffix}' has a '{os.sep}'; name the folder with -o")
-    folder = film.parent if out is None else out / below.parent
-    return folder / f"{film.stem}{suffix}{extension}"
+    return place_of_result(film, below, out, suffix, extension)
 
 
 def _check(jobs: list[Job]) -> list[Job]:
@@ -98,7 +92,3 @@ def _check(jobs: list[Job]) -> list[Job]:
         if other != job.source:
             raise UserError(f"{other} and {job.source} would both be written to {job.destination}")
     return jobs
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100, two links are two films

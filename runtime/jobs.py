@@ -77,7 +77,7 @@ def _find_all(inputs: Sequence[str | Path]) -> list[_Found]:
     images: dict[Path, _Found] = {}
     for name in inputs:
         for image in _find(name):
-            images.setdefault(_absolute(image.path), image)
+            images.setdefault(absolute(image.path), image)
     return list(images.values())
 
 
@@ -103,28 +103,44 @@ def names_a_file(out: Path) -> bool:
 
 
 def _destination(image: _Found, out: Path | None, suffix: str | None, ext: str | None) -> Path:
-    if suffix is None:
-        suffix = SUFFIX_BESIDE if out is None else ""
     extension = image.path.suffix if ext is None else f".{ext.lstrip('.')}"
     if extension.lower() not in IMAGE_SUFFIXES:
         raise UserError(
             f"{image.path}: no image can be written as '{extension}'; name one with --ext: "
             f"{' '.join(IMAGE_SUFFIXES)}"
         )
+    return place_of_result(image.path, image.below, out, suffix, extension)
+
+
+def place_of_result(source: Path, below: Path, out: Path | None, suffix: str | None, extension: str) -> Path:
+    """Where the result of a picture or film lies.
+
+    Args:
+        source: what is denoised.
+        below: where it lies below the input that named it; so its result lies below `out`.
+        out: a folder; None: that of the source.
+        suffix: goes between name and extension; None: `_denoised` beside the source, else none.
+        extension: of the result, with its dot.
+
+    Raises:
+        UserError: the suffix would make another folder of it.
+    """
+    if suffix is None:
+        suffix = SUFFIX_BESIDE if out is None else ""
     if os.sep in suffix:
         raise UserError(f"a suffix of '{suffix}' has a '{os.sep}'; name the folder with -o")
-    folder = image.path.parent if out is None else out / image.below.parent
-    return folder / f"{image.path.stem}{suffix}{extension}"
+    folder = source.parent if out is None else out / below.parent
+    return folder / f"{source.stem}{suffix}{extension}"
 
 
 def _without_earlier_results(
     images: list[_Found], out: Path | None, suffix: str | None, ext: str | None
 ) -> list[_Found]:
     """Leave out what a folder or glob brought up and an earlier run like this one wrote."""
-    source_of = {_absolute(_destination(image, out, suffix, ext)): image for image in images}
+    source_of = {absolute(_destination(image, out, suffix, ext)): image for image in images}
 
     def is_earlier_result(image: _Found) -> bool:
-        return source_of.get(_absolute(image.path), image) is not image or _lies_in_results(image, out)
+        return source_of.get(absolute(image.path), image) is not image or _lies_in_results(image, out)
 
     kept = [image for image in images if image.is_named or not is_earlier_result(image)]
     if len(kept) < len(images):
@@ -136,7 +152,7 @@ def _lies_in_results(image: _Found, out: Path | None) -> bool:
     """Whether the image is in the results' folder, where that one is inside of the input folder."""
     if out is None:
         return False
-    path, folder = _absolute(image.path), _absolute(out)
+    path, folder = absolute(image.path), absolute(out)
     root = path.parents[len(image.below.parts) - 1]
     return root in folder.parents and folder in path.parents
 
@@ -172,6 +188,6 @@ def _check(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
-def _absolute(path: Path) -> Path:
-    """The path from the root; links are not followed, for two links are two images."""
+def absolute(path: Path) -> Path:
+    """The path from the root; links are not followed, for two links are two images or films."""
     return Path(os.path.abspath(path))  # noqa: PTH100
