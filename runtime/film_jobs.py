@@ -30,39 +30,42 @@ def plan_films(inputs: Sequence[str], out: Path | None, suffix: str | None, ext:
         UserError: films and images in one run, a result that would overwrite a film or another result, or a
             format that cannot be written.
     """
-    found: dict[Path, Path] = {}  # film → where it lies below the input
-    images: list[Path] = []
-    for name in inputs:
-        films, others = _split(Path(name).expanduser())
-        found.update(films)
-        images += others
+    paths = [Path(name).expanduser() for name in inputs]
+    found = {film: below for path in paths for film, below in _films(path).items()}
     if not found:
         return []
-    if images:
+    image = next((image for path in paths for image in _images(path)), None)
+    if image is not None:
         first = next(iter(found))
-        raise UserError(f"films ({first}) and images ({images[0]}) cannot be denoised in one run")
+        raise UserError(f"films ({first}) and images ({image}) cannot be denoised in one run")
     if out is not None and out.suffix.lower() in FILM_SUFFIXES and not out.is_dir():
         if len(found) > 1:
             raise UserError(f"{out} names one film and there are {len(found)}; name a folder with -o")
         return _check([Job(film, out) for film in found])
     jobs = [Job(film, _destination(film, below, out, suffix, ext)) for film, below in found.items()]
     results = {absolute(job.destination) for job in jobs}
-    named = {absolute(Path(name).expanduser()) for name in inputs}
+    named = {absolute(path) for path in paths}
     return _check(
         [job for job in jobs if absolute(job.source) in named or absolute(job.source) not in results]
     )
 
 
-def _split(path: Path) -> tuple[dict[Path, Path], list[Path]]:
-    """The films of an input, and its images."""
+def _films(path: Path) -> dict[Path, Path]:
+    """The films of an input, each with where it lies below it."""
     if path.is_file():
-        is_film = path.suffix.lower() in FILM_SUFFIXES
-        return ({path: Path(path.name)}, []) if is_film else ({}, [path])
-    films, images = _found(path, FILM_SUFFIXES), _found(path, IMAGE_SUFFIXES)
-    if path.is_dir() and films and images:
+        return {path: Path(path.name)} if path.suffix.lower() in FILM_SUFFIXES else {}
+    films = _found(path, FILM_SUFFIXES)
+    if films and path.is_dir() and _found(path, IMAGE_SUFFIXES):
         warn(f"left out: {len(films)} films in {path}, which holds images; name them to have them denoised")
-        return {}, images
-    return {film: film.relative_to(path) if path.is_dir() else Path(film.name) for film in films}, images
+        return {}
+    return {film: film.relative_to(path) if path.is_dir() else Path(film.name) for film in films}
+
+
+def _images(path: Path) -> list[Path]:
+    """The images of an input."""
+    if path.is_file():
+        return [] if path.suffix.lower() in FILM_SUFFIXES else [path]
+    return _found(path, IMAGE_SUFFIXES)
 
 
 def _found(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
