@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
-from ..image import from_float, to_float
 from ..metrics import noise_sigma
 from ..opencv import load_opencv
+from ..sinks.depth import to_8_bit
 
 PAIR, SNAPSHOT = 1, 2  # kinds of message
 _HEADER = struct.Struct(">BII")  # kind, number of the frame, length of the first picture in bytes
@@ -56,7 +56,7 @@ def pair_noise(pair: Pair) -> tuple[float, float] | None:
     """σ of the noise before and after, in grey levels of 255, from the middle; None for tiny pictures."""
     if min(pair.before.shape[:2]) < 3:
         return None
-    before, after = (noise_sigma(_eight_bits(_middle(picture))) for picture in (pair.before, pair.after))
+    before, after = (noise_sigma(to_8_bit(_middle(picture))) for picture in (pair.before, pair.after))
     return before, after
 
 
@@ -76,14 +76,10 @@ def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:
 
 def _encode(suffix: str, pixels: np.ndarray, parameters: list[Any]) -> bytes:
     cv2 = load_opencv()
-    pixels = _eight_bits(pixels)
+    pixels = to_8_bit(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     is_done, data = cv2.imencode(suffix, pixels, parameters)
     if not is_done:
         raise ImageError(f"OpenCV cannot write a picture of shape {pixels.shape} as {suffix}")
     return data.tobytes()
-
-
-def _eight_bits(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.dtype(np.uint8))

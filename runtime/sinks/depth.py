@@ -1,17 +1,15 @@
-"""Frames for what shows 8 bits a colour: windows, films, virtual cameras."""
+"""Frames for what shows 8 bits a colour: windows, films, virtual cameras, the live page."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..image import from_float, to_float
+
 
 def to_8_bit(pixels: np.ndarray) -> np.ndarray:
     """(H, W, C) uint8, uint16 or float32 in [0, 1] as uint8; what is uint8 is given back itself."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        return (pixels >> 8).astype(np.uint8)
-    return (pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.uint8)
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
