@@ -188,11 +188,16 @@ def infer(
         "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
         "rebuild": rebuild.value, "cuda_api": cuda_api.value, "allow_8bit": allow_8bit,
     }  # fmt: skip
+    for_camera = {
+        "--width": width, "--height": height, "--fps": fps, "--fourcc": fourcc, "--frames": frames,
+        "--max-seconds": max_seconds, "--record": record, "--show": show, "--headless": headless,
+        "--virtual-camera": virtual_camera, "--serve": serve,
+    }  # fmt: skip
     if dnd is not None or submission is not None:
         from .run_dnd import run_dnd
 
         folder, results = _dnd_folders(
-            dnd, submission, inputs, out, camera, serve, frames, reference, suffix, ext
+            dnd, submission, inputs, out, camera, reference, suffix, ext, *for_camera.values()
         )
         denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
     elif camera is not None:
@@ -211,11 +216,7 @@ def infer(
     else:
         from .run_inputs import run_inputs
 
-        _refuse_without_camera({
-            "--width": width, "--height": height, "--fps": fps, "--fourcc": fourcc, "--frames": frames,
-            "--max-seconds": max_seconds, "--record": record, "--show": show, "--headless": headless,
-            "--virtual-camera": virtual_camera, "--serve": serve,
-        })  # fmt: skip
+        _refuse_without_camera(for_camera)
         denoiser, report = run_inputs(
             inputs or [], out, suffix, ext, reference, strength, options, skip_existing=skip_existing
         )
@@ -225,8 +226,12 @@ def infer(
 
 def _refuse_without_camera(given: dict[str, object]) -> None:
     for option, value in given.items():
-        if value is not None and value is not False:
+        if _is_given(value):
             raise UserError(f"{option} is for a camera; name one with --camera 0")
+
+
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != []
 
 
 def _tile(text: str) -> int | str:
@@ -252,7 +257,7 @@ def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: obj
 def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> tuple[Path, Path]:
     if dnd is None or submission is None:
         raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
-    if any(other not in (None, []) for other in others):
+    if any(_is_given(other) for other in others):
         raise UserError(
             "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix or --ext"
         )

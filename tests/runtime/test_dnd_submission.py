@@ -125,6 +125,8 @@ def test_an_image_that_is_damaged_is_named_and_not_bundled(submit, benchmark, ma
         (["--submission", "out"], "give both"),
         (["--dnd", "dnd", "--submission", "out", "photo.png"], "no images"),
         (["--dnd", "dnd", "--submission", "out", "--ext", "png"], "no images"),
+        (["--dnd", "dnd", "--submission", "out", "--record", "clean.mp4"], "no images, camera"),
+        (["--dnd", "dnd", "--submission", "out", "--show"], "no images, camera"),
         (["--dnd", "missing", "--submission", "out"], "not the DND benchmark"),
     ],
 )
