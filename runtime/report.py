@@ -49,6 +49,9 @@ class ImageReport:
         return reason if self.source in reason else f"{self.source}: {reason}"
 
 
+FRAMES_KEPT = 10_000  # of a film or a camera: a few minutes
+
+
 class RunReport:
     """What became of all of them.
 

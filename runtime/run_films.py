@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .jobs import Job
     from .report import RunReport
 
-_FRAMES_KEPT = 10_000  # for the report: a few minutes of film
-
 
 def run_films(
     jobs: list[Job],
@@ -40,13 +38,13 @@ def run_films(
     """
     from .finished import model_identities
     from .model_files import default_for_camera
-    from .report import ImageReport, RunReport
+    from .report import FRAMES_KEPT, ImageReport, RunReport
     from .run_files import open_record
 
     options["model"] = options["model"] or default_for_camera()
     before = model_identities(options["model"])
     with sigterm_as_ctrl_c(), open_denoiser(options) as denoiser:
-        report, left, finished = RunReport(keep=_FRAMES_KEPT), jobs, None
+        report, left, finished = RunReport(keep=FRAMES_KEPT), jobs, None
         if keeps_record or skip_existing:
             finished = open_record(denoiser, before, options, {"strength": strength})
         if finished is not None and skip_existing:

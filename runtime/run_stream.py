@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .sinks import Sink
     from .sources import CameraSettings
 
-_FRAMES_KEPT = 10_000  # for the report: a few minutes
-
 ANY_DEVICE = "auto"
 
 
@@ -78,7 +76,7 @@ def run_camera(
     from .controls import Controls
     from .live_stats import StreamMeter
     from .model_files import default_for_camera
-    from .report import RunReport
+    from .report import FRAMES_KEPT, RunReport
     from .stopping import Stop
     from .streaming import denoise_stream
 
@@ -88,7 +86,7 @@ def run_camera(
         source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
         denoiser = held.enter_context(open_denoiser(options))
-        report = RunReport(keep=_FRAMES_KEPT)
+        report = RunReport(keep=FRAMES_KEPT)
         if seconds is not None:
             stop.request_after(seconds)
         held.enter_context(stop.on_signals())
