@@ -11,11 +11,11 @@ import argparse
 
 import numpy as np
 from n2b.runtime import psnr
-from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
-from n2b.runtime.backends.openvino import OpenVinoBackend
-from n2b.runtime.machine import usable_cores
+from n2b.runtime.backends.onnxruntime.backend import OnnxRuntimeBackend
+from n2b.runtime.backends.openvino.backend import OpenVinoBackend
 from n2b.runtime.model_files import find_model
-from n2b.runtime.turns import take_turns
+from n2b.runtime.system.memory import usable_cores
+from n2b.runtime.system.timing import take_turns
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from n2b.runtime.artifact import METADATA_KEY, ModelInfo
-from n2b.runtime.large_tiff import LargeTiff
+from n2b.runtime.images.large_tiff import LargeTiff
+from n2b.runtime.model_info import METADATA_KEY, ModelInfo
 
 _INFER = "from n2b.runtime.cli import main; main()"
 _TILE_PX = 512

@@ -20,7 +20,7 @@ import torch
 from n2b.runtime import Denoiser
 from n2b.runtime.errors import N2BError
 from n2b.runtime.model_files import find_model
-from n2b.training.architectures import build_denoiser
+from n2b.training.models.registry import build_denoiser
 
 from benchmarks.ceilings import copy_gb_per_s, matrix_tflops, median_seconds
 from benchmarks.noisy_pictures import add_noise, clean_picture

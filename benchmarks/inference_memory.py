@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from n2b.runtime.image import Image, write_image
+from n2b.runtime.images.image import Image, write_image
 
 _ASPECT = 3 / 2
 _INFER = "from n2b.runtime.cli import main; main()"

@@ -19,10 +19,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from n2b.runtime.machine import usable_cores
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.metrics import psnr
 from n2b.runtime.model_files import find_model
-from n2b.runtime.turns import take_turns
+from n2b.runtime.system.memory import usable_cores
+from n2b.runtime.system.timing import take_turns
 
 from benchmarks.noisy_pictures import SIGMA, add_noise, clean_picture
 from benchmarks.start_speed import start_lines
@@ -44,9 +44,9 @@ def main() -> None:
     parser.add_argument("--int8", type=Path, help="the model's INT8 file for CPUs, to be timed too")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 5, 24])
     parser.add_argument("--rounds", type=int, default=5, help="for one megapixel; larger pictures get fewer")
-    parser.add_argument("--frames", type=int, default=120, help="of the film")
+    parser.add_argument("--frames", type=int, default=120, help="of the video")
     parser.add_argument(
-        "--model-cores", type=int, default=usable_cores(), help="for the model, over the film; default: all"
+        "--model-cores", type=int, default=usable_cores(), help="for the model, over the video; default: all"
     )
     arguments = parser.parse_args()
     parts = arguments.parts or _PARTS
@@ -62,10 +62,10 @@ def main() -> None:
             for megapixels in arguments.megapixels:
                 print_stills(megapixels, models, Path(folder), arguments.rounds)
         if "video" in parts:
-            films = [_onnx(model) for model in arguments.video_models]
+            videos = [_onnx(model) for model in arguments.video_models]
             print(
                 "\nVideo",
-                *video_lines(films, Path(folder), arguments.frames, arguments.model_cores),
+                *video_lines(videos, Path(folder), arguments.frames, arguments.model_cores),
                 sep="\n",
             )
 

@@ -12,7 +12,7 @@ import numpy as np
 from n2b.runtime.controls import Controls
 from n2b.runtime.frame import Frame
 from n2b.runtime.live_stats import StreamMeter
-from n2b.runtime.preview.pictures import Pair, pair_message, pair_noise
+from n2b.runtime.preview.messages import Pair, pair_message, pair_noise
 from n2b.runtime.preview.sink import PageSink
 from websockets.sync.client import connect
 from websockets.typing import Origin

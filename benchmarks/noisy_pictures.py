@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from n2b.runtime.image import read_image
+from n2b.runtime.images.image import read_image
 from n2b.runtime.samples import sample_photographs
 
 SIGMA = 25  # of the noise, on the 0..255 scale

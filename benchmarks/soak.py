@@ -22,10 +22,10 @@ from n2b.runtime import Denoiser
 from n2b.runtime.controls import Controls
 from n2b.runtime.frame import Frame
 from n2b.runtime.live_stats import LiveStats, StreamMeter
-from n2b.runtime.machine import resident_bytes
+from n2b.runtime.pipelines.stream import denoise_stream
 from n2b.runtime.sources import frames
-from n2b.runtime.stopping import Stop
-from n2b.runtime.streaming import denoise_stream
+from n2b.runtime.system.memory import resident_bytes
+from n2b.runtime.system.signals import Stop
 
 from .mjpeg_server import NUMBERS, MjpegServer, read_number
 

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from n2b.runtime.image import Image, write_image
+from n2b.runtime.images.image import Image, write_image
 
 from benchmarks.noisy_pictures import add_noise, clean_picture
 

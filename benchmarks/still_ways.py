@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from n2b.runtime import Denoiser
-from n2b.runtime.image import Image, read_image, write_image
-from n2b.runtime.inference import denoise_files
-from n2b.runtime.jobs import plan_jobs
-from n2b.runtime.machine import usable_cores
-from n2b.runtime.opencv import load_opencv
+from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.images.image import Image, read_image, write_image
+from n2b.runtime.pipelines.images import denoise_files
+from n2b.runtime.system.memory import usable_cores
+from n2b.runtime.system.opencv import load_opencv
 
 from benchmarks.noisy_pictures import SIGMA
 
@@ -116,7 +116,7 @@ def _files(model: Path, noisy: np.ndarray, folder: Path, opened: ExitStack) -> W
 def _torch_ways(noisy: np.ndarray) -> Iterator[Way]:
     """The U-Net of the bundled model in PyTorch, with weights that were not trained: speed alone."""
     import torch
-    from n2b.training.architectures import build_denoiser
+    from n2b.training.models.registry import build_denoiser
 
     torch.set_num_threads(usable_cores())
     network = build_denoiser("unet").eval()
@@ -156,7 +156,7 @@ def _bm3d(noisy: np.ndarray) -> Callable[[], np.ndarray]:
 
 def _precision(model: Path) -> str:
     """As the file says."""
-    from n2b.runtime.artifact import METADATA_KEY, ModelInfo
+    from n2b.runtime.model_info import METADATA_KEY, ModelInfo
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     text = session.get_modelmeta().custom_metadata_map[METADATA_KEY]

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from n2b.runtime.image import Image, write_image
-from n2b.runtime.turns import take_turns
-from n2b.training.architectures import build_denoiser
+from n2b.runtime.images.image import Image, write_image
+from n2b.runtime.system.timing import take_turns
 from n2b.training.batches import draw_batch
 from n2b.training.config import TrainConfig
-from n2b.training.dataset import load_dataset
+from n2b.training.data.dataset import load_dataset
 from n2b.training.device import open_device, resolve_precision
 from n2b.training.learner import Learner
-from n2b.training.networks import NENet, count_flops_per_pixel
+from n2b.training.models.noise2blur import NENet, count_flops_per_pixel
+from n2b.training.models.registry import build_denoiser
 from n2b.training.objectives import build_objective
 from torch import Tensor
 from torch.nn import functional as F

@@ -1,4 +1,4 @@
-"""How fast a film is denoised, from file to file, beside what the model alone takes for as many frames."""
+"""How fast a video is denoised, from file to file, beside what the model alone takes for as many frames."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from unittest.mock import patch
 
 import numpy as np
 from n2b.runtime import Denoiser
-from n2b.runtime.backends import onnxruntime_session, openvino
-from n2b.runtime.jobs import Job
-from n2b.runtime.opencv import load_opencv
-from n2b.runtime.run_films import run_films
-from n2b.runtime.sinks.film_writer import FilmWriter
-from n2b.runtime.sources.exact_film import exact_film_frames
+from n2b.runtime.backends.onnxruntime import session as onnxruntime_session
+from n2b.runtime.backends.openvino import backend as openvino
+from n2b.runtime.commands.videos import run_videos
+from n2b.runtime.pipelines.job import Job
+from n2b.runtime.sinks.video_writer import VideoWriter
+from n2b.runtime.sources.video_pyav import exact_video_frames
+from n2b.runtime.system.opencv import load_opencv
 
 from benchmarks.noisy_pictures import add_noise, clean_picture
 
@@ -24,17 +25,17 @@ _SIGMA = 10
 
 
 def video_lines(models: list[Path], folder: Path, frames: int, model_cores: int) -> list[str]:
-    """Frames a second of n2b-infer over a film of 1280×720 px, and of the model alone.
+    """Frames a second of n2b-infer over a video of 1280×720 px, and of the model alone.
 
     Args:
         models: ONNX files of open size.
-        folder: for the films.
+        folder: for the videos.
         frames: how many.
         model_cores: for the model; where there are more, they are left to reading and writing.
     """
-    film = folder / "film.avi"
-    _write_film(film, frames)
-    copied_s, copied_cpu_s = _copy(film, folder / "copy.mp4")
+    video = folder / "video.avi"
+    _write_video(video, frames)
+    copied_s, copied_cpu_s = _copy(video, folder / "copy.mp4")
     lines = [
         f"1280×720 px, {frames} frames, Motion JPEG to H.264",
         f"read and written without a model: {frames / copied_s:.1f} frames/s, "
@@ -44,10 +45,10 @@ def video_lines(models: list[Path], folder: Path, frames: int, model_cores: int)
         patch.object(openvino, "usable_cores", lambda: model_cores),
         patch.object(onnxruntime_session, "usable_cores", lambda: model_cores),
     ):
-        return lines + [line for model in models for line in _model_lines(model, film, folder, frames)]
+        return lines + [line for model in models for line in _model_lines(model, video, folder, frames)]
 
 
-def _model_lines(model: Path, film: Path, folder: Path, frames: int) -> list[str]:
+def _model_lines(model: Path, video: Path, folder: Path, frames: int) -> list[str]:
     """The model alone before and after n2b-infer, so that what else the machine does strikes both alike."""
     half = frames // 2
     with Denoiser(model, device="cpu") as denoise:
@@ -65,35 +66,35 @@ def _model_lines(model: Path, film: Path, folder: Path, frames: int) -> list[str
 
         model_alone(1)
         alone = model_alone(half)
-        end_to_end = _infer(film, folder / f"{model.stem}.mp4", model, denoise.backend)
+        end_to_end = _infer(video, folder / f"{model.stem}.mp4", model, denoise.backend)
         alone += model_alone(frames - half)
     count = f"{len(plan.tiles)} tile{'s' * (len(plan.tiles) > 1)} of {plan.tile_hw[1]}×{plan.tile_hw[0]} px"
     return [
         f"{model.stem}, {denoise.backend} in {denoise.precision}, {count}",
         f"  model alone, on tiles that are there  {frames / alone:6.2f} frames/s",
-        f"  n2b-infer, film to film               {frames / end_to_end:6.2f} frames/s, ratio "
+        f"  n2b-infer, video to video               {frames / end_to_end:6.2f} frames/s, ratio "
         f"{alone / end_to_end:.3f}",
     ]
 
 
-def _copy(film: Path, out: Path) -> tuple[float, float]:
+def _copy(video: Path, out: Path) -> tuple[float, float]:
     """Seconds, and seconds of one core, that reading and writing take."""
     started, cpu = time.perf_counter(), time.process_time()
-    writer = FilmWriter(out, *_HW, film)
-    for frame in exact_film_frames(film):
+    writer = VideoWriter(out, *_HW, video)
+    for frame in exact_video_frames(video):
         writer.write(frame.pixels, frame.timestamp_ns)
     writer.finish()
     return time.perf_counter() - started, time.process_time() - cpu
 
 
-def _infer(film: Path, out: Path, model: Path, backend: str) -> float:
+def _infer(video: Path, out: Path, model: Path, backend: str) -> float:
     """Seconds from the first frame to the last, as n2b-infer reports them."""
     options = {"model": str(model), "device": "cpu", "backend": backend, "max_memory": None}
-    _, report = run_films([Job(film, out)], 1, options)
+    _, report = run_videos([Job(video, out)], 1, options)
     return report.seconds
 
 
-def _write_film(path: Path, frames: int) -> None:
+def _write_video(path: Path, frames: int) -> None:
     """A pan over a photograph, with noise that differs from frame to frame."""
     cv2 = load_opencv()
     height, width = _HW

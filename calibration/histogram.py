@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..runtime.opencv import load_opencv
+from ..runtime.system.opencv import load_opencv
 
 BINS = 4096  # over −reach … reach
 LEVELS = 128  # of a symmetric INT8 value's magnitude

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..runtime.artifact import write_atomically
 from ..runtime.errors import ModelError, UserError
+from ..runtime.system.files import write_atomically
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 

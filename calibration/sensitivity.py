@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from ..runtime.metrics import psnr
+from ..runtime.images.metrics import psnr
 from .session import open_session, run_session
 
 ALLOWED_LOSS_DB = 0.10

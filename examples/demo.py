@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from n2b.runtime import Denoiser
-from n2b.runtime.image import Image, read_image, write_image
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.image import Image, read_image, write_image
+from n2b.runtime.images.metrics import psnr
 from n2b.runtime.samples import sample_photographs
 
 SIGMA = 25  # standard deviation of the noise on the 0..255 scale

@@ -1,7 +1,7 @@
-"""Denoise a camera or a film in a loop of OpenCV's own: BGR in, BGR out, into the same memory each time.
+"""Denoise a camera or a video in a loop of OpenCV's own: BGR in, BGR out, into the same memory each time.
 
 python examples/opencv_loop.py 0                      the first camera, in a window; q ends it
-python examples/opencv_loop.py film.mp4 -o clean.avi  a film, written as Motion JPEG
+python examples/opencv_loop.py video.mp4 -o clean.avi  a video, written as Motion JPEG
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="a camera's number, a film, or an address")
+    parser.add_argument("source", help="a camera's number, a video, or an address")
     parser.add_argument("-o", "--out", type=Path, help="an .avi file; default: a window")
     parser.add_argument("--model", default="camera", help="a model's file or name")
     arguments = parser.parse_args()

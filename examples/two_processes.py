@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="a camera's number, a film, or an address")
+    parser.add_argument("source", help="a camera's number, a video, or an address")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("-o", "--out", type=Path, required=True, help="a folder")
     parser.add_argument("--model", default="camera", help="a model's file or name")
@@ -64,7 +64,7 @@ def capture(source: str, frames: int, slots: list[SharedMemory], ready: Queue[An
     """The capturing process: puts (slot, shape) of each frame into `ready`, None after the last.
 
     Args:
-        source: a camera's number, a film, or an address.
+        source: a camera's number, a video, or an address.
         frames: how many at most.
         slots: where frames are put.
         ready: tells which slot holds a frame.

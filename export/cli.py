@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..runtime.console import run_command, warn
-from ..runtime.dated import link_latest, new_dated_folder
 from ..runtime.errors import MissingPackageError, UserError
-from .builder_options import BuilderOptions
-from .profile import Shapes, parse_shape
+from ..runtime.system.console import run_command, warn
+from ..runtime.system.run_folders import link_latest, new_dated_folder
 from .settings import DEFAULT_TILE_PX, CalibrationSettings, ExportSettings
+from .tensorrt.options import BuilderOptions
+from .tensorrt.profile import Shapes, parse_shape
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,7 +64,7 @@ def export(
         str | None,
         typer.Option(
             metavar="PATH",
-            help="Noisy images for INT8: file, folder, film, camera:0; default: the run's, else samples.",
+            help="Noisy images for INT8: file, folder, video, camera:0; default: the run's, else samples.",
         ),
     ] = None,
     calib_method: Annotated[

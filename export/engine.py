@@ -7,18 +7,18 @@ from pathlib import Path
 
 import onnx
 
-from ..runtime.artifact import ModelInfo
 from ..runtime.errors import UserError
-from ..runtime.flavours import FLAVOURS, is_installed, version_of
-from ..runtime.gpu import find_gpu
-from ..runtime.machine import cache_folder
-from .build_engine import build_engine, built_precision
-from .build_engine_plan import BuildSettings
-from .builder_options import check_options
-from .contract import check_sizes
-from .onnx_file import is_dynamic, read_onnx
-from .profile import Profile, dynamic_profile, static_profile
+from ..runtime.model_info import ModelInfo
+from ..runtime.system.gpu import find_gpu
+from ..runtime.system.memory import cache_folder
+from ..runtime.system.tensorrt import FLAVOURS, is_installed, version_of
+from .onnx.file import is_dynamic, read_onnx
+from .onnx.io_contract import check_sizes
 from .settings import DEFAULT_TILE_PX, ExportSettings
+from .tensorrt.build import build_engine, built_precision
+from .tensorrt.options import check_options
+from .tensorrt.plan import BuildSettings
+from .tensorrt.profile import Profile, dynamic_profile, static_profile
 
 Say = Callable[[str], None]
 

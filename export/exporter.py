@@ -6,21 +6,21 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from ..runtime.console import warn
-from .builder_options import check_options
-from .contract import check_sizes
+from ..runtime.system.console import warn
 from .engine import choose_flavour, make_engine, open_profile
-from .export_int8 import export_int8
-from .export_onnx import export_onnx
-from .overflow import nodes_for_fp32
-from .precision import to_fp16
-from .profile import Profile, static_profile
+from .fp16_overflow import nodes_for_fp32
+from .int8.export import export_int8
+from .onnx.float16 import to_fp16
+from .onnx.io_contract import check_sizes
 from .report import Artifact, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
-from .speed import ms_per_megapixel
 from .staging import staged_folder
+from .tensorrt.options import check_options
+from .tensorrt.profile import Profile, static_profile
 from .triton import add_to_repository, check_repository
+from .verify.speed import ms_per_megapixel
+from .write_onnx import export_onnx
 
 FILES = (  # the names that artifacts may have
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..runtime.artifact import ModelInfo, write_atomically
+from ..runtime.model_info import ModelInfo
+from ..runtime.system.files import write_atomically
 from ..training.report.pictures import data_uri, encode_png, on_grey
 from ..training.report.template import PAGE, STYLE
-from .looks import MOST_BANDING, MOST_SHIFT
-from .verify import Agreement
+from .verify.verify import Agreement
+from .verify.visible_artifacts import MOST_BANDING, MOST_SHIFT
 
 REPORT = "report.html"
 FAR_DB = 35.0  # to the FP32 result; under it INT8 clips what it was not calibrated on

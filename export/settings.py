@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .builder_options import BuilderOptions
-from .profile import Shapes
+from .tensorrt.options import BuilderOptions
+from .tensorrt.profile import Shapes
 
 # With a halo of 48 px a tile of 512 px computes 1.5 px for each that it keeps, one of 128 px 16; beyond 512
 # less is gained, while memory grows with the square.
@@ -18,7 +18,7 @@ class CalibrationSettings:
     """How to make INT8.
 
     Attributes:
-        pictures: noisy pictures to take tiles of: file, folder, glob, film, camera:0; None: the run's, else
+        pictures: noisy pictures to take tiles of: file, folder, glob, video, camera:0; None: the run's, else
             the samples.
         method: "percentile", "minmax" or "entropy".
         tiles: how many, at most.

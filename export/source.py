@@ -9,14 +9,15 @@ from pathlib import Path
 
 import onnx
 
-from ..runtime.artifact import ModelInfo, sha256_of_file
 from ..runtime.errors import MissingPackageError, ModelError, UserError
 from ..runtime.model_files import DEFAULT_BUNDLED, bundled_models
-from .contract import strip_contract
-from .onnx_file import read_onnx
-from .opset import check_opset, set_opset
-from .reference import OnnxReference, Reference, TorchReference
-from .to_onnx import network_to_onnx
+from ..runtime.model_info import ModelInfo
+from ..runtime.system.files import sha256_of_file
+from .onnx.file import read_onnx
+from .onnx.from_torch import network_to_onnx
+from .onnx.io_contract import strip_contract
+from .onnx.opset import check_opset, set_opset
+from .verify.reference import OnnxReference, Reference, TorchReference
 
 LATEST_RUN = Path("runs/latest")  # below the current folder, as n2b-train leaves it
 CHECKPOINT, ONNX = "checkpoint.pt", "model.onnx"  # what is looked for in a folder

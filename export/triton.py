@@ -6,8 +6,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from ..runtime.artifact import ModelInfo, write_atomically
 from ..runtime.errors import UserError
+from ..runtime.model_info import ModelInfo
+from ..runtime.system.files import write_atomically
 from .settings import ExportSettings
 from .staging import staged_folder
 from .triton_config import config_text

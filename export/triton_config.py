@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 
-from ..runtime.artifact import METADATA_KEY, ModelInfo
-from .contract import DENOISED, IMAGE
+from ..runtime.model_info import METADATA_KEY, ModelInfo
+from .onnx.io_contract import DENOISED, IMAGE
 from .settings import ExportSettings
 
 CHANNELS = 3

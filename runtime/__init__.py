@@ -21,10 +21,10 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .artifact import ModelInfo
     from .denoiser import Denoiser
-    from .image import Image, read_image, write_image
-    from .metrics import psnr, ssim
+    from .images.image import Image, read_image, write_image
+    from .images.metrics import psnr, ssim
+    from .model_info import ModelInfo
     from .sources import CameraSettings, frames
 
 __all__ = [
@@ -51,13 +51,13 @@ __all__ = [
 _HOMES = {
     "CameraSettings": "sources",
     "Denoiser": "denoiser",
-    "Image": "image",
-    "ModelInfo": "artifact",
+    "Image": "images.image",
+    "ModelInfo": "model_info",
     "frames": "sources",
-    "psnr": "metrics",
-    "read_image": "image",
-    "ssim": "metrics",
-    "write_image": "image",
+    "psnr": "images.metrics",
+    "read_image": "images.image",
+    "ssim": "images.metrics",
+    "write_image": "images.image",
 }
 
 
@@ -68,4 +68,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -1,4 +1,4 @@
-"""n2b-infer: denoise photographs, films, or a camera's frames."""
+"""n2b-infer: denoise photographs, videos, or a camera's frames."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import run_command
 from .errors import UserError
+from .system.console import run_command
 
 if TYPE_CHECKING:
+    from .commands.report import RunReport
     from .denoiser import Denoiser
-    from .report import RunReport
 
 SOME_FAILED = 3  # exit status when some images were given up and the rest done
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 def infer(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT", help="Image files or films, folders, globs.")
+        list[str] | None, typer.Argument(metavar="INPUT", help="Image files or videos, folders, globs.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -70,7 +70,7 @@ def infer(
             "-m",
             metavar="PATH",
             help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
-            "default: exports/latest, else gaussian, for cameras and films camera.",
+            "default: exports/latest, else gaussian, for cameras and videos camera.",
         ),
     ] = None,
     tile: Annotated[
@@ -155,7 +155,7 @@ def infer(
         float | None, typer.Option(min=0, metavar="S", help="Stop the camera after so many seconds.")
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="FILM", help="Record the camera's denoised frames: out.mp4.")
+        Path | None, typer.Option(metavar="VIDEO", help="Record the camera's denoised frames: out.mp4.")
     ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Show the camera in a window, beside what else is named.")
@@ -178,7 +178,7 @@ def infer(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> int:
-    """Denoise images, films or a camera, tile by tile within a bounded memory.
+    """Denoise images, videos or a camera, tile by tile within a bounded memory.
 
     Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
     3: some images failed and the rest is done.
@@ -194,14 +194,14 @@ def infer(
         "--virtual-camera": virtual_camera, "--serve": serve,
     }  # fmt: skip
     if dnd is not None or submission is not None:
-        from .run_dnd import run_dnd
+        from .commands.dnd import run_dnd
 
         folder, results = _dnd_folders(
             dnd, submission, inputs, out, camera, reference, suffix, ext, *for_camera.values()
         )
         denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
     elif camera is not None:
-        from .run_stream import Outputs, run_camera
+        from .commands.camera import Outputs, run_camera
         from .sources import CameraSettings
 
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
@@ -214,7 +214,7 @@ def infer(
             frames=frames, seconds=max_seconds, strength=strength, options=options,
         )  # fmt: skip
     else:
-        from .run_inputs import run_inputs
+        from .commands.infer import run_inputs
 
         _refuse_without_camera(for_camera)
         denoiser, report = run_inputs(
@@ -241,11 +241,11 @@ def _tile(text: str) -> int | str:
 
 
 def _refuse_with_camera(inputs: list[str] | None, out: Path | None, *others: object) -> None:
-    from .image import IMAGE_SUFFIXES
-    from .sources import FILM_SUFFIXES
+    from .images.image import IMAGE_SUFFIXES
+    from .sources import VIDEO_SUFFIXES
 
-    if out is not None and out.suffix.lower() in FILM_SUFFIXES:
-        raise UserError(f"{out} names a film; record the frames of a camera with --record {out}")
+    if out is not None and out.suffix.lower() in VIDEO_SUFFIXES:
+        raise UserError(f"{out} names a video; record the frames of a camera with --record {out}")
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f"{out} names a file; frames of a camera are written to a folder")
     if inputs:
@@ -267,7 +267,7 @@ def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> 
 def _print(
     report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any], benchmark: bool, json: bool
 ) -> None:
-    from .report import failure_lines, quality_lines, stage_lines, to_json
+    from .commands.report import failure_lines, quality_lines, stage_lines, to_json
 
     for line in failure_lines(report):
         print(line, file=sys.stderr)

@@ -16,16 +16,16 @@ from typing import Any, overload
 
 import numpy as np
 
-from .ahead import ahead
 from .backends import Backend, open_backend
 from .errors import OutOfMemory, UserError
 from .frame import Frame
-from .machine import resident_bytes
+from .inference.executor import Work, Works, filling_batches
+from .inference.pixels import check_image, check_out, is_deeper
+from .inference.tile_size import AUTO, batch_size, check_sizes, halved_tile, tile_size
+from .inference.tiling import TilePlan, plan_tiles
 from .model_files import find_model, float32_command
-from .sizing import AUTO, batch_size, check_sizes, halved_tile, tile_size
-from .tiling import TilePlan, plan_tiles
-from .values import check_image, check_out, is_deeper
-from .works import Work, Works, filling_batches
+from .system.memory import resident_bytes
+from .system.prefetch import ahead
 
 CHANNELS = ("rgb", "bgr")
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept

@@ -17,7 +17,7 @@ class Frame:
             in [0, 1].
         source: the camera or file it came from, without a password.
         index: 0 for the first frame that the source gave; those that were dropped count too.
-        timestamp_ns: when a camera gave it (monotonic clock); of a film, its time in the film.
+        timestamp_ns: when a camera gave it (monotonic clock); of a video, its time in the video.
         captured_ns: when it was read here (monotonic clock).
         connection: how often the source had been lost and opened again.
         corrupt: how many frames before it could not be decoded; `index` does not count them.

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from n2b.runtime.backends import choice_cpu
+from n2b.runtime.backends import select_cpu as choice_cpu
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from n2b.runtime.flavours import is_installed, load
+from n2b.runtime.system.tensorrt import is_installed, load
 
 ROOT = Path(__file__).parent.parent
 FILES = [

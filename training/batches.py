@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from .config import TrainConfig
-from .dataset import Dataset
+from .data.dataset import Dataset
 from .objectives import Batch, Objective
 from .prefetch import Prefetcher
 from .value_transform import to_domain

@@ -10,11 +10,12 @@ from typing import Any, TypeGuard
 import torch
 from torch import nn
 
-from ..runtime.artifact import ModelInfo, atomic_path, sha256_of_file
 from ..runtime.errors import ModelError, in_short
-from .architectures import DENOISERS, build_denoiser
-from .expanded import fold
-from .networks import count_flops_per_pixel, count_parameters
+from ..runtime.model_info import ModelInfo
+from ..runtime.system.files import atomic_path, sha256_of_file
+from .models.collapsible import fold
+from .models.noise2blur import count_flops_per_pixel, count_parameters
+from .models.registry import DENOISERS, build_denoiser
 from .weights import describe_differences
 
 CHECKPOINT_NAME = "checkpoint.pt"

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..runtime.console import run_command
 from ..runtime.errors import MissingPackageError
+from ..runtime.system.console import run_command
 from .config import PARAMETER_OF
-from .start import (
+from .run import (
     DEFAULT_STEPS,
     absolute_inputs,
     is_first_process,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..runtime.artifact import write_atomically
 from ..runtime.errors import UserError
-from .filters import parse_filter
+from ..runtime.system.files import write_atomically
+from .labels.filters import parse_filter
 from .noise import default_filter, noise_domain, parse_noise
 
 CONFIG_NAME = "config.json"

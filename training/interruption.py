@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import torch
 from lightning_fabric import Fabric
 
-from ..runtime.console import INTERRUPTED
 from ..runtime.errors import N2BError
+from ..runtime.system.console import INTERRUPTED
 
 AGREE_EVERY = 20  # steps between the times when several processes ask each other
 

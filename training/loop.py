@@ -13,18 +13,18 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 
-from ..runtime.console import warn
 from ..runtime.errors import EnvironmentFault, N2BError
+from ..runtime.system.console import warn
 from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
-from .dataset import Dataset, load_dataset
+from .data.dataset import Dataset, load_dataset
 from .device import close_device, open_device
+from .evaluation.validation import Validation, denoise_with, save_snapshot, side_by_side
 from .interruption import Stopped, stop_on_signal
 from .learner import Learner
-from .monitor import Monitor, Silence
 from .objectives import build_objective
-from .validation import Validation, denoise_with, save_snapshot, side_by_side
+from .progress import Monitor, Silence
 
 SHOW_EVERY = 20  # steps between looks at the losses: reading them makes a GPU wait
 VALIDATIONS = 20  # in a run

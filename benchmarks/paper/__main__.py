@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from n2b.runtime.console import INTERRUPTED
 from n2b.runtime.errors import N2BError
+from n2b.runtime.system.console import INTERRUPTED
 
 from .experiments import Table, tables
 from .plan import describe, is_complete, plan

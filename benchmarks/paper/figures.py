@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from n2b.runtime.artifact import atomic_path
-from n2b.runtime.image import read_image
+from n2b.runtime.images.image import read_image
+from n2b.runtime.system.files import atomic_path
 
 from .experiments import BM3D, N2B, N2V, NOISY, SUPERVISED, Condition, System, Table, Trained
 from .images import Pair

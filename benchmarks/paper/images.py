@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from n2b.runtime.errors import UserError
-from n2b.runtime.image import read_image
+from n2b.runtime.images.image import read_image
 from n2b.runtime.sources import find_images
 from n2b.training.noise import parse_noise
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from n2b.runtime.metrics import psnr, ssim
-from n2b.training.bm3d_filter import estimate_sigma
-from n2b.training.filters import parse_filter
+from n2b.runtime.images.metrics import psnr, ssim
+from n2b.training.labels.bm3d import estimate_sigma
+from n2b.training.labels.filters import parse_filter
 from n2b.training.noise import default_filter, noise_domain, parse_noise
 
 from ..baselines.bm3d import bm3d
@@ -67,7 +67,7 @@ def trained_denoiser(run: Path, device: str) -> Denoise:
     """The network of a finished run."""
     from n2b.training.checkpoint import load_denoiser
     from n2b.training.device import resolve_device
-    from n2b.training.validation import denoise_with
+    from n2b.training.evaluation.validation import denoise_with
 
     network, info = load_denoiser(run)
     where = resolve_device(device)

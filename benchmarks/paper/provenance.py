@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from n2b.runtime.machine import usable_cores
+from n2b.runtime.system.memory import usable_cores
 
 _PACKAGES = ("n2b", "torch", "numpy", "bm3d", "scikit-image")
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from n2b.runtime.artifact import write_atomically
 from n2b.runtime.errors import EnvironmentFault, N2BError
-from n2b.runtime.image import Image, write_image
+from n2b.runtime.images.image import Image, write_image
+from n2b.runtime.system.files import write_atomically
 
 from .experiments import SYNTHETIC, TEXT, Condition, LabelNoise, Table, Trained
 from .figures import draw

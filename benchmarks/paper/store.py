@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from n2b.runtime.artifact import write_atomically
+from n2b.runtime.system.files import write_atomically
 
 from .experiments import Condition, LabelNoise, System, Trained
 from .images import training_images

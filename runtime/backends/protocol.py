@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from ..artifact import ModelInfo
+    from ..model_info import ModelInfo
 
 # A working set that was not measured: that of the full-width U-Net in ONNX Runtime on a CPU, rounded up.
 ASSUMED_BYTES_PER_PX = 1500.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..turns import take_turns
-from .working_set import trial_batch
+from ..system.timing import take_turns
+from .memory_probe import trial_batch
 
 if TYPE_CHECKING:
     from .protocol import Backend

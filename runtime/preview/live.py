@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ..controls import Controls
 from ..live_stats import StreamMeter
-from .pictures import Pair, pair_message, pair_noise, snapshot_message
+from .messages import Pair, pair_message, pair_noise, snapshot_message
 
 _NOISE_EVERY_S = 0.5
 

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..console import warn
 from ..errors import MissingPackageError
+from ..system.console import warn
 from .access import Access, Refusal
 from .address import Endpoint
 from .live import Live

@@ -12,7 +12,7 @@ from ..live_stats import StreamMeter
 from .access import Access
 from .address import listen
 from .live import Live
-from .pictures import Pair
+from .messages import Pair
 from .server import PageServer, require_websockets
 
 _TOKEN_BYTES = 16

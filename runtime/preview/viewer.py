@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .live import Live
-from .pictures import Pair, shared_width_px
+from .messages import Pair, shared_width_px
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from .film_writer import FILM_FORMATS
 from .folder import FolderSink
-from .record import FilmSink, RecordSink
+from .record import RecordSink, VideoSink
 from .sink import AttendedSink, Sink
+from .video_writer import VIDEO_FORMATS
 from .virtual_camera import VirtualCameraSink
 from .window import WindowSink
 
 __all__ = [
-    "FILM_FORMATS",
+    "VIDEO_FORMATS",
     "AttendedSink",
-    "FilmSink",
     "FolderSink",
     "RecordSink",
     "Sink",
+    "VideoSink",
     "VirtualCameraSink",
     "WindowSink",
 ]

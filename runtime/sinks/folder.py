@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..frame import Frame
-from ..image import Image, write_image
+from ..images.image import Image, write_image
 
 
 class FolderSink:

@@ -1,4 +1,4 @@
-"""Films of denoised frames: a camera's recording, and a film that was denoised."""
+"""Videos of denoised frames: a camera's recording, and a video that was denoised."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from ..errors import UserError
 from ..frame import Frame
-from ..pyav import load_av
-from .film_writer import FILM_FORMATS, FilmWriter
+from ..system.pyav import load_av
+from .video_writer import VIDEO_FORMATS, VideoWriter
 
 
 class RecordSink:
-    """Records the denoised frames as a film, with the times at which they came.
+    """Records the denoised frames as a video, with the times at which they came.
 
-    The film has its name once it is whole, at the end. Frames of another size begin another film: out-2.mp4,
-    out-3.mp4, …
+    The video gets its name once it is whole, at the end. Frames of another size begin a new video:
+    out-2.mp4, out-3.mp4, …
 
     Args:
-        path: the film, .mp4, .mov, .m4v or .mkv.
+        path: the video, .mp4, .mov, .m4v or .mkv.
 
     Raises:
         UserError: the name says another format, or the file is there.
@@ -29,13 +29,15 @@ class RecordSink:
 
     def __init__(self, path: Path) -> None:
         load_av()
-        if path.suffix.lower() not in FILM_FORMATS:
-            raise UserError(f"--record takes a film's name that ends in {' '.join(FILM_FORMATS)}, not {path}")
+        if path.suffix.lower() not in VIDEO_FORMATS:
+            raise UserError(
+                f"--record takes a video's name that ends in {' '.join(VIDEO_FORMATS)}, not {path}"
+            )
         if path.exists():
             raise UserError(f"{path} is there already; move it, or name another with --record")
         self._path = path
         self._number = 0
-        self._film: FilmWriter | None = None
+        self._video: VideoWriter | None = None
         self._size_hw = 0, 0
         self._start_ns = 0
 
@@ -43,25 +45,25 @@ class RecordSink:
         """Add one frame.
 
         Raises:
-            UserError: the folder cannot be written, or the disk is full; what was recorded of this film is
+            UserError: the folder cannot be written, or the disk is full; what was recorded of this video is
                 lost.
         """
-        if self._film is None or denoised.shape[:2] != self._size_hw:
+        if self._video is None or denoised.shape[:2] != self._size_hw:
             self._begin(frame, *denoised.shape[:2])
-        assert self._film is not None
+        assert self._video is not None
         try:
-            self._film.write(denoised, frame.timestamp_ns - self._start_ns)
+            self._video.write(denoised, frame.timestamp_ns - self._start_ns)
         except BaseException:
-            film, self._film = self._film, None
-            film.discard()
+            video, self._video = self._video, None
+            video.discard()
             raise
         return True
 
     def close(self) -> None:
-        """Finish the film."""
-        film, self._film = self._film, None
-        if film is not None:
-            film.finish()
+        """Finish the video."""
+        video, self._video = self._video, None
+        if video is not None:
+            video.finish()
 
     def _begin(self, frame: Frame, height: int, width: int) -> None:
         self.close()
@@ -72,57 +74,57 @@ class RecordSink:
             print(f"frames are now {width}×{height} px: recording goes on in {path}", file=sys.stderr)
             if path.exists():
                 raise UserError(f"{path} is there already; move it, or name another with --record")
-        self._film = FilmWriter(path, height, width)
+        self._video = VideoWriter(path, height, width)
         self._size_hw = height, width
         self._start_ns = frame.timestamp_ns
 
 
-class FilmSink:
-    """Writes the denoised frames of a film as a film: all their times, and its other streams as they are.
+class VideoSink:
+    """Writes the denoised frames of a video as a video: all their times, and its other streams as they are.
 
     Close it in a `with` block that fails to leave nothing; `finish` when every frame is written.
 
     Args:
         path: the result.
-        original: the film.
+        original: the video.
     """
 
     def __init__(self, path: Path, original: Path) -> None:
         load_av()
         self._path, self._original = path, original
-        self._film: FilmWriter | None = None
+        self._video: VideoWriter | None = None
         self._size_hw = 0, 0
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Add one frame.
 
         Raises:
-            UserError: the disk is full, or the film changes its size, which a result cannot.
+            UserError: the disk is full, or the video changes its size, which a result cannot.
         """
         height, width = size_hw = denoised.shape[:2]
-        if self._film is None:
-            self._film = FilmWriter(self._path, height, width, self._original)
+        if self._video is None:
+            self._video = VideoWriter(self._path, height, width, self._original)
             self._size_hw = size_hw
         if size_hw != self._size_hw:
             raise UserError(
                 f"{self._original} changes its size at frame {frame.index}, to {width}×{height} px; "
                 "cut it there"
             )
-        self._film.write(denoised, frame.timestamp_ns)
+        self._video.write(denoised, frame.timestamp_ns)
         return True
 
     def finish(self) -> None:
-        """Give the film its name.
+        """Give the video its name.
 
         Raises:
             UserError: the disk is full.
         """
-        film, self._film = self._film, None
-        if film is not None:
-            film.finish()
+        video, self._video = self._video, None
+        if video is not None:
+            video.finish()
 
     def close(self) -> None:
-        """Leave nothing of a film that is not finished."""
-        film, self._film = self._film, None
-        if film is not None:
-            film.discard()
+        """Leave nothing of a video that is not finished."""
+        video, self._video = self._video, None
+        if video is not None:
+            video.discard()

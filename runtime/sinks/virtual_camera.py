@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..console import warn
 from ..errors import EnvironmentFault, MissingPackageError
 from ..frame import Frame
-from ..opencv import load_opencv
-from .depth import to_rgb
+from ..system.console import warn
+from ..system.opencv import load_opencv
+from .to_8bit import to_rgb
 
 _FPS = 30  # what the device says of itself; frames come when they come
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DeviceError, EnvironmentFault, UserError
-from ..opencv import load_opencv, quiet
+from ..system.opencv import load_opencv, quiet
 from .devices import cameras_found
 
 OPEN_TIMEOUT_MS = 5000

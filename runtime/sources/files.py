@@ -1,4 +1,4 @@
-"""Which files an input names: images and films, in files, folders and globs."""
+"""Which files an input names: images and videos, in files, folders and globs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import UserError
-from ..image import IMAGE_SUFFIXES
+from ..images.image import IMAGE_SUFFIXES
 
-FILM_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".ts", ".wmv")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".ts", ".wmv")
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..console import warn
 from ..errors import DeviceError
 from ..frame import Frame
-from ..opencv import load_opencv
-from ..stopping import Stop
+from ..system.console import warn
+from ..system.opencv import load_opencv
+from ..system.signals import Stop
 from .capture import Address, differences, no_camera, open_capture
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 10.0  # between attempts to open it again; doubled each time

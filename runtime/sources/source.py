@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..frame import Frame, Frames
-from ..image import IMAGE_SUFFIXES, read_image
-from ..stopping import Stop
+from ..images.image import IMAGE_SUFFIXES, read_image
+from ..system.signals import Stop
 from .capture import CameraSettings, find_address, is_camera
 from .devices import cameras_found
-from .files import FILM_SUFFIXES, find_files
-from .film import film_frames
+from .files import VIDEO_SUFFIXES, find_files
 from .live import LiveCamera
+from .video import video_frames
 
 
 def frames(
@@ -25,8 +25,8 @@ def frames(
 
     - A camera: 0 (the first), /dev/video2, rtsp://…, http://…/stream.mjpg, csi://0 (a Jetson's), or a
       GStreamer pipeline. The newest frame each time; opened again for ever when it is lost.
-    - A film: every frame, with its time.
-    - An image file: one frame. A folder (with its subfolders) or a glob: its images and films, in
+    - A video: every frame, with its time.
+    - An image file: one frame. A folder (with its subfolders) or a glob: its images and videos, in
       natural order.
 
     The source is opened here, and released when the iterator is closed or used up.
@@ -38,8 +38,8 @@ def frames(
 
     Raises:
         UserError: there is no such source, or a setting that it cannot take.
-        ImageError: a file that is no image, or no film that OpenCV can decode; of a folder or a glob when its
-            turn comes.
+        ImageError: a file is no image, or no video that OpenCV can decode; for a folder or a glob, raised
+            when its turn comes.
         DeviceError: the camera does not open, or gives no frame.
         EnvironmentFault: the OpenCV that is installed cannot open such a source.
     """
@@ -50,21 +50,21 @@ def frames(
         raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {name} is none")
     path = Path(name).expanduser()
     if path.is_file() and not _is_image(path):
-        return film_frames(path)
+        return video_frames(path)
     if path.is_file() or path.is_dir() or glob.has_magic(name):
-        return _of_files(find_files([path], IMAGE_SUFFIXES + FILM_SUFFIXES, "images and films"))
+        return _of_files(find_files([path], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
     raise UserError(f"{name}: there is no such file or camera; {cameras_found()}")
 
 
 def camera_frames(camera: str | int) -> Frames:
-    """The frames of a camera until it stops, which is an error here, or of a film until it ends.
+    """The frames of a camera until it stops, which is an error here, or of a video until it ends.
 
     Args:
-        camera: a camera as `frames` takes it, or a film.
+        camera: a camera as `frames` takes it, or a video.
 
     Raises:
         DeviceError: the camera does not open, gives no frame or stops.
-        ImageError: a file that is no film which OpenCV can decode.
+        ImageError: a file that is no video which OpenCV can decode.
         UserError: there is no such file.
     """
     name = str(camera)
@@ -72,13 +72,13 @@ def camera_frames(camera: str | int) -> Frames:
         return LiveCamera(find_address(name, CameraSettings()), reconnect=False)
     if not Path(name).is_file():
         raise UserError(f"{name}: there is no such video file or camera; {cameras_found()}")
-    return film_frames(name)
+    return video_frames(name)
 
 
 def _of_files(paths: Sequence[Path]) -> Generator[Frame, None, None]:
     index = 0
     for path in paths:
-        for frame in _of_image(path) if _is_image(path) else film_frames(path):
+        for frame in _of_image(path) if _is_image(path) else video_frames(path):
             yield Frame(frame.pixels, frame.source, index, frame.timestamp_ns, frame.captured_ns)
             index += 1
 

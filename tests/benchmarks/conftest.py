@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime.image import Image, write_image
+from n2b.runtime.images.image import Image, write_image
 
 from benchmarks.paper.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.metrics import psnr
 
 from benchmarks.baselines.bm3d import bm3d
 

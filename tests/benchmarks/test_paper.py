@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from n2b.runtime.errors import EnvironmentFault
-from n2b.training.architectures import build_denoiser
 from n2b.training.checkpoint import CHECKPOINT_NAME, save_checkpoint
+from n2b.training.models.registry import build_denoiser
 
 from benchmarks.paper import runner
 from benchmarks.paper.__main__ import build_parser, main

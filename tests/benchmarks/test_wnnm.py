@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from n2b.runtime.image import read_image
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.image import read_image
+from n2b.runtime.images.metrics import psnr
 from n2b.runtime.samples import sample_photographs
 
 from benchmarks.baselines.wnnm import (

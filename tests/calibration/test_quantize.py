@@ -8,7 +8,7 @@ import pytest
 from n2b.calibration.quantize import convolutions, quantize_for_cpu, quantize_for_tensorrt
 from n2b.calibration.ranges import Ranges, measure_ranges
 from n2b.calibration.session import open_session, run_session
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.metrics import psnr
 from onnx import TensorProto, numpy_helper
 
 LAYERS = ["down", "up", "top"]

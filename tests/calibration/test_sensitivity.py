@@ -6,16 +6,10 @@ import numpy as np
 import onnx
 import pytest
 from n2b.calibration.bias import mean_errors, shift_bias
-from n2b.calibration.image_path import image_layers, split_image_convolutions
+from n2b.calibration.image_branch import image_layers, split_image_convolutions
 from n2b.calibration.quantize import quantize_for_tensorrt
 from n2b.calibration.ranges import measure_ranges
-from n2b.calibration.sensitivity import (
-    LayerLoss,
-    Trial,
-    choose_layers,
-    measure_layers,
-    result_layers,
-)
+from n2b.calibration.sensitivity import LayerLoss, Trial, choose_layers, measure_layers, result_layers
 from n2b.calibration.session import open_session, run_session
 from onnx import numpy_helper
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from n2b.runtime import Denoiser, Image, read_image, write_image
-from n2b.runtime.metrics import psnr
+from n2b.runtime.images.metrics import psnr
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEIGHT, WIDTH, FRAMES, SIGMA = 96, 128, 5, 20
@@ -40,8 +40,8 @@ def noisy() -> np.ndarray:
 
 
 @pytest.fixture
-def film(tmp_path: Path, noisy: np.ndarray) -> Path:
-    path = tmp_path / "film.avi"
+def video(tmp_path: Path, noisy: np.ndarray) -> Path:
+    path = tmp_path / "video.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (WIDTH, HEIGHT))
     for shift in range(FRAMES):
         writer.write(np.roll(noisy, shift, axis=1)[:, :, ::-1])
@@ -49,13 +49,13 @@ def film(tmp_path: Path, noisy: np.ndarray) -> Path:
     return path
 
 
-def test_the_opencv_loop_writes_a_cleaner_film_in_the_same_colours(film: Path, noisy: np.ndarray) -> None:
+def test_the_opencv_loop_writes_a_cleaner_video_in_the_same_colours(video: Path, noisy: np.ndarray) -> None:
     out = run(
-        sys.executable, EXAMPLES / "opencv_loop.py", film, "-o", "clean.avi", "--model", "gaussian",
-        cwd=film.parent,
+        sys.executable, EXAMPLES / "opencv_loop.py", video, "-o", "clean.avi", "--model", "gaussian",
+        cwd=video.parent,
     )  # fmt: skip
     assert out == f"{FRAMES} frames denoised\n"
-    capture = cv2.VideoCapture(str(film.parent / "clean.avi"))
+    capture = cv2.VideoCapture(str(video.parent / "clean.avi"))
     frames = []
     while (found := capture.read())[0]:
         frames.append(found[1][:, :, ::-1])
@@ -65,14 +65,14 @@ def test_the_opencv_loop_writes_a_cleaner_film_in_the_same_colours(film: Path, n
     )  # Motion JPEG thins the colours
 
 
-def test_two_processes_share_frames(film: Path, noisy: np.ndarray) -> None:
+def test_two_processes_share_frames(video: Path, noisy: np.ndarray) -> None:
     out = run(
-        sys.executable, EXAMPLES / "two_processes.py", film, "-o", "clean", "--model", "gaussian",
+        sys.executable, EXAMPLES / "two_processes.py", video, "-o", "clean", "--model", "gaussian",
         "--frames", 4,
-        cwd=film.parent,
+        cwd=video.parent,
     )  # fmt: skip
     assert out == "4 frames denoised\n"
-    paths = sorted((film.parent / "clean").iterdir())
+    paths = sorted((video.parent / "clean").iterdir())
     assert [path.name for path in paths] == [f"{i:06}.png" for i in range(4)]
     assert (
         psnr(read_image(paths[0]).pixels, clean_picture()) > psnr(noisy, clean_picture()) + 3

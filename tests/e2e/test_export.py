@@ -11,11 +11,11 @@ import onnxruntime
 import pytest
 import torch
 from n2b.export import engine
-from n2b.export.onnx_file import read_onnx
-from n2b.runtime.artifact import ModelInfo
-from n2b.runtime.flavours import FLAVOURS, is_installed
+from n2b.export.onnx.file import read_onnx
+from n2b.runtime.model_info import ModelInfo
+from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
 from n2b.training.checkpoint import save_checkpoint
-from n2b.training.networks import DnNet
+from n2b.training.models.noise2blur import DnNet
 
 from .commands import WITHOUT_TORCH, run_in
 

@@ -13,10 +13,10 @@ from typing import Any
 import onnx
 import pytest
 from n2b.export import triton
-from n2b.export.onnx_file import to_bytes
+from n2b.export.onnx.file import to_bytes
 from n2b.runtime.model_files import bundled_models
 from n2b.training.checkpoint import save_checkpoint
-from n2b.training.edge import EdgeNet
+from n2b.training.models.edge import EdgeNet
 from onnx import TensorProto, helper
 
 from .commands import run_in

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from n2b.export.onnx_file import read_onnx
-from n2b.runtime.image import Image, write_image
+from n2b.export.onnx.file import read_onnx
+from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.config import TrainConfig
-from n2b.training.edge import EdgeNet
+from n2b.training.models.edge import EdgeNet
 
 from .commands import WITHOUT_TORCH, run_in
 

@@ -12,10 +12,10 @@ import torch
 from n2b.export import cli as export_cli
 from n2b.runtime import Denoiser, Image, read_image, write_image
 from n2b.runtime import cli as infer_cli
-from n2b.runtime.flavours import FLAVOURS, is_installed
-from n2b.runtime.gpu import find_gpu
+from n2b.runtime.system.gpu import find_gpu
+from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
 from n2b.training.checkpoint import save_checkpoint
-from n2b.training.networks import STRIDE, DnNet
+from n2b.training.models.noise2blur import STRIDE, DnNet
 
 EXACT_HALO_PX = -(-DnNet.receptive_radius_px // STRIDE) * STRIDE
 TILE_PX = 2 * EXACT_HALO_PX + 2 * STRIDE

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from n2b.export.cli import main
-from n2b.runtime.artifact import ModelInfo, sha256_of_file
 from n2b.runtime.denoiser import Denoiser
 from n2b.runtime.errors import EnvironmentFault
-from n2b.runtime.flavours import is_installed, version_of
-from n2b.runtime.gpu import find_gpu
+from n2b.runtime.model_info import ModelInfo
+from n2b.runtime.system.files import sha256_of_file
+from n2b.runtime.system.gpu import find_gpu
+from n2b.runtime.system.tensorrt import is_installed, version_of
 
 SHAPES = ["--min-shape", "1x32x64", "--opt-shape", "2x64x64", "--max-shape", "3x96x128"]
 

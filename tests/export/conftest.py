@@ -9,11 +9,11 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from n2b.export.contract import add_contract
-from n2b.export.onnx_file import to_bytes
-from n2b.export.to_onnx import network_to_onnx
-from n2b.runtime.artifact import ModelInfo
-from n2b.training.networks import DnNet
+from n2b.export.onnx.file import to_bytes
+from n2b.export.onnx.from_torch import network_to_onnx
+from n2b.export.onnx.io_contract import add_contract
+from n2b.runtime.model_info import ModelInfo
+from n2b.training.models.noise2blur import DnNet
 from onnx import numpy_helper
 
 WriteModel = Callable[..., Path]

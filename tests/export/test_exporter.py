@@ -6,17 +6,17 @@ import onnx
 import pytest
 from n2b.export import engine as engine_module
 from n2b.export import exporter
-from n2b.export.build_engine_plan import BuildSettings
-from n2b.export.builder_options import BuilderOptions
 from n2b.export.engine import choose_flavour
 from n2b.export.exporter import engine_profile, export_model
-from n2b.export.onnx_file import read_onnx
-from n2b.export.profile import Profile, Shapes
+from n2b.export.onnx.file import read_onnx
 from n2b.export.settings import ExportSettings
 from n2b.export.source import Source, load_source
-from n2b.runtime.artifact import ModelInfo
+from n2b.export.tensorrt.options import BuilderOptions
+from n2b.export.tensorrt.plan import BuildSettings
+from n2b.export.tensorrt.profile import Profile, Shapes
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, UserError, VerificationError
-from n2b.runtime.flavours import is_installed
+from n2b.runtime.model_info import ModelInfo
+from n2b.runtime.system.tensorrt import is_installed
 
 from .conftest import WriteModel, change_weight
 

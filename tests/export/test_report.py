@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.export.looks import Look, compare_looks, gradient
 from n2b.export.report import COLUMNS, Artifact, faults_of, row_of, write_report
-from n2b.export.verify import Agreement
-from n2b.runtime.artifact import ModelInfo
+from n2b.export.verify.verify import Agreement
+from n2b.export.verify.visible_artifacts import Look, compare_looks, gradient
+from n2b.runtime.model_info import ModelInfo
 
 
 def look(**changes: object) -> Look:

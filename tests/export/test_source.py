@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from n2b.export.onnx_file import to_bytes
-from n2b.export.opset import opset_of, set_opset
-from n2b.export.precision import to_fp16
+from n2b.export.onnx.file import to_bytes
+from n2b.export.onnx.float16 import to_fp16
+from n2b.export.onnx.opset import opset_of, set_opset
 from n2b.export.source import find_source, load_source
-from n2b.runtime.artifact import sha256_of_file
 from n2b.runtime.errors import MissingPackageError, ModelError, UserError
+from n2b.runtime.system.files import sha256_of_file
 
 from .conftest import WriteModel
 

@@ -10,8 +10,8 @@ from n2b.export.exporter import export_model
 from n2b.export.settings import ExportSettings
 from n2b.export.source import Source, load_source
 from n2b.export.triton import add_to_repository
-from n2b.runtime.artifact import ModelInfo
 from n2b.runtime.errors import EnvironmentFault, UserError
+from n2b.runtime.model_info import ModelInfo
 
 from .conftest import WriteModel
 

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import text_format
 from n2b.export.settings import ExportSettings
 from n2b.export.triton_config import config_text
-from n2b.runtime.artifact import ModelInfo
+from n2b.runtime.model_info import ModelInfo
 
 CLIENT = importlib.util.find_spec("tritonclient")
 pytestmark = pytest.mark.skipif(CLIENT is None, reason="needs the package tritonclient, for the definition")

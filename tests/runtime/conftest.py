@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from n2b.runtime import cli
-from n2b.runtime.artifact import METADATA_KEY, ModelInfo
+from n2b.runtime.model_info import METADATA_KEY, ModelInfo
 from onnx import TensorProto, helper, numpy_helper
 
 UNET_STRIDE = 4
@@ -49,7 +49,7 @@ def cameras(monkeypatch):
     monkeypatch.setattr(live, "_LONGEST_DELAY_S", 0.02)
 
     def install(*scripts):
-        from .fake_cameras import FakeCameras
+        from .fakes.cameras import FakeCameras
 
         fakes = FakeCameras(*scripts)
         monkeypatch.setattr("cv2.VideoCapture", fakes)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from n2b.runtime import Denoiser
 from n2b.runtime.errors import EnvironmentFault, ImageError, ModelError, UserError
-from n2b.runtime.machine import resident_bytes
+from n2b.runtime.system.memory import resident_bytes
 
 from .conftest import UNET_RADIUS_PX, UNET_STRIDE
 
@@ -256,7 +256,7 @@ import sys, threading, time
 import numpy as np
 import onnxruntime  # its libraries are not the model's memory
 from n2b.runtime import Denoiser
-from n2b.runtime.machine import resident_bytes
+from n2b.runtime.system.memory import resident_bytes
 before = peak = resident_bytes()
 done = threading.Event()
 def watch():

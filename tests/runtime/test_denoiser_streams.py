@@ -12,9 +12,9 @@ import pytest
 from n2b.runtime import Denoiser, denoiser
 from n2b.runtime.errors import ImageError, OutOfMemory, UserError
 from n2b.runtime.frame import Frame
-from n2b.runtime.image import from_float
+from n2b.runtime.images.image import from_float
 
-from .test_works import Overlapping, Plain
+from .inference.test_executor import Overlapping, Plain
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:

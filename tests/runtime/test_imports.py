@@ -79,7 +79,7 @@ def bare_python(tmp_path_factory):
 
 
 def test_every_module_imports_with_the_base_dependencies_and_opencv_alone(bare_python):
-    assert "n2b.runtime.backends.tensorrt" in modules()
+    assert "n2b.runtime.backends.tensorrt.backend" in modules()
     code = (
         f"import importlib as i, json; print(json.dumps([i.import_module(m).__name__ for m in {modules()}]))"
     )

@@ -14,14 +14,14 @@ import pytest
 from n2b.export.cli import main as export
 from n2b.runtime import Denoiser
 from n2b.runtime.backends import open_backend
-from n2b.runtime.backends.onnxruntime import OnnxRuntimeBackend
-from n2b.runtime.backends.onnxruntime_providers import CUDA, TENSORRT
-from n2b.runtime.backends.tensorrt import TensorRTBackend
+from n2b.runtime.backends.onnxruntime.backend import OnnxRuntimeBackend
+from n2b.runtime.backends.onnxruntime.providers import CUDA, TENSORRT
+from n2b.runtime.backends.tensorrt.backend import TensorRTBackend
 from n2b.runtime.cuda import _is_installed
 from n2b.runtime.errors import DeviceError, OutOfMemory
-from n2b.runtime.flavours import FLAVOURS, is_installed
-from n2b.runtime.gpu import find_gpu
 from n2b.runtime.model_files import ModelFiles, bundled_models
+from n2b.runtime.system.gpu import find_gpu
+from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
 
 HAS_GPU = find_gpu() is not None
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU and its driver")]

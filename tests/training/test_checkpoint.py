@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from n2b.runtime.errors import ModelError
-from n2b.training.architectures import DENOISERS, build_denoiser
 from n2b.training.checkpoint import load_checkpoint, load_denoiser, save_checkpoint
-from n2b.training.edge import EdgeNet
-from n2b.training.expanded import fold
-from n2b.training.networks import DnNet
+from n2b.training.models.collapsible import fold
+from n2b.training.models.edge import EdgeNet
+from n2b.training.models.noise2blur import DnNet
+from n2b.training.models.registry import DENOISERS, build_denoiser
 
 Weights = dict[str, torch.Tensor]
 

@@ -20,7 +20,7 @@ from n2b.training.cli import main, one_path_an_option
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.device import resolve_device, resolve_precision
 from n2b.training.loop import learning_rate, train
-from n2b.training.networks import DnNet
+from n2b.training.models.noise2blur import DnNet
 
 from .conftest import picture, save_pictures
 

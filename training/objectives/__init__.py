@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from ..config import TrainConfig
-from ..flat_noise import FlatNoise
-from ..networks import NENet
+from ..data.flat_noise import FlatNoise
+from ..models.noise2blur import NENet
 from .base import Batch, Objective
 from .flat_area import FlatAreaNoise2Blur
 from .noise2blur import Noise2Blur, Noise2BlurUninterrupted
@@ -21,7 +21,7 @@ _MEDIAN_KEEPING = ("text", "saltpepper")
 
 def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
     """The networks that the method trains: "denoiser", and "extractor" for Noise2Blur."""
-    from ..architectures import build_denoiser
+    from ..models.registry import build_denoiser
 
     networks = {"denoiser": build_denoiser(config.arch)}
     if config.has_labels:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..flat_noise import FlatNoise
+from ..data.flat_noise import FlatNoise
 from .base import Batch
 from .noise2blur import Noise2Blur, noise_and_detail
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..symmetry import SYMMETRIES, turn_and_roll
+from ..data.symmetry import SYMMETRIES, turn_and_roll
 from .base import Batch
 
 REPLACED = 0.2  # |ñ| from which a pixel is taken for replaced by the noise

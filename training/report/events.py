@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.console import warn
 from ...runtime.errors import MissingPackageError
+from ...runtime.system.console import warn
 
 EVENT_FILES = "events.out.tfevents.*"
 _HEADER_BYTES = 12  # of a record: length as uint64, and its checksum

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from ..judgement import Judgement
+from ..evaluation.no_reference import Judgement
 from .charts import Chart
 from .pictures import Row, data_uri, encode_png
 from .template import PAGE, STYLE

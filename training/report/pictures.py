@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.errors import MissingPackageError
-from ...runtime.opencv import load_opencv
+from ...runtime.system.opencv import load_opencv
 
 CROP_PX = 128
 _MOST_SCALE = 4.0  # what was removed is shown at most this many times as strong …

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...runtime.console import warn
+from ...runtime.system.console import warn
 from .pictures import Picture, Row, on_grey, removed, scale_to_fit
 
 MOST_SHOWN = 6

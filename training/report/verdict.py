@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..judgement import Judgement
+from ..evaluation.no_reference import Judgement
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...runtime.artifact import write_atomically
-from ...runtime.console import warn
 from ...runtime.errors import ModelError
-from ..judgement import FLAT_PX, Judgement, judge, median
+from ...runtime.system.console import warn
+from ...runtime.system.files import write_atomically
+from ..evaluation.no_reference import FLAT_PX, Judgement, judge, median
 from .charts import draw
 from .curves import has_only_initial_stage, run_charts
 from .events import Curve, read_curves

@@ -8,9 +8,9 @@ import time
 import numpy as np
 from n2b.runtime.controls import Controls
 from n2b.runtime.frame import Frame
+from n2b.runtime.inference.pixels import blend
 from n2b.runtime.live_stats import StreamMeter
 from n2b.runtime.preview.sink import PageSink
-from n2b.runtime.values import blend
 
 HEIGHT, WIDTH = 60, 80
 

@@ -64,10 +64,10 @@ def test_the_programs_end_is_told_and_the_next_start_seen(serve, browser):
         until(tab, IS_LIVE)
 
 
-def test_the_command_serves_a_film(tmp_path: Path, browser):
+def test_the_command_serves_a_video(tmp_path: Path, browser):
     cv2 = pytest.importorskip("cv2", reason="the package opencv-python is not installed")
-    film = str(tmp_path / "film.avi")
-    writer = cv2.VideoWriter(film, cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    video = str(tmp_path / "video.avi")
+    writer = cv2.VideoWriter(video, cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
     if not writer.isOpened():
         pytest.skip("the package opencv-python that is installed writes no video")
     random = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_the_command_serves_a_film(tmp_path: Path, browser):
         writer.write(random.integers(0, 256, (48, 64, 3), np.uint8))
     writer.release()
     code = "from n2b.runtime.cli import main; main()"
-    arguments = ["--camera", film, "--serve", "0", "--model", "camera"]
+    arguments = ["--camera", video, "--serve", "0", "--model", "camera"]
     command = [sys.executable, "-c", code, *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from n2b.runtime.image import read_image
+from n2b.runtime.images.image import read_image
 
 from .served import HEIGHT, WIDTH
 from .tabs import PHONE, pixels, text, until, wait

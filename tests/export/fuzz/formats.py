@@ -15,15 +15,15 @@ from random import Random
 import onnx
 import torch
 from n2b.calibration.ranges import ActivationRanges, load_ranges
-from n2b.export.contract import add_contract
 from n2b.export.exporter import export_model
-from n2b.export.onnx_file import to_bytes
+from n2b.export.onnx.file import to_bytes
+from n2b.export.onnx.io_contract import add_contract
 from n2b.export.settings import ExportSettings
 from n2b.export.source import load_source
-from n2b.runtime.artifact import ModelInfo
-from n2b.runtime.backends.tensorrt import TensorRTBackend
+from n2b.runtime.backends.tensorrt.backend import TensorRTBackend
+from n2b.runtime.model_info import ModelInfo
 from n2b.training.checkpoint import FORMAT, load_denoiser
-from n2b.training.edge import EdgeNet
+from n2b.training.models.edge import EdgeNet
 
 from .mutations import change_checkpoint, change_json, change_onnx
 

@@ -15,7 +15,7 @@ import onnx
 import torch
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from n2b.runtime.artifact import METADATA_KEY
+from n2b.runtime.model_info import METADATA_KEY
 
 EDGE_BYTES = 4096  # at the start and the end of a file: where its structure is
 INTEGERS = [0, 1, -1, 3, 255, 2**31 - 1, -(2**31), 2**31, 2**60, 2**63 - 1, -(2**63), 10**400]

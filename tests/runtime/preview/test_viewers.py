@@ -12,7 +12,7 @@ from n2b.runtime.controls import Controls
 from n2b.runtime.frame import Frame
 from n2b.runtime.live_stats import StreamMeter
 from n2b.runtime.preview import live, server, viewer
-from n2b.runtime.preview.pictures import Pair, pair_message
+from n2b.runtime.preview.messages import Pair, pair_message
 
 from .conftest import (
     RANDOM,

@@ -1,0 +1,72 @@
+"""Which nodes FP16 is too small for, by what they give on real and on extreme images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from ..calibration.session import open_session, run_all, with_outputs
+from .onnx.float16 import LARGEST
+from .source import Source
+from .verify.reference_values import to_network
+from .verify.test_images import noisy_pictures
+
+MARGIN = 2.0  # other images may give values this much larger
+_HEIGHT_PX, _WIDTH_PX = 256, 288  # multiples of every network's stride
+
+
+def nodes_for_fp32(source: Source, say: Callable[[str], None] = lambda _: None) -> dict[str, float]:
+    """The nodes that would overflow in FP16, and the largest magnitude that each of them met.
+
+    A node counts that takes or gives values of more than half of what FP16 holds (65504), or whose weights
+    FP16 cannot hold.
+
+    Args:
+        source: the network in FP32.
+        say: hears which nodes stay in FP32, if any do.
+
+    Raises:
+        ModelError: ONNX Runtime cannot run the graph.
+    """
+    bare = source.bare
+    largest = _largest_values(bare, source.info.value_transform)
+    for tensor in bare.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = np.abs(numpy_helper.to_array(tensor)).max(initial=0)
+            largest[tensor.name] = float(values) * MARGIN if values > LARGEST else 0.0
+    limit = LARGEST / MARGIN
+    found = {}
+    for node in bare.graph.node:
+        met = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
+        if not met <= limit:  # NaN too
+            found[node.name] = met
+    if found:
+        most = max(found.values())
+        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(found)}")
+    return found
+
+
+def extreme_images(height_px: int, width_px: int) -> np.ndarray:
+    """Black, white, and chequerboards of 1 and 8 px, float32 4×H×W×3 in [0, 1]."""
+    y, x = np.indices((height_px, width_px))
+    boards = [((y // side + x // side) % 2).astype(np.float32) for side in (1, 8)]
+    flat = [np.full((height_px, width_px), value, np.float32) for value in (0, 1)]
+    return np.stack([*flat, *boards])[..., None].repeat(3, axis=3)
+
+
+def _largest_values(bare: onnx.ModelProto, transform: str) -> dict[str, float]:
+    graph_input = bare.graph.input[0].name
+    names = [node.output[0] for node in bare.graph.node]
+    session = open_session(with_outputs(bare, names), "the network")
+    images = np.concatenate(
+        [noisy_pictures(_HEIGHT_PX, _WIDTH_PX).noisy, extreme_images(_HEIGHT_PX, _WIDTH_PX)]
+    )
+    largest: dict[str, float] = {}
+    for image in images:
+        for name, values in run_all(session, graph_input, to_network(image[None], transform)):
+            met = float(np.abs(values).max())
+            largest[name] = met if np.isnan(met) else max(met, largest.get(name, 0.0))
+    return largest

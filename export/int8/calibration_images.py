@@ -1,0 +1,98 @@
+"""The noisy pictures that INT8 is calibrated on: those named, the run's own, or the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ...calibration.samples import TILE_PX, Picture
+from ...runtime.errors import ImageError, UserError
+from ...runtime.samples import sample_photographs
+from ...runtime.system.console import warn
+from ...training.config import CONFIG_NAME, TrainConfig, load_config
+from ...training.data.sources import Source as ImageSource
+from ...training.data.sources import noisy_sources, photographs, photographs_to_spoil
+from ...training.noise import Noise, parse_noise
+from ...training.run import absolute_inputs
+from ..source import Source
+
+WEAK_NOISE = "gaussian:1-6"  # for a camera's model, where none of the camera's pictures are there
+_TURNS = 4  # the samples are few: each serves with several draws of noise
+_SEED = 7
+
+
+def calibration_pictures(
+    source: Source, named: str | None, recordings: Path
+) -> tuple[str, Iterator[Picture]]:
+    """What the pictures are, in words, and the pictures, one at a time.
+
+    Args:
+        source: the model; with none named, a run's model is calibrated on what the run was trained on.
+        named: a file, a folder, a glob, a video, camera:0 or dnd:FOLDER.
+        recordings: a folder for what a camera gives.
+
+    Raises:
+        UserError: there are no pictures; comes at the latest when all of them were to be read.
+        DeviceError: a camera does not open, or stops.
+    """
+    if named is not None:
+        config = TrainConfig(noisy=absolute_inputs([named]), steps=1)
+        return named, _read(noisy_sources(config, recordings), None)
+    if (source.path.parent / CONFIG_NAME).is_file():
+        try:
+            return "the run's noisy images", _of_run(source.path.parent)
+        except UserError as error:
+            warn(f"the run's images are not there ({error}); calibrating on sample photographs")
+    return _samples(str(source.info.trained.get("noise")))
+
+
+def _of_run(run: Path) -> Iterator[Picture]:
+    config = load_config(run)
+    if config.noise is None:
+        return _read(noisy_sources(config, run), None)
+    return _read(photographs_to_spoil(config)[0], parse_noise(config.noise))
+
+
+def _samples(trained_on: str) -> tuple[str, Iterator[Picture]]:
+    paths = sample_photographs()
+    if not paths:
+        raise UserError("there are no sample photographs to calibrate on; name noisy images with --calib")
+    try:
+        spec, noise = trained_on, parse_noise(trained_on)
+    except UserError:  # a camera's own
+        spec, noise = WEAK_NOISE, parse_noise(WEAK_NOISE)
+        warn("calibrating on sample photographs; name images of your camera with --calib")
+    return f"sample photographs with noise {spec}", _read(photographs(paths) * _TURNS, noise)
+
+
+def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
+    """The pictures of all files, with noise if there is some to add; what cannot be read is skipped."""
+    count = unreadable = 0
+    for source in sources:
+        try:
+            for name, read in source.read():
+                count += 1
+                pixels, title = _at_least(read, TILE_PX), _without_folders(name)
+                if noise is None:
+                    yield Picture(title, pixels)
+                else:
+                    yield Picture(title, noise(pixels, np.random.default_rng([_SEED, count])), pixels)
+        except ImageError as error:
+            warn(f"skipped: {error}")
+            unreadable += 1
+    if not count:
+        raise UserError(f"none of {unreadable} images to calibrate on can be read; name others with --calib")
+
+
+def _at_least(pixels: np.ndarray, side_px: int) -> np.ndarray:
+    """A small picture, mirrored at its borders until it has `side_px`."""
+    missing = [max(0, side_px - side) for side in pixels.shape[:2]]
+    return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
+
+
+def _without_folders(name: str) -> str:
+    """A picture's name as a model may tell it to everyone: that of its file, "frame 3 of video.mp4"."""
+    what, of, path = name.rpartition(" of ") if name.startswith(("frame ", "crop ")) else ("", "", name)
+    return f"{what}{of}{Path(path).name}"

@@ -1,0 +1,107 @@
+"""What an ONNX file asks for beyond a plain graph: other files, other opsets, functions, subgraphs.
+
+n2b writes one graph of standard operators with its weights inside, and reads nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import numpy_helper
+
+from ...runtime.errors import ModelError, in_short
+from .opset import DEFAULT_OPSET, OPSETS, opset_of
+
+EXPECTED_INPUT = "one input 'image' of uint8 or float32, N×H×W×3"
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def keeps_data_elsewhere(model: onnx.ModelProto) -> bool:
+    """Whether any tensor of a model, wherever it stands, has its values in another file."""
+    graphs = [model.graph, *(part for info in model.training_info for part in _graphs_of_training(info))]
+    tensors = [tensor for graph in graphs for tensor in _tensors_of_graph(graph)]
+    tensors += [t for function in model.functions for node in function.node for t in _tensors_of_node(node)]
+    return any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in tensors)
+
+
+def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
+    """Raise ModelError unless a model is one graph of standard operators, of an opset that n2b knows."""
+    opset = opset_of(model)
+    if opset not in OPSETS:
+        found = f"of opset {opset}" if opset else "of no opset"
+        raise ModelError(
+            f"{source} is {found}; n2b reads {OPSETS.start} to {OPSETS.stop - 1}: "
+            f"export it again with --opset {DEFAULT_OPSET}"
+        )
+    used = {node.domain for node in model.graph.node} | {entry.domain for entry in model.opset_import}
+    foreign = sorted(used.difference(_STANDARD_DOMAINS))
+    if foreign:
+        raise ModelError(f"{source} has operators of {in_short(foreign[0])}; n2b reads ONNX's own only")
+    if model.functions or model.training_info or model.graph.sparse_initializer or _has_subgraphs(model):
+        raise ModelError(
+            f"{source} has functions, branches, loops or sparse weights, which no denoiser of n2b has; "
+            "name a file that n2b-export wrote"
+        )
+
+
+def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
+    """Raise ModelError where a weight has more or fewer values than its shape; ONNX's checker lets it."""
+    for tensor in model.graph.initializer:
+        try:
+            numpy_helper.to_array(tensor)
+        except Exception as error:  # it is no tensor in one of many ways
+            name, shape = in_short(tensor.name), "×".join(map(str, tensor.dims[:6]))
+            raise ModelError(
+                f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, says; "
+                "copy or export it again"
+            ) from error
+
+
+def describe_input(model: onnx.ModelProto) -> str:
+    """In words: what a graph takes, and what one of n2b takes."""
+    given = {tensor.name for tensor in model.graph.initializer}
+    values = [value for value in model.graph.input if value.name not in given]
+    found = ", ".join(_describe(value) for value in values[:2]) or "nothing"
+    more = f" and {len(values) - 2} more" if len(values) > 2 else ""
+    return f"it takes {found}{more}, where {EXPECTED_INPUT}, is expected"
+
+
+def _describe(value: onnx.ValueInfoProto) -> str:
+    tensor = value.type.tensor_type
+    try:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+    except ValueError:
+        kind = f"type {tensor.elem_type}"
+    kind = {"float": "float32", "double": "float64"}.get(kind, kind)
+    dims = [str(dim.dim_value) if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim[:6]]
+    return f"{in_short(value.name)} of {kind}, {'×'.join(dims) or 'of no shape'}"
+
+
+def _has_subgraphs(model: onnx.ModelProto) -> bool:
+    return any(
+        attribute.HasField("g") or attribute.graphs
+        for node in model.graph.node
+        for attribute in node.attribute
+    )
+
+
+def _graphs_of_training(info: onnx.TrainingInfoProto) -> tuple[onnx.GraphProto, onnx.GraphProto]:
+    return info.initialization, info.algorithm
+
+
+def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _tensors_of_node(node)
+
+
+def _tensors_of_node(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of_graph(graph)

@@ -1,0 +1,99 @@
+"""A builder's configuration: shapes, memory, kernel times, and the options of BuilderOptions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.errors import EnvironmentFault, UserError
+from ...runtime.system.console import warn
+from ...runtime.system.files import write_atomically
+from ...runtime.system.tensorrt import load
+from ..onnx.io_contract import IMAGE
+from .options import DLA_VERSIONS, BuilderOptions
+from .profile import Profile
+
+if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
+    import tensorrt as trt
+
+
+def set_options(
+    flavour: str, builder: trt.Builder, config: trt.IBuilderConfig, options: BuilderOptions
+) -> None:
+    """Hand the options on to a builder.
+
+    Raises:
+        EnvironmentFault: this TensorRT or this machine has not what was asked for.
+    """
+    if not TYPE_CHECKING:
+        trt = load(flavour)
+    if options.level is not None:
+        config.builder_optimization_level = options.level
+    if options.hardware_compat:
+        config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+    if options.version_compat:
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if options.portable:
+        target_all_gpus(config)
+    if options.dla is not None:
+        cores = builder.num_DLA_cores
+        if options.dla >= cores:
+            found = f"{cores} DLA core{'s' if cores > 1 else ''}" if cores else "no DLA"
+            raise EnvironmentFault(
+                f"{flavour} {trt.__version__} finds {found} here, so there is no --dla {options.dla}; "
+                f"{DLA_VERSIONS}"
+            )
+        config.default_device_type = trt.DeviceType.DLA
+        config.DLA_core = options.dla
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+def target_all_gpus(config: Any) -> None:
+    """Let an engine of TensorRT-RTX run on every compute capability that this version names.
+
+    Raises:
+        EnvironmentFault: it refuses one.
+    """
+    capabilities = _named_capabilities()
+    config.num_compute_capabilities = len(capabilities)
+    for index, (name, capability) in enumerate(capabilities.items()):
+        if not config.set_compute_capability(capability, index):
+            raise EnvironmentFault(f"this TensorRT-RTX does not build for {name}; leave --portable out")
+
+
+def portable_capabilities() -> list[str]:
+    """The compute capabilities that a portable engine of this TensorRT-RTX runs on: "7.5", "8.0", …"""
+    return list(_named_capabilities())
+
+
+def _named_capabilities() -> dict[str, Any]:
+    rtx: Any = load("tensorrt-rtx")
+    members = rtx.ComputeCapability.__members__.items()  # SM75, SM120, but also NONE and CURRENT
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in members if name.startswith("SM")}
+
+
+def set_profile(flavour: str, builder: trt.Builder, config: trt.IBuilderConfig, profile: Profile) -> None:
+    """Tell a builder the shapes of an engine whose network leaves them open."""
+    if not TYPE_CHECKING:
+        trt = load(flavour)
+    shapes = builder.create_optimization_profile()
+    smallest, best, largest = (trt.Dims(list(s)) for s in (profile.smallest, profile.best, profile.largest))
+    shapes.set_shape(IMAGE, smallest, best, largest)
+    config.add_optimization_profile(shapes)
+
+
+def use_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
+    """Let a build use the kernel times in `path`, or gather new ones where they do not fit."""
+    data = path.read_bytes() if path.is_file() else b""
+    cache = config.create_timing_cache(data)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        warn(f"{path} is damaged, or of another TensorRT or GPU; kernels are measured anew")
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+
+
+def save_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
+    """Keep the kernel times of a build that has ended; the engine counts even where this fails."""
+    try:
+        write_atomically(path, bytes(config.get_timing_cache().serialize()))
+    except UserError as error:
+        warn(f"the timing cache was not kept: {error}")

@@ -1,0 +1,103 @@
+"""What can be asked of an engine's builder, and which flavour of TensorRT has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...runtime.errors import UserError
+from .profile import Shapes
+
+LEVELS = range(6)
+DLA_VERSIONS = "TensorRT 10.0 to 10.7 have DLA on an Orin, 11.4 on an AGX Orin"
+
+# Options that one flavour has and the other has not, with what the other does in their place
+_ONLY_TENSORRT = {
+    "--builder-level": "it builds the same engine at every level",
+    "--hardware-compat": "its engines run on Ampere and later as they are; --portable adds Turing",
+    "--version-compat": "build the engine anew for each version",
+    "--dla": DLA_VERSIONS,
+    "--timing-cache": "it measures no kernels while it builds",
+}
+_ONLY_RTX = {"--portable": "--hardware-compat makes its engines run on Ampere and later"}
+
+
+@dataclass(frozen=True)
+class BuilderOptions:
+    """What an engine is built like.
+
+    Attributes:
+        level: how long TensorRT searches for fast kernels, 0 to 5; None: its own default, 3.
+        hardware_compat: for every GPU from Ampere on, not the one at hand alone.
+        version_compat: also for later versions of TensorRT.
+        dla: the DLA core that takes the layers it can, the GPU takes the rest; None: the GPU takes all.
+        portable: for every compute capability that TensorRT-RTX knows, also older than Ampere.
+    """
+
+    level: int | None = None
+    hardware_compat: bool = False
+    version_compat: bool = False
+    dla: int | None = None
+    portable: bool = False
+
+    def named(self) -> list[str]:
+        """The options that are not at their default, as the command line calls them."""
+        options = {
+            "--builder-level": self.level is not None,
+            "--hardware-compat": self.hardware_compat,
+            "--version-compat": self.version_compat,
+            "--dla": self.dla is not None,
+            "--portable": self.portable,
+        }
+        return [option for option, is_named in options.items() if is_named]
+
+
+def check_options(
+    options: BuilderOptions,
+    *,
+    flavour: str | None,
+    precision: str,
+    dynamic: bool,
+    shapes: Shapes,
+    timing_cache: Path | None,
+    workspace_gib: float | None,
+) -> None:
+    """Raise UserError, before anything is built, where the options do not go together.
+
+    Args:
+        options: what is asked of the builder.
+        flavour: the TensorRT that builds; None: there will be no engine.
+        precision: "fp32", "fp16" or "int8", of the engine.
+        dynamic: whether the engine takes a range of shapes.
+        shapes: the shapes that are named for it.
+        timing_cache: the file that is named for kernel times.
+        workspace_gib: the scratch memory that is named.
+    """
+    if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
+        raise UserError(f"a workspace of {workspace_gib:g} GiB is none; name a positive number")
+    if shapes.named() and not dynamic:
+        raise UserError(f"{next(iter(shapes.named()))} is for engines of open size; add --dynamic")
+    named = [*options.named(), *(["--timing-cache"] if timing_cache else [])]
+    if flavour is None:
+        if needless := [*options.named(), *shapes.named()]:
+            raise UserError(
+                f"{needless[0]} is about an engine, and none is built; install TensorRT, or name a --target"
+            )
+        return
+    lacking = _ONLY_TENSORRT if flavour == "tensorrt-rtx" else _ONLY_RTX
+    for option in named:
+        if option in lacking:
+            raise UserError(f"{flavour} has no {option}; {lacking[option]}")
+    if options.level is not None and options.level not in LEVELS:
+        raise UserError(f"there is no builder level {options.level}; choose one of 0 to {LEVELS[-1]}")
+    if options.dla is not None:
+        _check_dla(options.dla, precision, dynamic)
+
+
+def _check_dla(core: int, precision: str, dynamic: bool) -> None:
+    if core < 0:
+        raise UserError(f"there is no DLA core {core}; the first is 0")
+    if precision == "fp32":
+        raise UserError("a DLA computes in FP16 or INT8 only; add --fp16")
+    if dynamic:
+        raise UserError("a DLA takes one shape only; leave --dynamic out")

@@ -1,0 +1,121 @@
+"""The input shapes that an engine takes: as the user writes them, and the ones chosen for them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+
+from ...runtime.errors import UserError
+from ...runtime.system.gpu import Gpu
+
+Shape = tuple[int, int, int]  # N, H, W
+
+DESKTOP_BATCH = 4  # tiles at once that an engine for a GPU with memory of its own takes, where none is named
+
+
+_UNBOUNDED = (sys.maxsize, sys.maxsize, sys.maxsize)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Input shapes (N, H, W, C) that an engine takes; all three are the same when it is static."""
+
+    smallest: tuple[int, ...]
+    best: tuple[int, ...]  # what its kernels are chosen for
+    largest: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of an engine as they are named, N×H×W; None: to be chosen."""
+
+    smallest: Shape | None = None
+    best: Shape | None = None
+    largest: Shape | None = None
+
+    def named(self) -> dict[str, Shape]:
+        """Those that are not None, by the option that names them."""
+        shapes = {"--min-shape": self.smallest, "--opt-shape": self.best, "--max-shape": self.largest}
+        return {option: shape for option, shape in shapes.items() if shape is not None}
+
+
+def parse_shape(text: str | None, option: str) -> Shape | None:
+    """Read "1x256x256", a batch, height and width.
+
+    Raises:
+        UserError: it is no such text; `option` names it in the message.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)[x×](\d+)[x×](\d+)", text.strip().lower())
+    if match is None:
+        raise UserError(f"{option} takes a shape as NxHxW, such as 1x256x256, not '{text}'")
+    batch, height, width = map(int, match.groups())
+    return batch, height, width
+
+
+def static_profile(batch: int, height: int, width: int, channels: int) -> Profile:
+    """The profile of an engine that takes one shape."""
+    shape = (batch, height, width, channels)
+    return Profile(shape, shape, shape)
+
+
+def dynamic_profile(
+    shapes: Shapes, *, tile_px: int, batch: int, multiple_px: int, channels: int, gpu: Gpu | None
+) -> Profile:
+    """The profile of an engine that takes a range of shapes.
+
+    Of what is not named, the smallest is one tile of the network's stride, the best is `batch` tiles of
+    `tile_px`, and the largest has twice that height and width; its batch is at least DESKTOP_BATCH on a GPU
+    with memory of its own, and `batch` on a Jetson, whose memory is the CPU's too, or where the GPU is not
+    known. Each grows or shrinks to make room for the ones that are named.
+
+    Args:
+        shapes: what is named.
+        tile_px, batch: the tile and batch that the engine is tuned for.
+        multiple_px: the network's stride, of which all sides are multiples.
+        channels: C of the input.
+        gpu: what the engine is built for, where it is known.
+
+    Raises:
+        UserError: a shape does not fit the network, or the three are not in order.
+    """
+    for option, shape in shapes.named().items():
+        _check(option, shape, multiple_px)
+    most = max(batch, DESKTOP_BATCH) if gpu is not None and not gpu.integrated else batch
+    best = shapes.best or _between(shapes.smallest, (batch, tile_px, tile_px), shapes.largest)
+    smallest = shapes.smallest or (1, multiple_px, multiple_px)
+    largest = shapes.largest or _between(best, (most, 2 * tile_px, 2 * tile_px), None)
+    _check_order(("--min-shape", smallest), ("--opt-shape", best))
+    _check_order(("--opt-shape", best), ("--max-shape", largest))
+    return Profile((*smallest, channels), (*best, channels), (*largest, channels))
+
+
+def _check(option: str, shape: Shape, multiple_px: int) -> None:
+    batch, *sides = shape
+    if batch < 1 or any(side < multiple_px or side % multiple_px for side in sides):
+        raise UserError(
+            f"{option} {_text(shape)} does not fit this network; name a batch of 1 or more, and a height and "
+            f"width in multiples of {multiple_px}"
+        )
+
+
+def _between(low: Shape | None, shape: Shape, high: Shape | None) -> Shape:
+    batch, height, width = (
+        min(max(size, at_least), at_most)
+        for size, at_least, at_most in zip(shape, low or shape, high or _UNBOUNDED, strict=True)
+    )
+    return batch, height, width
+
+
+def _check_order(smaller: tuple[str, Shape], larger: tuple[str, Shape]) -> None:
+    if any(a > b for a, b in zip(smaller[1], larger[1], strict=True)):
+        raise UserError(
+            f"{smaller[0]} {_text(smaller[1])} is larger than {larger[0]} {_text(larger[1])} in a dimension; "
+            "name shapes with min ≤ opt ≤ max"
+        )
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,77 @@
+"""Whether a graph is one that n2b-export makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+from ..model_info import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ..model_info import ModelInfo
+    from .protocol import InputShape
+
+INPUT, OUTPUT = "image", "denoised"  # the names of a graph's one input and one output
+_COMPUTED_IN = {"int8-cpu": "int8"}  # the form of an INT8 file that CPUs are fast with
+
+
+def check_graph(
+    inputs: Mapping[str, tuple[str, Sequence]], outputs: Mapping[str, tuple[str, Sequence]], source: Path
+) -> str:
+    """The io, "uint8" or "float32", of a graph that takes and gives what n2b-export makes.
+
+    Args:
+        inputs, outputs: dtype and shape of each tensor by its name.
+        source: the model's file, for the error message.
+
+    Raises:
+        ModelError: it is another kind of graph.
+    """
+    if list(inputs) == [INPUT] and list(outputs) == [OUTPUT]:
+        (dtype, shape), (result_dtype, result_shape) = inputs[INPUT], outputs[OUTPUT]
+        images = len(shape) == len(result_shape) == 4 and shape[3] == result_shape[3] == 3
+        if dtype == result_dtype and dtype in ("uint8", "float32") and images:
+            return dtype
+    found = " → ".join(
+        ", ".join(f"{name} {dtype} {'×'.join(map(str, shape))}" for name, (dtype, shape) in tensors.items())
+        for tensors in (inputs, outputs)
+    )
+    raise ModelError(
+        f"{source} is no denoiser of n2b: it maps {found}; expected is {INPUT} → {OUTPUT}, both N×H×W×3, "
+        "both uint8 or float32; use n2b-export"
+    )
+
+
+def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> None:
+    """Raise ModelError unless a description agrees with the graph it came with."""
+    if info.io != io:
+        raise ModelError(f"{source} takes {io}, but its description says {info.io}; export the model again")
+    if (shape.height is None) != (shape.width is None):
+        raise ModelError(f"{source} fixes one side of its tiles and not the other; export the model again")
+    for side in shape.tile_hw or ():
+        if side < 1 or side % info.size_multiple_px:
+            raise ModelError(
+                f"{source} takes tiles of {shape.height}×{shape.width} px, but its network needs "
+                f"multiples of {info.size_multiple_px}; export the model again"
+            )
+
+
+def check_described(text: str | None, model: Path) -> str:
+    """The description that lies in an ONNX file's metadata.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    if text is None:
+        raise ModelError(
+            f"{model} does not say what it is (no '{METADATA_KEY}' in its metadata): use n2b-export"
+        )
+    return text
+
+
+def precision_of(info: ModelInfo) -> str:
+    """What a model is computed in by a library that takes its file as it is: "fp32", "fp16", "int8"."""
+    return _COMPUTED_IN.get(info.precision, info.precision)

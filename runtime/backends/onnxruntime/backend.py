@@ -1,0 +1,118 @@
+"""ONNX Runtime: any machine's CPU, or a GPU by CUDA, TensorRT or TensorRT-RTX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...model_info import METADATA_KEY, ModelInfo
+from ...system.memory import give_back_free_memory
+from ..graph_contract import INPUT, OUTPUT, check_described, check_graph, check_info, precision_of
+from ..memory_probe import measure_bytes_per_px
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
+from .session import (
+    ON_RTX,
+    ON_TENSORRT,
+    fault_of,
+    open_on_cpu_or_cuda,
+    open_on_rtx,
+    open_on_tensorrt,
+)
+
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+_SHARE_USED = 0.5  # its arena doubles each time it grows, so at least half of what it takes is written to
+
+
+class OnnxRuntimeBackend:
+    """An ONNX file in ONNX Runtime. Results are new arrays, which stay valid.
+
+    Args:
+        model: an ONNX file that n2b-export made.
+        device: "auto", "cpu", "cuda" or "cuda:1"; auto is CUDA where this ONNX Runtime has it.
+        strict: no CPU in place of CUDA that was asked for.
+        name: "onnxruntime", on the CPU or CUDA; or "onnxruntime-tensorrt" or "onnxruntime-rtx", which build
+            an engine as they start and keep it, or its kernels, in the user's cache folder.
+        max_memory_mb: the most that is taken of a GPU's memory, in 10⁶ bytes; None: no limit.
+
+    Raises:
+        ModelError: the file is missing, damaged, or not a denoiser of n2b.
+        MissingPackageError: ONNX Runtime or its plug-in is not installed or cannot load.
+        DeviceError: what was named cannot start; or CUDA was asked for, is not there, and `strict`.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        device: str = "auto",
+        strict: bool = False,
+        name: str = "onnxruntime",
+        max_memory_mb: float | None = None,
+    ) -> None:
+        self.model = model
+        self.name = name
+        self.passed_over: tuple[str, ...] = ()
+        self._session: Any
+        if name == ON_RTX:
+            self._session, self.device = open_on_rtx(model, device)
+        elif name == ON_TENSORRT:
+            precision = _precision_of_file(model)
+            self._session, self.device = open_on_tensorrt(
+                model, device, precision=precision, max_memory_mb=max_memory_mb
+            )
+        else:
+            self._session, self.device = open_on_cpu_or_cuda(
+                model, device, strict=strict, max_memory_mb=max_memory_mb
+            )
+        try:
+            self.shape, io = _read_contract(self._session, model)
+            self.info = _read_info(self._session, model)
+            check_info(self.info, self.shape, io, model)
+        except BaseException:
+            self.close()
+            raise
+        self.precision = precision_of(self.info)
+        self._bytes_per_px: float | None = None
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """See Backend.run."""
+        try:
+            return self._session.run([OUTPUT], {INPUT: batch})[0]
+        except Exception as error:  # the classes of ONNX Runtime's errors have no common base
+            raise fault_of(error, self.device, batch.shape) from error
+
+    def measure_bytes_per_px(self) -> float:
+        """See Backend.measure_bytes_per_px; measured on the CPU, under Linux, by what the first run adds."""
+        if self._bytes_per_px is None:
+            measured = measure_bytes_per_px(self, share_used=_SHARE_USED) if self.device == "cpu" else None
+            self._bytes_per_px = measured or ASSUMED_BYTES_PER_PX
+        return self._bytes_per_px
+
+    def close(self) -> None:
+        """See Backend.close."""
+        self._session = None
+        give_back_free_memory()
+
+
+def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:
+    """The input's shape and dtype, when input and output are those that n2b-export makes."""
+    inputs, outputs = (
+        {tensor.name: (_DTYPES.get(str(tensor.type), str(tensor.type)), tensor.shape) for tensor in tensors}
+        for tensors in (session.get_inputs(), session.get_outputs())
+    )
+    io = check_graph(inputs, outputs, model)
+    batch, height, width = (side if isinstance(side, int) else None for side in inputs[INPUT][1][:3])
+    return InputShape(batch, height, width), io
+
+
+def _read_info(session: Any, model: Path) -> ModelInfo:
+    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    return ModelInfo.from_json(check_described(text, model), source=str(model))
+
+
+def _precision_of_file(model: Path) -> str:
+    """What TensorRT has to be told before it opens a file that says it itself."""
+    session, _ = open_on_cpu_or_cuda(model, "cpu", strict=True, max_memory_mb=None)
+    return precision_of(_read_info(session, model))

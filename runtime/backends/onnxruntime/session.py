@@ -1,0 +1,152 @@
+"""Opening a session of ONNX Runtime on the device that was asked for."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory
+from ...system.memory import usable_cores
+from ..devices import parse_device
+from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
+
+ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
+_FATAL_ONLY = 4  # log severity: errors come as exceptions, and twice is once too often
+NO_CUDA = "this ONNX Runtime was built without CUDA: pip install 'n2b[gpu]'"
+# How the arenas, cuDNN, CUDA and C++ say it
+_OUT_OF_MEMORY = (
+    "allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED", "AllocateRawInternal",
+    "smaller than requested bytes",
+)  # fmt: skip
+
+
+def open_on_cpu_or_cuda(
+    model: Path, device: str, *, strict: bool, max_memory_mb: float | None
+) -> tuple[Any, str]:
+    """A session and the device that it is on: CUDA where it is asked for, or "auto" and there, else the CPU.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+        DeviceError: CUDA was asked for, is not there, and `strict`.
+    """
+    ort = load()
+    kind, index = parse_device(device)
+    has_cuda = CUDA in ort.get_available_providers()
+    if kind == "cpu" or (kind == "auto" and not has_cuda):
+        return _create(ort, model, _options(ort), [CPU]), "cpu"
+    reason = NO_CUDA
+    if has_cuda:
+        session = _create(ort, model, _options(ort), [cuda_provider(index, max_memory_mb), CPU])
+        if CUDA in session.get_providers():
+            return session, f"cuda:{index}"
+        reason = "ONNX Runtime cannot start CUDA: it needs an NVIDIA driver, CUDA and cuDNN"
+    if strict and kind == "cuda":
+        raise DeviceError(reason)
+    warnings.warn(f"using the CPU, since {reason}", RuntimeWarning, stacklevel=2)
+    return _create(ort, model, _options(ort), [CPU]), "cpu"
+
+
+def open_on_tensorrt(
+    model: Path, device: str, *, precision: str, max_memory_mb: float | None
+) -> tuple[Any, str]:
+    """A session on TensorRT, with CUDA for what TensorRT does not take, and the device that it is on.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+        DeviceError: TensorRT or the GPU is missing.
+    """
+    ort = load()
+    index = _gpu(device, ON_TENSORRT)
+    if TENSORRT not in ort.get_available_providers():
+        raise DeviceError(NO_CUDA.replace("CUDA", "TensorRT"))
+    providers = [tensorrt_provider(index, precision, max_memory_mb), cuda_provider(index, max_memory_mb), CPU]
+    session = _create(ort, model, _options(ort), providers)
+    if TENSORRT not in session.get_providers():
+        raise DeviceError("ONNX Runtime cannot start TensorRT: it needs an NVIDIA driver, CUDA and TensorRT")
+    return session, f"cuda:{index}"
+
+
+def open_on_rtx(model: Path, device: str) -> tuple[Any, str]:
+    """A session on TensorRT-RTX, and the device that it is on.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+        MissingPackageError: the plug-in is not installed.
+        DeviceError: the GPU is missing.
+    """
+    ort = load()
+    index = _gpu(device, ON_RTX)
+    options = _options(ort)
+    add_rtx(ort, options, index)
+    return _create(ort, model, options, None), f"cuda:{index}"
+
+
+def has_cuda() -> bool:
+    """Whether ONNX Runtime is installed and was built with CUDA."""
+    try:
+        return CUDA in load().get_available_providers()
+    except MissingPackageError:
+        return False
+
+
+def load() -> Any:
+    """ONNX Runtime.
+
+    Raises:
+        MissingPackageError: it is not installed, or cannot load.
+    """
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("onnxruntime", extra="cpu") from error
+    except ImportError as error:
+        raise MissingPackageError("onnxruntime", extra="cpu", reason=str(error)) from error
+    return onnxruntime
+
+
+def fault_of(error: Exception, device: str, shape: tuple[int, ...]) -> EnvironmentFault:
+    """What a run that failed is raised as: OutOfMemory, or EnvironmentFault."""
+    if _is_out_of_memory(error):
+        return OutOfMemory(device, shape)
+    return EnvironmentFault(f"ONNX Runtime failed on {device}: {_one_line(error)}")
+
+
+def _gpu(device: str, backend: str) -> int:
+    kind, index = parse_device(device)
+    if kind == "cpu":
+        raise DeviceError(f"{backend} runs on a GPU only; for the CPU take onnxruntime or openvino")
+    return index
+
+
+def _options(ort: Any) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    # Left to itself, ONNX Runtime starts a thread for each core of the machine, whatever the container's
+    # share of it, and pins it there.
+    options.intra_op_num_threads = usable_cores()
+    # The arena keeps memory between runs, which is a fifth of the speed. Its memory patterns are off: they
+    # add one block for each tile size that comes up, half as much memory again, and gain nothing.
+    options.enable_mem_pattern = False
+    return options
+
+
+def _create(ort: Any, model: Path, options: Any, providers: list[Any] | None) -> Any:
+    if not model.is_file():
+        raise ModelError(f"there is no model {model}")
+    try:
+        return ort.InferenceSession(str(model), options, providers=providers)
+    except Exception as error:  # the classes of ONNX Runtime's errors have no common base
+        if _is_out_of_memory(error):
+            raise EnvironmentFault(f"the memory does not suffice to load {model}; free some") from error
+        raise ModelError(
+            f"{model} cannot be loaded: {_one_line(error)}; it is damaged, or made for a newer ONNX Runtime"
+        ) from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,119 @@
+"""Which backend runs a model."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from ..cuda import AUTO, check_api
+from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError, UserError
+from ..model_files import ModelFiles
+from ..system.gpu import find_gpu
+from .devices import parse_device
+from .protocol import Backend
+
+BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx")
+REBUILD = ("auto", "never")  # whether an engine that does not fit is built again
+
+
+def open_backend(
+    files: ModelFiles,
+    *,
+    backend: str = "auto",
+    device: str = "auto",
+    strict: bool = False,
+    rebuild: str = "never",
+    cuda_api: str = AUTO,
+    max_memory_mb: float | None = None,
+) -> Backend:
+    """Load a model with the library that fits it.
+
+    `auto` takes the engine where there is one that runs here; else the ONNX file, with ONNX Runtime on CUDA
+    where both are there, and on a CPU with OpenVINO or ONNX Runtime, whichever is faster here. `passed_over`
+    of the backend says why not the others. What cannot be had as asked is replaced by the next best with a
+    Python warning that says so, or is an error when `strict`.
+
+    Args:
+        files: the forms of the model.
+        backend: one of BACKENDS.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        strict: refuse whatever is not exactly what was asked for.
+        rebuild: "auto": an engine that was built for something else than what is here is built again first,
+            from the ONNX file beside it, by n2b-export, which can take minutes; or "never".
+        cuda_api: what an engine's memory is had through: "auto", "pycuda" or "cuda-bindings".
+        max_memory_mb: the most that ONNX Runtime may take of a GPU's memory, in 10⁶ bytes; None: no limit.
+
+    Raises:
+        UserError: no such backend, device or CUDA api.
+        ModelError: the model is not there in the form that the backend needs, or is damaged.
+        MissingPackageError: the library is not installed.
+        DeviceError: the device is missing.
+    """
+    if backend not in BACKENDS:
+        raise UserError(f"there is no backend '{backend}'; there are {', '.join(BACKENDS)}")
+    if rebuild not in REBUILD:
+        raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
+    parse_device(device)
+    check_api(cuda_api)
+    if backend == "tensorrt" or (backend == "auto" and not files.onnx):
+        if files.engine is None:
+            raise ModelError(f"tensorrt needs an engine: n2b-export {files.onnx} builds one")
+        return _open_engine(files.engine, device, rebuild, cuda_api)
+    if files.onnx is None:
+        raise ModelError(f"{backend} needs an .onnx file, and {files.engine} is an engine")
+    if backend != "auto":
+        return _open_onnx(files.onnx, backend, device, strict, max_memory_mb)
+    passed_over = []
+    if files.engine and device != "cpu":
+        try:
+            return _open_engine(files.engine, device, rebuild, cuda_api)
+        except (EnvironmentFault, ModelError) as error:
+            if strict:
+                raise
+            passed_over.append(f"tensorrt: {error}")
+            warnings.warn(f"using {files.onnx}, since {error}", RuntimeWarning, stacklevel=2)
+    opened = _open_best(files.onnx, device, strict, max_memory_mb)
+    opened.passed_over = (*passed_over, *opened.passed_over)
+    return opened
+
+
+def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
+    """An ONNX file where it runs best: on CUDA, else on the CPU."""
+    from .onnxruntime.session import NO_CUDA, has_cuda
+    from .select_cpu import open_fastest
+
+    kind, index = parse_device(device)
+    if kind == "cpu" or (kind == "auto" and find_gpu(index) is None):
+        return open_fastest(path)
+    if kind == "auto" and not has_cuda():
+        backend = open_fastest(path)
+        backend.passed_over = (f"cuda: {NO_CUDA}", *backend.passed_over)
+        return backend
+    return _open_onnx(path, "onnxruntime", device, strict, max_memory_mb)
+
+
+def _open_onnx(path: Path, name: str, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
+    if name == "openvino":
+        from .openvino.backend import OpenVinoBackend
+
+        return OpenVinoBackend(path, device=device)
+    from .onnxruntime.backend import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(path, device=device, strict=strict, name=name, max_memory_mb=max_memory_mb)
+
+
+def _open_engine(path: Path, device: str, rebuild: str, cuda_api: str) -> Backend:
+    from .tensorrt.backend import TensorRTBackend
+    from .tensorrt.engine_rebuild import run_export
+
+    kind, index = parse_device(device)
+    if kind == "cpu":
+        raise DeviceError(f"{path} runs on a GPU only; for the CPU name the .onnx file")
+    try:
+        return TensorRTBackend(path, device_index=index, cuda_api=cuda_api)
+    except StaleEngineError as error:
+        if rebuild == "never" or error.arguments is None:
+            raise
+        run_export(path, error.arguments)
+        warnings.warn(f"{path} was rebuilt, since {error.reason}", RuntimeWarning, stacklevel=3)
+    return TensorRTBackend(path, device_index=index, cuda_api=cuda_api)

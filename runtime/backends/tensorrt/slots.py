@@ -1,0 +1,189 @@
+"""What each of the batches that are under way on a GPU has for itself, and what they share.
+
+A slot has a stream, an execution context, memory for a batch and its result on both sides, and where CUDA has
+graphs one of the engine's work. So a slot's addresses are set once a shape, and its graph stays true: a
+graph belongs to the context that it was captured of. What is large is shared: the weights lie in the engine,
+and the contexts work in one block of memory (`Scratch`). That they do not work in it at once is seen to by
+events: a slot's engine starts after the `computed` mark of the slot that was started before. Its copies wait
+for nobody, so that one batch is copied while another is computed:
+
+    stream 0:  in 0 | engine 0 | out 0    |
+    stream 1:         in 1     | engine 1 | out 1 |
+
+One stream for the copies and one for the engine would do less: copying a result out waits for its engine,
+and the next batch's copy in would stand in line behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...cuda import Buffer, Cuda, Event, Graphs
+from ...errors import DeviceError, ModelError
+from ..graph_contract import INPUT, OUTPUT
+
+
+class Scratch:
+    """The memory that an engine's contexts work in, one at a time.
+
+    Args:
+        cuda: the GPU, whose context is current.
+        engine: the engine.
+
+    Raises:
+        MemoryError: the GPU's memory does not suffice.
+    """
+
+    def __init__(self, cuda: Cuda, engine: Any) -> None:
+        self._cuda = cuda
+        # TensorRT 10.0 lacks it: there each context has memory of its own.
+        self.size = int(engine.device_memory_size_v2) if hasattr(engine, "device_memory_size_v2") else 0
+        self._buffer = cuda.allocate(self.size, host=False) if self.size else None
+
+    def lend_to(self, context: Any) -> None:
+        """Have a context work here."""
+        if self._buffer is not None:
+            context.set_device_memory(self._buffer.device_address, self.size)
+
+    def free(self) -> None:
+        """Give the memory back, after the contexts."""
+        if self._buffer is not None:
+            self._cuda.free(self._buffer)
+            self._buffer = None
+
+
+class Slot:
+    """A batch's way through the GPU: `reserve`, `start`, `finish`, with the GPU's context current in each.
+
+    Args:
+        cuda: the GPU.
+        context: an execution context of this slot alone.
+        dtype: of the batches and results.
+        graphs: where the engine's work is captured, once it has run for the slot's shape; None: it is not.
+    """
+
+    def __init__(self, cuda: Cuda, context: Any, dtype: str, *, graphs: Graphs | None) -> None:
+        self._cuda, self._dtype = cuda, np.dtype(dtype)
+        self._context: Any = context
+        self._graphs = graphs
+        self._stream = cuda.create_stream()
+        self.computed: Event = cuda.create_event()
+        self._memory: tuple[Buffer, Buffer] | None = None  # of the batch, of its result
+        self.shape: tuple[int, ...] = ()  # of the batch; (): nothing is reserved
+        self._graph: Any = None
+        self._has_run = False  # for this shape
+        self.is_under_way = False
+
+    def reserve(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The batch's host memory, to be filled.
+
+        Raises:
+            MemoryError: the memory does not suffice; a smaller shape may be reserved then.
+            ModelError: the engine does not take this shape.
+        """
+        if shape != self.shape:
+            self._forget_shape()
+            size = math.prod(shape) * self._dtype.itemsize
+            if self._memory is None or len(self._memory[0].host) < size:
+                self._free_memory()
+                self._memory = self._allocate(size)
+            self._bind(shape)
+            self.shape = shape
+        return self._host(0)
+
+    def start(self, after: Event | None) -> bool:
+        """Put the batch's copies and the engine on the stream; False: TensorRT refused the engine.
+
+        Args:
+            after: the `computed` of the slot that was started before, which works in the same memory.
+        """
+        assert self._memory is not None
+        source, result = self._memory
+        self._cuda.copy_in(source, self._size, self._stream)
+        if after is not None:
+            self._cuda.wait(self._stream, after)
+        if not self._compute():
+            self._cuda.synchronise(self._stream)  # nothing of it is under way any more
+            return False
+        self._cuda.record(self.computed, self._stream)
+        self._cuda.copy_out(result, self._size, self._stream)
+        self.is_under_way = True
+        return True
+
+    def finish(self) -> np.ndarray:
+        """Wait for the result, which lies in host memory of the slot."""
+        self.is_under_way = False
+        self._cuda.synchronise(self._stream)
+        return self._host(1)
+
+    def close(self) -> None:
+        """Give everything back; nothing is under way."""
+        self._forget_shape()
+        self._context = None
+        self._free_memory()
+        self._cuda.destroy_event(self.computed)
+        self._cuda.destroy_stream(self._stream)
+
+    @property
+    def _size(self) -> int:
+        return math.prod(self.shape) * self._dtype.itemsize
+
+    def _host(self, index: int) -> np.ndarray:
+        assert self._memory is not None
+        return self._memory[index].host[: self._size].view(self._dtype).reshape(self.shape)
+
+    def _compute(self) -> bool:
+        if self._graph is None and self._graphs and self._has_run:
+            self._capture(self._graphs)
+        if self._graphs and self._graph is not None:
+            self._graphs.launch(self._graph, self._stream)
+            return True
+        self._has_run = bool(self._context.execute_async_v3(self._stream.handle))
+        return self._has_run
+
+    def _capture(self, graphs: Graphs) -> None:
+        """A graph of the engine's work; the plain run before has done what TensorRT does only once."""
+        succeeded = False
+
+        def work() -> None:
+            nonlocal succeeded
+            succeeded = self._context.execute_async_v3(self._stream.handle)
+
+        try:
+            graph = graphs.capture(self._stream, work)
+        except DeviceError:  # this engine's work cannot be captured; it is as right without
+            self._graphs = None
+            return
+        if succeeded:
+            self._graph = graph
+        else:
+            graphs.destroy_graph(graph)
+            self._graphs = None
+
+    def _bind(self, shape: tuple[int, ...]) -> None:
+        assert self._memory is not None
+        if not self._context.set_input_shape(INPUT, shape):
+            raise ModelError(f"this engine does not take a batch of {'×'.join(map(str, shape))}")
+        for name, buffer in zip((INPUT, OUTPUT), self._memory, strict=True):
+            self._context.set_tensor_address(name, buffer.device_address)
+
+    def _allocate(self, size: int) -> tuple[Buffer, Buffer]:
+        source = self._cuda.allocate(size)
+        try:
+            return source, self._cuda.allocate(size)
+        except BaseException:
+            self._cuda.free(source)
+            raise
+
+    def _free_memory(self) -> None:
+        for buffer in self._memory or ():
+            self._cuda.free(buffer)
+        self._memory = None
+
+    def _forget_shape(self) -> None:
+        if self._graphs and self._graph is not None:
+            self._graphs.destroy_graph(self._graph)
+        self._graph, self._has_run, self.shape = None, False, ()

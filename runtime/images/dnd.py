@@ -1,0 +1,156 @@
+"""The Darmstadt Noise Dataset's files: 50 photographs with a camera's own noise, and 20 boxes in each.
+
+Plötz and Roth, "Benchmarking Denoising Algorithms with Real Photographs", CVPR 2017. There is no public
+ground truth: a server measures what is sent to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ImageError, MissingPackageError, UserError
+
+
+@dataclass(frozen=True, order=True)
+class DndCrop:
+    """One of the benchmark's boxes.
+
+    Attributes:
+        image, box: numbers from 1, as the results' names have them (0001_01 to 0050_20).
+        top, left, height, width: in px; 512×512 in the benchmark as published.
+    """
+
+    image: int
+    box: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def list_crops(folder: str | Path) -> list[DndCrop]:
+    """All boxes of the benchmark (1,000 as published), in order.
+
+    Args:
+        folder: holds info.mat and images_srgb/.
+
+    Raises:
+        UserError: it holds no such benchmark.
+        MissingPackageError: h5py is not installed.
+    """
+    path = info_path(folder)
+    h5py = _load_h5py()
+    try:
+        with h5py.File(path) as file:
+            references = file["info/boundingboxes"][0]
+            boxes = [np.asarray(file[reference]).T for reference in references]  # 20×4, counted from 1
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{folder} is not the DND benchmark: its info.mat {_reason(error)}; name the folder that holds "
+            "info.mat and images_srgb"
+        ) from error
+    return [
+        DndCrop(image, number, top - 1, left - 1, bottom - top + 1, right - left + 1)
+        for image, of_image in enumerate(boxes, start=1)
+        for number, (top, left, bottom, right) in enumerate(of_image.astype(int).tolist(), start=1)
+    ]
+
+
+def split_crops(crops: Sequence[DndCrop], seed: int) -> tuple[list[DndCrop], list[DndCrop]]:
+    """Two random halves, each in order: the first to train on, the second held out.
+
+    As section 4.2 of Noise2Blur (Lin et al., arXiv 1912.01158) has it: 500 of 1,000 crops each.
+    """
+    order = np.random.default_rng(seed).permutation(len(crops))
+    half = len(crops) // 2
+    return sorted(crops[i] for i in order[:half]), sorted(crops[i] for i in order[half:])
+
+
+def held_out_crops(folder: str | Path, seed: int) -> list[DndCrop]:
+    """The half of the boxes that a training with this seed does not see; errors as of `list_crops`."""
+    return split_crops(list_crops(folder), seed)[1]
+
+
+def read_crops(folder: str | Path, crops: Sequence[DndCrop]) -> Iterator[tuple[DndCrop, np.ndarray]]:
+    """The noisy sRGB pixels of boxes, float32 (H, W, 3) in [0, 1]; only these are read from the files.
+
+    Raises:
+        ImageError: an image is missing, damaged, or smaller than its box.
+        MissingPackageError: h5py is not installed.
+    """
+    for crop, window, box in read_windows(folder, crops):
+        yield crop, window[box]
+
+
+def read_windows(
+    folder: str | Path, crops: Sequence[DndCrop], *, halo_px: int = 0, multiple_px: int = 1
+) -> Iterator[tuple[DndCrop, np.ndarray, tuple[slice, slice]]]:
+    """Boxes with what lies around them.
+
+    Args:
+        folder: as of `list_crops`.
+        crops: the boxes.
+        halo_px: how far around a box the image is read, where it reaches so far.
+        multiple_px: windows begin at multiples of this in the image, and end there or at its border.
+
+    Yields:
+        A box, the noisy sRGB pixels of its window, float32 (H, W, 3) in [0, 1], and the box inside of them.
+
+    Raises:
+        ImageError, MissingPackageError: as of `read_crops`.
+    """
+    h5py = _load_h5py()
+    for image, of_image in groupby(crops, key=lambda crop: crop.image):
+        path = image_path(folder, image)
+        try:
+            with h5py.File(path) as file:
+                stored = file["InoisySRGB"]  # channels, width, height
+                for crop in of_image:
+                    rows = _around(crop.top, crop.height, stored.shape[2], halo_px, multiple_px)
+                    columns = _around(crop.left, crop.width, stored.shape[1], halo_px, multiple_px)
+                    pixels = np.ascontiguousarray(stored[:, columns, rows].T, np.float32)
+                    top, left = crop.top - rows.start, crop.left - columns.start
+                    box = slice(top, top + crop.height), slice(left, left + crop.width)
+                    if pixels[box].shape != (crop.height, crop.width, 3):
+                        raise ImageError(
+                            f"{path} does not hold the {crop.height}×{crop.width} px of its box {crop.box}"
+                        )
+                    yield crop, pixels, box
+        except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise ImageError(f"{path} {_reason(error)}") from error
+
+
+def image_path(folder: str | Path, image: int) -> Path:
+    """The file of an image, counted from 1."""
+    return Path(folder) / "images_srgb" / f"{image:04d}.mat"
+
+
+def info_path(folder: str | Path) -> Path:
+    """The file of the boxes."""
+    return Path(folder) / "info.mat"
+
+
+def _around(start: int, length: int, whole: int, halo_px: int, multiple_px: int) -> slice:
+    first = max(0, start - halo_px) // multiple_px * multiple_px
+    last = -(-(start + length + halo_px) // multiple_px) * multiple_px
+    return slice(first, min(last, whole))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "is missing"
+    return f"cannot be read ({' '.join(str(error).split())})"
+
+
+def _load_h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingPackageError("h5py", extra="dnd") from error
+    return h5py

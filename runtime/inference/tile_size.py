@@ -1,0 +1,132 @@
+"""How large tiles and batches are: what was asked for, what the model takes, what the memory allows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..backends import Backend
+from ..errors import UserError
+from ..system.memory import available_bytes
+from .tiling import WHOLE_IMAGE, choose_tile_px, smallest_tile_px
+
+AUTO = "auto"
+HEADROOM = 1.1  # a tile of another size than the trial's may take a little more a pixel
+DEFAULT_MEMORY_MB = 2000  # at most; larger tiles save little more of what the overlaps cost
+
+
+def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory: float | None) -> None:
+    """Raise UserError for sizes that no model could take."""
+    if tile != AUTO and (not isinstance(tile, int) or tile < 0):
+        raise UserError(
+            f"a tile of {tile} is not possible: give its side in px, 0 for the whole image, or auto"
+        )
+    if halo_px is not None and halo_px < 0:
+        raise UserError(f"an overlap of {halo_px} px is not possible: give 0 or more")
+    if batch is not None and batch < 1:
+        raise UserError(f"a batch of {batch} tiles is not possible: give 1 or more")
+    if max_memory is not None and not max_memory > 0:
+        raise UserError(f"{max_memory} MB of memory is not possible: give a positive number")
+
+
+def batch_size(backend: Backend, asked: int | None) -> int:
+    """How many tiles a run takes.
+
+    Raises:
+        UserError: the model does not take as many as were asked for.
+    """
+    shape = backend.shape
+    if shape.batch is not None:
+        if asked not in (None, shape.batch):
+            raise UserError(
+                f"{backend.model} takes {shape.batch} tiles at once, not {asked}; "
+                "n2b-export --dynamic makes a model that takes any number"
+            )
+        return shape.batch
+    if asked is not None and shape.largest_batch is not None and asked > shape.largest_batch:
+        raise UserError(f"{backend.model} takes {shape.largest_batch} tiles at once at most, not {asked}")
+    return asked or 1
+
+
+def tile_size(
+    backend: Backend,
+    asked: int | str,
+    *,
+    halo_px: int,
+    batch: int,
+    max_memory: float | None,
+    loaded_bytes: int,
+) -> tuple[int, int]:
+    """(Height, width) of the tiles, (0, 0) for whole images.
+
+    Args:
+        backend: the model.
+        asked: a side in px, 0 for the whole image, or "auto".
+        halo_px: the overlap that the tiles are used with.
+        batch: how many tiles a run takes.
+        max_memory: the memory that is allowed, in MB; None: what the machine can spare, within reason.
+        loaded_bytes: how much of it the loaded model takes already.
+
+    Raises:
+        UserError: the model does not take such tiles, they are all overlap, or the memory does not suffice.
+    """
+    multiple = backend.info.size_multiple_px
+    budget = (default_memory_mb() if max_memory is None else max_memory) * 1e6 - loaded_bytes
+    fixed = backend.shape.tile_hw
+    if fixed is None and asked == AUTO:
+        side = choose_tile_px(budget, batch * _bytes_per_px(backend), halo_px=halo_px, multiple_px=multiple)
+        return side, side
+    if fixed is None and asked == WHOLE_IMAGE:
+        if max_memory is not None:
+            raise UserError(
+                "--tile 0 takes what memory the image needs; leave out --max-memory or take --tile auto"
+            )
+        return WHOLE_IMAGE, WHOLE_IMAGE
+    size = fixed or (int(asked), int(asked))
+    if asked not in (AUTO, *(size if size[0] == size[1] else ())):
+        raise UserError(
+            f"{backend.model} takes tiles of {size[0]}×{size[1]} px only, not {asked}; "
+            "n2b-export --dynamic makes a model that takes any size"
+        )
+    _check_tile(min(size), halo_px, multiple)
+    if max_memory is not None:
+        needed = batch * size[0] * size[1] * _bytes_per_px(backend)
+        if needed > budget:
+            raise UserError(
+                f"tiles of {size[0]}×{size[1]} px need {math.ceil((needed + loaded_bytes) / 1e6)} MB; "
+                "raise --max-memory, or take smaller tiles or a smaller --batch"
+            )
+    return size
+
+
+def halved_tile(tile_hw: tuple[int, int], *, halo_px: int, multiple_px: int) -> tuple[int, int] | None:
+    """A tile of half the sides, as multiples of the network's stride; None where it would be all overlap."""
+    height, width = (side // 2 // multiple_px * multiple_px for side in tile_hw)
+    smallest = smallest_tile_px(halo_px, multiple_px)
+    largest = max(height, width)
+    return None if largest < smallest else (max(height, smallest), max(width, smallest))
+
+
+def _check_tile(side: int, halo_px: int, multiple: int) -> None:
+    if side % multiple:
+        near = max(smallest_tile_px(halo_px, multiple), round(side / multiple) * multiple)
+        raise UserError(
+            f"tiles of {side} px do not fit this network: take a multiple of {multiple}, such as {near}"
+        )
+    if side < smallest_tile_px(halo_px, multiple):
+        raise UserError(
+            f"tiles of {side} px are all overlap at {halo_px} px a side: take "
+            f"{smallest_tile_px(halo_px, multiple)} px or more, or an overlap of {(side - multiple) // 2} px"
+        )
+
+
+def _bytes_per_px(backend: Backend) -> float:
+    """Of a tile: the model's working set, and the tile and its result."""
+    return HEADROOM * backend.measure_bytes_per_px() + 2 * 3 * np.dtype(backend.info.io).itemsize
+
+
+def default_memory_mb() -> float:
+    """The memory, in MB, that is taken where none is asked for: half of what is free, within reason."""
+    available = available_bytes()
+    return DEFAULT_MEMORY_MB if available is None else min(DEFAULT_MEMORY_MB, available / 2 / 1e6)

@@ -1,0 +1,224 @@
+"""Tiles: what to cut out of an image, what to keep of each result, where it goes. Pure numpy, plain data.
+
+The *canvas* is the image continued at its bottom and right edge, by repeating the last pixel, to sides
+that are multiples of the network's stride. Running the network once over the canvas is the whole-image
+run. Tiles are windows of the canvas that never leave it, so that the border of the canvas is handled by
+the network itself, as in the whole-image run; their origins are multiples of the stride, because a
+network with pooling gives the same result only when it is shifted by its stride. With a halo at least
+as wide as the receptive radius, the tiled result is then the whole-image result to rounding.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import UserError
+
+WHOLE_IMAGE = 0  # as a tile size: one tile over the whole canvas
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def bottom(self) -> int:
+        """First row below the box."""
+        return self.top + self.height
+
+    @property
+    def right(self) -> int:
+        """First column right of the box."""
+        return self.left + self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the box in an array (H, W, …)."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One run of the network: read `source`, keep `keep` of the result, put it at `target`."""
+
+    source: Box  # on the canvas; may reach below or right of the image
+    keep: Box  # inside the tile
+    target: Box  # inside the image, the size of `keep`
+
+
+@dataclass(frozen=True)
+class TilePlan:
+    """How an image of one size is cut; the targets of the tiles cover each of its pixels exactly once."""
+
+    image_hw: tuple[int, int]
+    canvas_hw: tuple[int, int]
+    tile_hw: tuple[int, int]  # of every tile
+    halo_px: int
+    tiles: tuple[Tile, ...]
+
+    @property
+    def computed_px(self) -> int:
+        """Pixels that the network computes, those of the halos included."""
+        return len(self.tiles) * self.tile_hw[0] * self.tile_hw[1]
+
+
+def plan_tiles(
+    height: int,
+    width: int,
+    *,
+    tile_px: int | tuple[int, int] = WHOLE_IMAGE,
+    halo_px: int = 0,
+    multiple_px: int = 1,
+    fixed: bool = False,
+) -> TilePlan:
+    """Cut an image into tiles of one size.
+
+    Args:
+        height, width: of the image, at least 1.
+        tile_px: the tile's side or (height, width), halo included, a multiple of `multiple_px`;
+            0 takes the whole image at once.
+        halo_px: how far what is kept of a tile stays from those of its borders that lie inside the canvas.
+        multiple_px: the network's stride; sides of canvas and tiles and origins of tiles are multiples.
+        fixed: the network takes this tile size only. Otherwise tiles are made as small as
+            covers the canvas with the same number of tiles.
+
+    Raises:
+        UserError: the tile is too small for its halo.
+        ValueError: a size that is not positive, or a tile that is not a multiple.
+    """
+    if height < 1 or width < 1 or halo_px < 0 or multiple_px < 1:
+        raise ValueError(f"no tiles for {height}×{width} px, halo {halo_px} px, multiple {multiple_px} px")
+    tile_height, tile_width = (tile_px, tile_px) if isinstance(tile_px, int) else tile_px
+    rows = _cut(height, tile_height, halo_px, multiple_px, fixed)
+    columns = _cut(width, tile_width, halo_px, multiple_px, fixed)
+    return TilePlan(
+        image_hw=(height, width),
+        canvas_hw=(rows.canvas, columns.canvas),
+        tile_hw=(rows.tile, columns.tile),
+        halo_px=halo_px,
+        tiles=tuple(
+            _tile(row, rows.tile, column, columns.tile) for row in rows.spans for column in columns.spans
+        ),
+    )
+
+
+def smallest_tile_px(halo_px: int, multiple_px: int) -> int:
+    """The smallest side of a tile that gets anywhere with this halo: both halos and one multiple."""
+    return _overlap(halo_px, multiple_px) + multiple_px
+
+
+def choose_tile_px(budget_bytes: float, bytes_per_px: float, *, halo_px: int, multiple_px: int = 1) -> int:
+    """The largest square tile whose working set stays within a budget.
+
+    Args:
+        budget_bytes: memory for the network's working set over the tiles of one run.
+        bytes_per_px: what the working set takes for a pixel of the tile (times the tiles in a batch).
+        halo_px, multiple_px: as for `plan_tiles`.
+
+    Raises:
+        UserError: not even the smallest useful tile fits.
+    """
+    side = math.isqrt(max(0, int(budget_bytes / bytes_per_px))) // multiple_px * multiple_px
+    smallest = smallest_tile_px(halo_px, multiple_px)
+    if side < smallest:
+        missing_mb = (smallest**2 * bytes_per_px - budget_bytes) / 1e6
+        raise UserError(
+            f"the smallest tile for an overlap of {halo_px} px, {smallest} px, needs {math.ceil(missing_mb)} "
+            "MB more memory than allowed; raise --max-memory or lower --tile-overlap"
+        )
+    return side
+
+
+def extract(image: np.ndarray, tile: Tile) -> np.ndarray:
+    """The pixels that a tile reads, (tile height, tile width, C).
+
+    Args:
+        image: (H, W, C), any dtype, of the size that the plan was made for.
+
+    Returns:
+        A view into the image where the tile lies inside it, else a copy that repeats the last row and column.
+    """
+    inside = image[tile.source.slices]
+    bottom = tile.source.height - inside.shape[0]
+    right = tile.source.width - inside.shape[1]
+    if bottom or right:
+        return np.pad(inside, ((0, bottom), (0, right), (0, 0)), mode="edge")
+    return inside
+
+
+def keep(result: np.ndarray, tile: Tile) -> np.ndarray:
+    """The part of a tile's result that counts: a view of (tile height, tile width, C)."""
+    return result[tile.keep.slices]
+
+
+def stitch(kept: np.ndarray, tile: Tile, image: np.ndarray) -> None:
+    """Put what was kept of a tile's result where it goes in the image, (H, W, C)."""
+    image[tile.target.slices] = kept
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One tile along one axis."""
+
+    origin: int  # where it begins on the canvas
+    start: int  # the image's pixels that it gives: the first,
+    stop: int  # and the last + 1
+
+
+@dataclass(frozen=True)
+class _Cuts:
+    """How one axis is cut."""
+
+    canvas: int
+    tile: int
+    spans: list[_Span]
+
+
+def _cut(length: int, tile: int, halo: int, multiple: int, fixed: bool) -> _Cuts:
+    if tile % multiple:
+        raise ValueError(f"a tile of {tile} px is no multiple of {multiple} px")
+    canvas = _round_up(length, multiple)
+    if tile == WHOLE_IMAGE or (tile >= canvas and not fixed):
+        return _Cuts(canvas, canvas, [_Span(0, 0, length)])
+    if tile >= canvas:
+        return _Cuts(tile, tile, [_Span(0, 0, length)])
+    overlap = _overlap(halo, multiple)
+    if tile <= overlap:
+        raise UserError(
+            f"a tile of {tile} px is all overlap at {halo} px a side: "
+            f"use tiles of at least {smallest_tile_px(halo, multiple)} px or a smaller --tile-overlap"
+        )
+    count = -(-(canvas - overlap) // (tile - overlap))
+    if not fixed:
+        tile = _round_up(-(-(canvas - overlap) // count), multiple) + overlap
+    origins = [min(i * (tile - overlap), canvas - tile) for i in range(count)]
+    # neighbours meet in the middle of what both see, so at least the halo away from the border of either
+    cuts = [0, *((before + tile + after) // 2 for before, after in itertools.pairwise(origins)), length]
+    spans = [_Span(*span) for span in zip(origins, cuts, cuts[1:], strict=False)]
+    return _Cuts(canvas, tile, spans)
+
+
+def _tile(row: _Span, height: int, column: _Span, width: int) -> Tile:
+    rows, columns = row.stop - row.start, column.stop - column.start
+    return Tile(
+        source=Box(row.origin, column.origin, height, width),
+        keep=Box(row.start - row.origin, column.start - column.origin, rows, columns),
+        target=Box(row.start, column.start, rows, columns),
+    )
+
+
+def _overlap(halo: int, multiple: int) -> int:
+    return _round_up(2 * halo, multiple)
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

@@ -1,0 +1,116 @@
+"""ModelInfo: what a model file says of itself.
+
+It travels as JSON in the metadata of an ONNX file (key `n2b`) and beside an engine as
+`<engine>.json`, so that nobody has to guess a channel order, a value range or a tile size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ModelError, in_short
+
+METADATA_KEY = "n2b"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file says of itself.
+
+    The graph takes one tensor `image`, N×H×W×3, RGB, and gives one, `denoised`, of the same
+    shape and dtype: uint8 in 0..255, or float32 in [0, 1] (`io`). Scaling, layout change, clamp
+    and rounding are inside the graph.
+    """
+
+    architecture: str  # "unet": the paper's DnNet
+    io: str = "uint8"  # dtype of the graph's input and output: "uint8" or "float32"
+    precision: str = "fp32"  # of the weights and activations: "fp32", "fp16", "int8", "int8-cpu"
+    value_transform: str = "identity"  # what the graph does to values before and after the network
+    channel_order: str = "rgb"
+    layout: str = "NHWC"
+    size_multiple_px: int = 1  # H and W must be multiples of this
+    receptive_radius_px: int = 0  # an output pixel sees input pixels at most this far away
+    default_halo_px: int = 0  # the overlap whose measured error is below one grey level
+    parameters: int = 0
+    flops_per_pixel: int = 0  # multiply and add counted as two
+    trained: dict[str, Any] = field(default_factory=dict)  # data, noise, filter, method, steps, time
+    measured: dict[str, Any] = field(default_factory=dict)  # e.g. {"psnr_db": …, "data": …}
+    calibration: dict[str, Any] = field(default_factory=dict)  # of INT8: method, tiles and their hash, layers
+    sources: dict[str, str] = field(default_factory=dict)  # what it was made from: name → SHA-256
+    engine: dict[str, Any] = field(default_factory=dict)  # an engine's flavour, version, GPU, profile
+    schema: int = SCHEMA_VERSION
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The whole description as a JSON object."""
+        return json.dumps(dataclasses.asdict(self), indent=indent, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> ModelInfo:
+        """Read what `to_json` wrote; fields that a newer n2b added are ignored.
+
+        Args:
+            text: a JSON object.
+            source: the file it came from, for the error message.
+
+        Raises:
+            ModelError: the text is not a description of a model that this version can use.
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"{source}: its description is not valid JSON; export the model again"
+            ) from error
+        if not isinstance(values, dict):
+            raise ModelError(f"{source}: its description is not a JSON object; export the model again")
+        schema = values.get("schema")
+        if not isinstance(schema, int) or schema < 1:
+            raise ModelError(f"{source}: its description has no schema version; export the model again")
+        if schema > SCHEMA_VERSION:
+            raise ModelError(
+                f"{source} was written by a newer n2b (schema {schema}, this one reads up to "
+                f"{SCHEMA_VERSION}); upgrade n2b or export the model again"
+            )
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        values = {name: value for name, value in values.items() if name in known}
+        _check_types(values, source)
+        try:
+            info = cls(**values)
+        except TypeError as error:
+            raise ModelError(
+                f"{source}: its description lacks a field ({error}); export the model again"
+            ) from error
+        try:
+            info.to_json()  # as it will be, in what is made of this model
+        except RecursionError as error:
+            raise ModelError(
+                f"{source}: its description is nested too deep; export the model again"
+            ) from error
+        return info
+
+
+_FIELD_TYPES: dict[str, type] = {
+    "architecture": str, "io": str, "precision": str, "value_transform": str, "channel_order": str,
+    "layout": str, "size_multiple_px": int, "receptive_radius_px": int, "default_halo_px": int,
+    "parameters": int, "flops_per_pixel": int, "trained": dict, "measured": dict, "calibration": dict,
+    "sources": dict, "engine": dict, "schema": int,
+}  # fmt: skip
+_ALLOWED = {"io": ("uint8", "float32"), "channel_order": ("rgb",), "layout": ("NHWC",)}
+
+
+def _check_types(values: dict[str, Any], source: str) -> None:
+    for name, value in values.items():
+        expected = _FIELD_TYPES[name]
+        if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
+            raise ModelError(
+                f"{source}: '{name}' in its description is {in_short(value)}; export the model again"
+            )
+        if name in _ALLOWED and value not in _ALLOWED[name]:
+            allowed = ", ".join(_ALLOWED[name])
+            raise ModelError(f"{source}: '{name}' is {in_short(value)}, expected one of {allowed}")
+    if values.get("size_multiple_px", 1) < 1:
+        raise ModelError(f"{source}: 'size_multiple_px' in its description is 0; export the model again")

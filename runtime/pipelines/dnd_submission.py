@@ -1,0 +1,139 @@
+"""What the DND benchmark's server takes: the denoised boxes, each in a file and those of an image together.
+
+As the benchmark's own scripts write them, for the sRGB track: `0001_01.mat` holds `Idenoised_crop`, and
+`bundled/0001.mat`, of which fifty are uploaded, the cell array `Idenoised` of an image's boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..denoiser import Denoiser
+from ..errors import MissingPackageError
+from ..images.dnd import DndCrop, image_path, read_windows
+from ..system.files import atomic_path
+from .result import ImageReport
+from .stages import run_overlapped
+
+EVALUATION_VERSION = "1.0"  # of the benchmark
+
+
+@dataclass(frozen=True)
+class DndImage:
+    """One image of the benchmark on its way into a submission.
+
+    Attributes:
+        source: its file.
+        crops: its boxes.
+        out: the submission's folder.
+    """
+
+    source: Path
+    crops: tuple[DndCrop, ...]
+    out: Path
+
+    @property
+    def crop_files(self) -> list[Path]:
+        """One for each box."""
+        return [self.out / f"{crop.image:04d}_{crop.box:02d}.mat" for crop in self.crops]
+
+    @property
+    def bundle(self) -> Path:
+        """The file of all boxes, to be uploaded."""
+        return self.out / "bundled" / f"{self.crops[0].image:04d}.mat"
+
+
+def list_images(folder: str | Path, crops: Sequence[DndCrop], out: Path) -> list[DndImage]:
+    """The images that have these boxes.
+
+    Args:
+        folder: of the benchmark.
+        crops: as `list_crops` gives them.
+        out: the submission's folder.
+    """
+    return [
+        DndImage(image_path(folder, image), tuple(of_image), out)
+        for image, of_image in groupby(crops, key=lambda crop: crop.image)
+    ]
+
+
+def write_submission(
+    images: Sequence[DndImage],
+    denoiser: Denoiser,
+    *,
+    strength: float,
+    on_progress: Callable[[float], object],
+) -> Iterator[ImageReport]:
+    """Denoise the boxes of images, and write them.
+
+    Each box is read with the model's halo around it, from a multiple of the network's stride on: what is
+    written is what the whole image's result has there, to rounding if the halo is at least the receptive
+    radius, else as tiles are. All boxes with their halos are a quarter of the benchmark's pixels.
+
+    Yields:
+        One report an image, in order, whose size is that of its boxes under each other. An image that fails
+        is reported, nothing is bundled of it, and the rest is done.
+
+    Raises:
+        MissingPackageError: h5py or scipy is not installed.
+        EnvironmentFault: the machine failed; the images before are written.
+    """
+    _load_scipy_io()
+
+    def read(image: DndImage) -> list[tuple[np.ndarray, tuple[slice, slice]]]:
+        halo_px, multiple_px = denoiser.halo_px, denoiser.info.size_multiple_px
+        folder = image.source.parent.parent
+        windows = read_windows(folder, image.crops, halo_px=halo_px, multiple_px=multiple_px)
+        read = [(pixels, box) for _, pixels, box in windows]
+        for pixels, _ in read:
+            denoiser.check(pixels)
+        return read
+
+    def infer(
+        images: Iterator[list[tuple[np.ndarray, tuple[slice, slice]]]],
+    ) -> Iterator[tuple[list[np.ndarray], dict[str, float]]]:
+        for windows in images:
+            stages_ms: dict[str, float] = {}
+            clean = []
+            results = denoiser.denoise_each((pixels for pixels, _ in windows), strength)
+            for (_, box), (result, ms) in zip(windows, results, strict=True):
+                clean.append(result[box].clip(0, 1))
+                stages_ms = {stage: stages_ms.get(stage, 0) + ms[stage] for stage in ms}
+                on_progress(len(clean) / len(windows))
+            yield clean, stages_ms
+
+    for outcome in run_overlapped(images, read=read, infer=infer, write=_write):
+        image = outcome.item
+        if outcome.error is not None:
+            yield ImageReport(str(image.source), error=outcome.error)
+            continue
+        height, width = sum(crop.height for crop in image.crops), max(crop.width for crop in image.crops)
+        yield ImageReport(str(image.source), str(image.bundle), height, width, outcome.ms)
+
+
+def _write(image: DndImage, clean: list[np.ndarray]) -> None:
+    for path, pixels in zip(image.crop_files, clean, strict=True):
+        _save(path, {"Idenoised_crop": pixels})
+    cells = np.empty(len(clean), object)
+    for number, pixels in enumerate(clean):  # at once, numpy would make an array of five dimensions of them
+        cells[number] = pixels
+    _save(image.bundle, {"Idenoised": cells, "israw": False, "eval_version": EVALUATION_VERSION})
+
+
+def _save(path: Path, values: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        _load_scipy_io().savemat(file, values)
+
+
+def _load_scipy_io() -> Any:
+    try:
+        import scipy.io
+    except ImportError as error:
+        raise MissingPackageError("scipy", extra="dnd") from error
+    return scipy.io

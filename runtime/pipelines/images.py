@@ -1,0 +1,79 @@
+"""Denoise many images, and report what was done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ..denoiser import Denoiser
+from ..images.image import Image, read_image, write_image
+from ..images.metrics import psnr, ssim
+from .job import Job
+from .result import ImageReport, Quality
+from .stages import Outcome, run_overlapped
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Progress = Callable[[float], object]  # hears how much of an image is done, up to 1
+
+
+def denoise_files(
+    jobs: list[Job], denoiser: Denoiser, *, strength: float, on_progress: Progress
+) -> Iterator[ImageReport]:
+    """Read, denoise and write images, these three side by side.
+
+    Yields:
+        One report a job, in order. An image that fails is reported and the rest is done.
+
+    Raises:
+        EnvironmentFault: the machine failed; the images before are written.
+    """
+
+    def read(job: Job) -> Image:
+        image = read_image(job.source)
+        denoiser.check(image.pixels)
+        return image
+
+    def infer(images: Iterator[Image]) -> Iterator[tuple[_Denoised, dict[str, float]]]:
+        taken: deque[Image] = deque()
+        pixels = (taken.append(image) or image.pixels for image in images)
+        for clean, ms in denoiser.denoise_each(pixels, strength, on_progress=on_progress):
+            noisy = taken.popleft()
+            yield _Denoised(noisy.with_pixels(clean), noisy.pixels), ms
+
+    for outcome in run_overlapped(jobs, read=read, infer=infer, write=_write):
+        yield _report(outcome)
+
+
+class _Denoised:
+    """A result on its way to be written."""
+
+    def __init__(self, image: Image, noisy: np.ndarray) -> None:
+        self.image = image
+        self.noisy = noisy  # its pixels before
+
+
+def _write(job: Job, denoised: _Denoised) -> ImageReport:
+    image = denoised.image
+    write_image(job.destination, image)
+    height, width = image.pixels.shape[:2]
+    report = ImageReport(str(job.source), str(job.destination), height, width)
+    if job.reference is not None:
+        reference = read_image(job.reference).pixels
+        report.noisy = _quality(denoised.noisy, reference)
+        report.denoised = _quality(image.pixels, reference)
+    return report
+
+
+def _quality(pixels: np.ndarray, reference: np.ndarray) -> Quality:
+    return Quality(psnr(pixels, reference), ssim(pixels, reference))
+
+
+def _report(outcome: Outcome[Job]) -> ImageReport:
+    if outcome.error is not None:
+        return ImageReport(str(outcome.item.source), error=outcome.error)
+    report: ImageReport = outcome.value
+    report.ms = outcome.ms
+    return report

@@ -1,0 +1,36 @@
+"""What became of one image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..errors import UserError
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How near an image is to its reference."""
+
+    psnr_db: float
+    ssim: float
+
+
+@dataclass
+class ImageReport:
+    """What became of one image or frame."""
+
+    source: str
+    destination: str | None = None  # None: shown in a window
+    height: int = 0
+    width: int = 0
+    ms: dict[str, float] = field(default_factory=dict)  # by stage
+    noisy: Quality | None = None
+    denoised: Quality | None = None
+    error: UserError | None = None  # why it was given up
+    in_strips: bool = False  # it was too large for the memory
+
+    @property
+    def reason(self) -> str:
+        """Which image was given up, and why."""
+        reason = str(self.error)
+        return reason if self.source in reason else f"{self.source}: {reason}"

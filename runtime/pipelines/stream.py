@@ -1,0 +1,94 @@
+"""Denoise a stream: a frame is denoised while the one before it goes to the sinks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from ..controls import Controls
+from ..denoiser import Denoiser
+from ..frame import Frame
+from ..live_stats import StreamMeter
+from ..sinks import AttendedSink, Sink
+from ..system.prefetch import ahead
+from ..system.signals import Stop
+from .result import ImageReport
+from .stages import READ, WRITE
+
+
+@dataclass(frozen=True, eq=False)
+class _Denoised:
+    """A frame on its way to the sinks."""
+
+    frame: Frame
+    pixels: np.ndarray
+    ms: dict[str, float]  # by stage
+
+
+def denoise_stream(
+    frames: Iterable[Frame],
+    denoiser: Denoiser,
+    sinks: Sequence[Sink],
+    *,
+    controls: Controls,
+    meter: StreamMeter,
+    limit: int | None = None,
+    stop: Stop | None = None,
+) -> Generator[ImageReport, None, None]:
+    """Denoise frames as they come, until the source or a sink ends, the limit is reached, or it is to stop.
+
+    Reading and denoising have a thread; the sinks are written by the thread that iterates, since a window
+    belongs to one thread.
+
+    Args:
+        frames: what to denoise.
+        denoiser: what denoises.
+        sinks: take each frame, one after the other; with none the frames are only counted.
+        controls: read before each frame.
+        meter: counts the frames.
+        limit: after how many frames to end.
+        stop: when to end; it is requested at the end, so that a source that waits for its camera lets go.
+
+    Yields:
+        One report a frame.
+    """
+    stop = stop or Stop()
+    attended = [sink for sink in sinks if isinstance(sink, AttendedSink)]
+
+    def attend() -> None:
+        if not all(sink.attend() for sink in attended):
+            stop.request()  # which ends the frames
+
+    denoised = _denoise(islice(frames, limit), denoiser, controls, stop)
+    with closing(ahead(denoised, while_waiting=attend if attended else None)) as results:
+        try:
+            for result in results:
+                started = time.perf_counter()
+                wants_more = [sink.write(result.frame, result.pixels) for sink in sinks]
+                result.ms[WRITE] = (time.perf_counter() - started) * 1e3
+                meter.add(result.frame, time.monotonic_ns())
+                height, width = result.pixels.shape[:2]
+                name = f"{result.frame.source} frame {result.frame.index}"
+                yield ImageReport(name, height=height, width=width, ms=result.ms)
+                if not all(wants_more):
+                    break
+        finally:
+            stop.request()
+
+
+def _denoise(
+    frames: Iterator[Frame], denoiser: Denoiser, controls: Controls, stop: Stop
+) -> Iterator[_Denoised]:
+    clock = time.perf_counter()
+    for frame in frames:
+        if stop.is_due:
+            break
+        read = time.perf_counter()
+        ((pixels, ms),) = denoiser.denoise_each([frame.pixels], controls.strength)
+        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, **ms})
+        clock = time.perf_counter()

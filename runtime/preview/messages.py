@@ -1,0 +1,85 @@
+"""Frames as bytes for a browser: pairs of JPEGs in the size it shows, and PNGs."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ImageError
+from ..images.metrics import noise_sigma
+from ..sinks.to_8bit import to_8_bit
+from ..system.opencv import load_opencv
+
+PAIR, SNAPSHOT = 1, 2  # kinds of message
+_HEADER = struct.Struct(">BII")  # kind, number of the frame, length of the first picture in bytes
+_WIDTHS_PX = (480, 960, 1440, 1920)  # few, so that viewers share what is encoded
+_JPEG_QUALITY = 80
+_MEASURED_PX = 512  # side of the part that noise is estimated on
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One frame as it came and denoised.
+
+    Attributes:
+        number: the frame's index in its stream.
+        before, after: (H, W, C) of one shape and dtype, C = 1 (grey) or 3 (RGB).
+    """
+
+    number: int
+    before: np.ndarray
+    after: np.ndarray
+
+
+def shared_width_px(wanted_px: int) -> int:
+    """The width that serves a viewer who wants this one; the largest for all that want more."""
+    return next((width for width in _WIDTHS_PX if width >= wanted_px), _WIDTHS_PX[-1])
+
+
+def pair_message(pair: Pair, width_px: int) -> bytes:
+    """Both pictures as JPEGs behind a header, made smaller to this width, never larger."""
+    quality = [load_opencv().IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    before, after = (_encode(".jpg", _at_most(width_px, p), quality) for p in (pair.before, pair.after))
+    return _HEADER.pack(PAIR, pair.number & 0xFFFFFFFF, len(before)) + before + after
+
+
+def snapshot_message(pair: Pair) -> bytes:
+    """The denoised picture in full size, 8-bit PNG, behind a header."""
+    picture = _encode(".png", pair.after, [])
+    return _HEADER.pack(SNAPSHOT, pair.number & 0xFFFFFFFF, len(picture)) + picture
+
+
+def pair_noise(pair: Pair) -> tuple[float, float] | None:
+    """σ of the noise before and after, in grey levels of 255, from the middle; None for tiny pictures."""
+    if min(pair.before.shape[:2]) < 3:
+        return None
+    before, after = (noise_sigma(to_8_bit(_middle(picture))) for picture in (pair.before, pair.after))
+    return before, after
+
+
+def _middle(pixels: np.ndarray) -> np.ndarray:
+    top, left = (max(0, side - _MEASURED_PX) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + _MEASURED_PX, left : left + _MEASURED_PX]
+
+
+def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    if width <= width_px:
+        return pixels
+    cv2 = load_opencv()
+    size = (width_px, max(1, round(height * width_px / width)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _encode(suffix: str, pixels: np.ndarray, parameters: list[Any]) -> bytes:
+    cv2 = load_opencv()
+    pixels = to_8_bit(pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    is_done, data = cv2.imencode(suffix, pixels, parameters)
+    if not is_done:
+        raise ImageError(f"OpenCV cannot write a picture of shape {pixels.shape} as {suffix}")
+    return data.tobytes()

@@ -1,0 +1,85 @@
+"""What a video has beside its picture: sound and subtitles, copied as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..system.console import warn
+
+
+class OtherStreams:
+    """What an original has beside its picture, copied packet by packet.
+
+    Attributes:
+        video: the original's video stream; None: there is no original.
+    """
+
+    def __init__(self, av: Any, container: Any, original: Path | None, path: Path) -> None:
+        self.video: Any = None
+        self._original: Any = None
+        self._container, self._path = container, path
+        self._packets: Iterator[Any] = iter(())
+        self._waiting: Any = None
+        self._copies: dict[int, Any] = {}  # by the index of the stream in the original
+        if original is None:
+            return
+        self._original = av.open(str(original))
+        self.video = self._original.streams.video[0]
+        container.metadata.update(self._original.metadata)
+        taken = [stream for stream in self._original.streams if self._take(stream)]
+        if taken:
+            self._packets = (packet for packet in self._original.demux(taken) if packet.dts is not None)
+            self._waiting = next(self._packets, None)
+
+    def copy_until(self, time_s: Fraction | None) -> None:
+        """Copy the packets that come before a time; None: all that are left."""
+        while (packet := self._waiting) is not None:
+            if time_s is not None and packet.dts * packet.time_base > time_s:
+                return
+            packet.stream = self._copies[packet.stream.index]
+            self._container.mux(packet)
+            self._waiting = next(self._packets, None)
+
+    def ticks_after(self, pts: int) -> int | None:
+        """From a time to the end of the original's picture, in ticks of its clock; None: it is not known."""
+        if self.video is None or self.video.duration is None:
+            return None
+        left = (self.video.start_time or 0) + self.video.duration - pts
+        return left if left > 0 else None
+
+    def refused(self) -> UserError:
+        """What to say where the result's format cannot hold the original's streams."""
+        streams = self._original.streams if self._original is not None else ()
+        codecs = ", ".join(_codec(stream) for stream in streams if stream.type == "audio")
+        return UserError(
+            f"{self._path}: {self._path.suffix} cannot hold the video's sound ({codecs}); "
+            "name the result with .mkv"
+        )
+
+    def close(self) -> None:
+        """Close the original."""
+        if self._original is not None:
+            self._original.close()
+
+    def _take(self, stream: Any) -> bool:
+        """Prepare a copy of a stream; what the format cannot hold is said, and of sound refused."""
+        if stream is self.video:
+            return False
+        codec = _codec(stream)
+        if stream.type in ("audio", "subtitle") and codec in self._container.supported_codecs:
+            copy = self._container.add_stream_from_template(stream)
+            copy.metadata.update(stream.metadata)
+            self._copies[stream.index] = copy
+            return True
+        if stream.type == "audio":
+            raise self.refused()
+        warn(f"{self._path}: left out stream {stream.index} of the video, {stream.type} ({codec})")
+        return False
+
+
+def _codec(stream: Any) -> str:
+    return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"

@@ -1,0 +1,79 @@
+"""What the three commands share: one-line errors, exit statuses, dashes or underscores."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import N2BError
+
+INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
+
+# `--tile_overlap` is read as `--tile-overlap`
+COMMAND_SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": lambda name: name.replace("_", "-"),
+}
+
+
+def run_command(command: Callable[..., Any], name: str) -> None:
+    """Run one command line and end the process with its exit status.
+
+    A mistake of the user's ends in one line and status 2, a fault of the machine in one line and
+    status 1, Ctrl-C in status 130; `--debug` anywhere on the line shows the traceback instead.
+
+    Args:
+        command: a function with typer's annotations; what it returns is the exit status (None: 0).
+        name: the command's name, for its messages.
+    """
+    import typer
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(context_settings=COMMAND_SETTINGS)(_past_typer(command))
+    debug = "--debug" in sys.argv
+    try:
+        status = app(prog_name=name, standalone_mode=False)
+    except N2BError as error:
+        status = _report(name, str(error), error.exit_status, debug)
+    except (KeyboardInterrupt, _CtrlC):
+        status = _report(name, "interrupted", INTERRUPTED, debug)
+    except MemoryError:
+        status = _report(name, "out of memory; use smaller tiles or free memory", 1, debug)
+    except typer.Abort:
+        status = INTERRUPTED
+    except Exception as error:
+        usage = getattr(error, "format_message", None)  # click's own usage errors
+        if usage is None:
+            raise
+        status = _report(name, f"{usage()} (see {name} --help)", getattr(error, "exit_code", 2), debug)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+class _CtrlC(Exception):
+    """KeyboardInterrupt in a form that typer, which ends that one in silence, lets pass."""
+
+
+def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except KeyboardInterrupt as error:
+            raise _CtrlC from error
+
+    return run
+
+
+def warn(message: str) -> None:
+    """One line to standard error."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _report(name: str, message: str, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return status

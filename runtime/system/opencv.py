@@ -1,0 +1,110 @@
+"""OpenCV, found when it is needed, and kept from printing."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from ..errors import MissingPackageError
+
+
+def load_opencv() -> Any:
+    """The cv2 module.
+
+    Raises:
+        MissingPackageError: it is not installed, or it is and a library that it needs is not.
+    """
+    try:
+        import cv2
+    except ModuleNotFoundError as error:
+        if error.name == "cv2":
+            raise MissingPackageError("opencv-python-headless") from error
+        raise _cannot_load(str(error)) from error
+    except ImportError as error:  # e.g. libGL.so.1, which opencv-python wants and a slim container lacks
+        raise _cannot_load(str(error)) from error
+    if not hasattr(cv2, "imdecode"):
+        raise _cannot_load("its folder is there, but empty")
+    return cv2
+
+
+def _cannot_load(reason: str) -> MissingPackageError:
+    return MissingPackageError("OpenCV", reason=reason, instead="opencv-python-headless")
+
+
+class _StandardError:
+    """The process's standard error, closed to C libraries while anyone asks for quiet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._is_closed = False
+        self._kept: int | None = None  # descriptor of the real standard error; never closed once made
+        self._kept_stream: TextIO | None = None  # for Python's own messages, on that descriptor
+        self._python: TextIO | None = None  # what sys.stderr was
+        self._nowhere = -1
+
+    def close(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users > 1 or not self._keep():
+                return
+            self._python = sys.stderr
+            if self._python is not None and _writes_to_standard_error(self._python):
+                self._python.flush()
+                sys.stderr = self._kept_stream
+            os.dup2(self._nowhere, 2)
+            self._is_closed = True
+
+    def open(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users or not self._is_closed or self._kept is None:
+                return
+            os.dup2(self._kept, 2)
+            self._is_closed = False
+            if sys.stderr is self._kept_stream:
+                sys.stderr = self._python
+
+    def _keep(self) -> bool:
+        """Note where standard error goes now; False when the process has none."""
+        try:
+            if self._kept is not None:
+                os.dup2(2, self._kept, inheritable=False)
+                return True
+            self._kept = os.dup(2)
+        except OSError:
+            return False
+        self._nowhere = os.open(os.devnull, os.O_WRONLY)
+        # write_through: nothing may wait in it for a descriptor that later means something else
+        raw = io.FileIO(self._kept, "w", closefd=False)
+        self._kept_stream = io.TextIOWrapper(raw, errors="backslashreplace", write_through=True)
+        return True
+
+
+def _writes_to_standard_error(stream: Any) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # none, a test's stand-in, a notebook's
+        return False
+
+
+_standard_error = _StandardError()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep OpenCV, and the codecs inside it, from printing to standard error.
+
+    They write to the descriptor itself, whatever their log level. What Python prints meanwhile, in
+    this thread or in another, still arrives. May be nested, and entered by several threads at once.
+    """
+    _standard_error.close()
+    try:
+        yield
+    finally:
+        _standard_error.open()

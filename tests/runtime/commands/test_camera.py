@@ -1,0 +1,171 @@
+"""n2b-infer over cameras and videos: real streams of this machine, ends in good order and in bad."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from n2b.runtime.images.image import read_image
+
+from benchmarks.mjpeg_server import MjpegServer, read_number
+
+from ..fakes.videos import frame_times, make_video, packets, picture, pictures
+
+COMMAND = [sys.executable, "-c", "from n2b.runtime.cli import main; main()"]
+PATIENCE_S = 30
+TICKS = [0, 512, 1024, 2048, 2560]
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    """A camera on the network, 60 frames a second."""
+    with closing(MjpegServer(fps=60)) as server:
+        yield server
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+class TestCamera:
+    def test_frames_of_a_network_camera_are_denoised_into_pictures(
+        self, n2b_infer, make_model, server, tmp_path
+    ):
+        model = make_model("negative")
+        status, out, err = n2b_infer("--camera", server.url, "-o", "frames", "-m", model, "--frames", 5)
+        assert status == 0 and out.startswith("5 images denoised")
+        assert err.splitlines()[-1].startswith("5 frames, 0 dropped, 0 corrupt, 0 times reconnected; at the")
+        paths = sorted((tmp_path / "frames").iterdir())
+        numbers = [read_number(255 - read_image(path).pixels) for path in paths]
+        assert len(numbers) == 5 and numbers == sorted(set(numbers))
+
+    def test_max_seconds_end_it_also_while_the_camera_is_lost(self, n2b_infer, make_model, server):
+        closer = threading.Timer(0.5, server.close)
+        closer.start()
+        started = time.monotonic()
+        status, _, err = n2b_infer(
+            "--camera", server.url, "--headless", "-m", make_model(), "--max-seconds", 1.5
+        )
+        closer.join()
+        assert status == 0 and "is lost; trying again" in err
+        assert 1.5 <= time.monotonic() - started < PATIENCE_S
+
+    def test_a_recording_has_each_frame_once(self, n2b_infer, make_model, server, tmp_path):
+        status, _, _ = n2b_infer(
+            "--camera", server.url, "--record", "out.mp4", "-m", make_model("identity"), "--frames", 20
+        )
+        assert status == 0
+        numbers = [read_number(pixels) for pixels in pictures(tmp_path / "out.mp4")]
+        assert len(numbers) == 20 and numbers == sorted(set(numbers))
+        times = frame_times(tmp_path / "out.mp4")
+        assert times[0] == 0 and times == sorted(set(times))
+
+    def test_pictures_and_a_video_in_one_run(self, n2b_infer, make_model, server, tmp_path):
+        n2b_infer(
+            "--camera", server.url, "--record", "out.mkv", "-o", "frames", "-m", make_model(), "--frames", 3
+        )
+        assert len(pictures(tmp_path / "out.mkv")) == len(list((tmp_path / "frames").iterdir())) == 3
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_it_in_good_order(self, make_model, server, tmp_path, number):
+        folder, video = tmp_path / "frames", tmp_path / "out.mp4"
+        arguments = ["--camera", server.url, "--record", video, "-o", folder, "-m", make_model()]
+        with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, text=True) as run:
+            wait_until(lambda: folder.is_dir() and len(list(folder.iterdir())) > 5)
+            run.send_signal(number)
+            out, _ = run.communicate(timeout=PATIENCE_S)
+        assert run.returncode == 0 and "images denoised" in out
+        assert len(pictures(video)) == len(list(folder.iterdir()))
+
+    def test_a_kill_leaves_nothing_under_the_final_name(self, make_model, server, tmp_path):
+        folder, video = tmp_path / "frames", tmp_path / "video" / "out.mp4"
+        arguments = ["--camera", server.url, "--record", video, "-o", folder, "-m", make_model("identity")]
+        with subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.DEVNULL) as run:
+            wait_until(lambda: folder.is_dir() and len(list(folder.glob("*.png"))) > 80)
+            run.kill()
+        (unfinished,) = video.parent.iterdir()
+        assert unfinished.name.startswith(".") and ".part" in unfinished.name
+        assert len(pictures(unfinished)) >= 30  # and what there is can be played
+        for path in folder.glob("[0-9]*.png"):
+            read_image(path)
+
+    def test_a_full_disk_is_one_line_and_status_2(self, make_model, server, tmp_path):
+        pytest.importorskip("resource", reason="needs Unix, whose limits stand in for a full disk")
+        code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)); " + COMMAND[2]
+        arguments = ["--camera", server.url, "--record", tmp_path / "video/out.mp4", "-m", make_model()]
+        run = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert run.returncode == 2
+        assert "out.mp4: File too large; free space or choose another folder" in run.stderr.splitlines()[-1]
+        assert "Traceback" not in run.stderr
+        assert list((tmp_path / "video").iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "arguments, words",
+        [
+            (["--camera", "0", "-o", "out.mp4"], "with --record out.mp4"),
+            (["--camera", "0", "--show", "--headless"], "leave one of them out"),
+            (["a.png", "--record", "out.mp4"], "--record is for a camera"),
+            (["a.png", "--max-seconds", "3"], "--max-seconds is for a camera"),
+            (["a.png", "--show"], "--show is for a camera"),
+            (["--camera", "rtsp://host/1", "--width", "640"], "cameras at this machine"),
+        ],
+    )
+    def test_options_that_do_not_fit_are_refused(self, n2b_infer, arguments, words):
+        status, out, err = n2b_infer(*arguments)
+        assert (status, out) == (2, "") and words in err and err.count("\n") == 1
+
+
+class TestVideos:
+    def test_every_frame_is_denoised_and_the_sound_copied(self, n2b_infer, make_model, tmp_path):
+        make_video(tmp_path / "video.mp4", TICKS)
+        status, out, _ = n2b_infer("video.mp4", "-o", "clean.mp4", "-m", make_model("negative"))
+        assert status == 0 and out.startswith("5 images denoised")
+        assert frame_times(tmp_path / "clean.mp4") == frame_times(tmp_path / "video.mp4")
+        assert packets(tmp_path / "clean.mp4", "audio") == packets(tmp_path / "video.mp4", "audio")
+        for number, pixels in enumerate(pictures(tmp_path / "clean.mp4")):
+            assert np.abs(255 - picture(number).astype(int) - pixels).mean() < 6
+
+    def test_a_video_that_fails_is_named_and_the_rest_is_done(self, n2b_infer, make_model, tmp_path):
+        make_video(tmp_path / "b.mp4", TICKS, sound=None)
+        (tmp_path / "a.mp4").write_text("no video")
+        status, out, err = n2b_infer("*.mp4", "-o", "out", "-m", make_model(), "--json")
+        assert status == 3
+        assert "left out: a.mp4 is not a video that FFmpeg can decode" in err
+        assert (json.loads(out)["denoised"], json.loads(out)["failed"]) == (5, 1)
+        assert [path.name for path in (tmp_path / "out").glob("*.*4")] == ["b.mp4"]
+
+    def test_a_result_that_is_there_can_be_skipped(self, n2b_infer, make_model, tmp_path):
+        make_video(tmp_path / "a.mp4", TICKS, sound=None)
+        arguments = ["a.mp4", "-o", "out", "-m", make_model(), "--skip-existing"]
+        assert n2b_infer(*arguments)[1].startswith("5 images denoised")
+        assert n2b_infer(*arguments)[1] == "0 images denoised, 1 skipped\n"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_leaves_nothing_of_a_result(self, make_model, tmp_path, number):
+        make_video(tmp_path / "long.mp4", range(0, 512 * 100, 512), height=192, width=256)
+        arguments = [tmp_path / "long.mp4", "-o", tmp_path / "out/long.mp4", "-m", make_model("wide")]
+        with subprocess.Popen([*COMMAND, *map(str, arguments)], stderr=subprocess.DEVNULL) as run:
+            wait_until(lambda: any(tmp_path.glob("out/.*")))
+            run.send_signal(number)
+            assert run.wait(PATIENCE_S) == 130
+        assert list((tmp_path / "out").iterdir()) == []
+
+    def test_the_reference_of_images_is_refused(self, n2b_infer, tmp_path):
+        make_video(tmp_path / "a.mp4", TICKS, sound=None)
+        status, _, err = n2b_infer("a.mp4", "--reference", Path("clean"))
+        assert status == 2 and "--reference measures images" in err

@@ -1,0 +1,134 @@
+"""Where results go: beside the images or into a folder, and never over what is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.errors import UserError
+from n2b.runtime.images.image import Image, write_image
+from n2b.runtime.pipelines.job import Job
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with photos/{a,b}.png, photos/trip/a.jpg and clean/{a,b}.png, clean/trip/a.png."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "trip/a.jpg"):
+        write(f"photos/{name}")
+        write(f"clean/{Path(name).with_suffix('.png')}")
+    return tmp_path
+
+
+def write(name: str) -> Path:
+    write_image(name, Image(np.zeros((2, 2, 3), np.uint8)))
+    return Path(name)
+
+
+def destinations(jobs: list[Job]) -> dict[str, str]:
+    return {job.source.as_posix(): job.destination.as_posix() for job in jobs}
+
+
+@pytest.mark.usefixtures("folder")
+class TestDestinations:
+    def test_without_a_place_results_lie_beside_the_images(self):
+        assert destinations(plan_jobs(["photos/a.png"])) == {"photos/a.png": "photos/a_denoised.png"}
+
+    def test_the_structure_below_a_folder_is_kept(self):
+        assert destinations(plan_jobs(["photos"], out=Path("out"))) == {
+            "photos/a.png": "out/a.png",
+            "photos/b.png": "out/b.png",
+            "photos/trip/a.jpg": "out/trip/a.jpg",
+        }
+
+    def test_the_structure_below_a_globs_fixed_part_is_kept(self):
+        jobs = plan_jobs(["photos/**/a.*"], out=Path("out"))
+        assert destinations(jobs) == {"photos/a.png": "out/a.png", "photos/trip/a.jpg": "out/trip/a.jpg"}
+
+    def test_suffix_and_format_can_be_chosen(self):
+        jobs = plan_jobs(["photos/a.png"], out=Path("out"), suffix="_clean", ext="jpg")
+        assert destinations(jobs) == {"photos/a.png": "out/a_clean.jpg"}
+        jobs = plan_jobs(["photos/a.png"], ext=".webp")
+        assert destinations(jobs) == {"photos/a.png": "photos/a_denoised.webp"}
+
+    def test_one_image_may_go_to_a_named_file(self):
+        assert destinations(plan_jobs(["photos/a.png"], out=Path("x.jpg"))) == {"photos/a.png": "x.jpg"}
+
+    def test_a_folder_that_looks_like_a_file_is_a_folder(self):
+        Path("x.png").mkdir()
+        assert destinations(plan_jobs(["photos/a.png"], out=Path("x.png"))) == {"photos/a.png": "x.png/a.png"}
+
+    def test_an_image_that_is_named_twice_is_done_once(self):
+        jobs = plan_jobs(["photos/a.png", "photos", "./photos/a.png"], out=Path("out"))
+        assert sorted(destinations(jobs)) == ["photos/a.png", "photos/b.png", "photos/trip/a.jpg"]
+
+    def test_references_go_by_place_and_name(self):
+        jobs = plan_jobs(["photos"], out=Path("out"), reference=Path("clean"))
+        assert {job.source.as_posix(): job.reference and job.reference.as_posix() for job in jobs} == {
+            "photos/a.png": "clean/a.png",
+            "photos/b.png": "clean/b.png",
+            "photos/trip/a.jpg": "clean/trip/a.png",
+        }
+        (job,) = plan_jobs(["photos/trip/a.jpg"], reference=Path("clean"))
+        assert job.reference == Path("clean/a.png")
+
+
+@pytest.mark.usefixtures("folder")
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("inputs", "options", "reason"),
+        [
+            (["photos/a.png"], {"suffix": ""}, "would overwrite the input photos/a.png; name another place"),
+            (["photos"], {"out": "photos"}, "would overwrite the input photos/a.png"),
+            (["photos"], {"out": "clean", "reference": "clean"}, "would overwrite the input clean/a.png"),
+            (["photos/a.png"], {"out": "photos/trip/../a.png"}, "would overwrite the input"),
+            (["photos/a.png", "clean/a.png"], {"out": "out"}, "would both be written to out/a.png"),
+            (["photos"], {"out": "x.png"}, "names one file and there are 3 images; name a folder"),
+            (["photos/a.png"], {"out": "x.png", "ext": "jpg"}, "names the file already"),
+            (["photos/a.png"], {"ext": "gif"}, r"written as '\.gif'; name one with --ext"),
+            (["photos/a.png"], {"suffix": "x/y"}, "name the folder with -o"),
+            (["photos/b.png"], {"reference": "photos/trip"}, "photos/trip has no reference for photos/b.png"),
+            (["missing.png"], {}, "missing.png"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_in_one_line(self, inputs, options, reason):
+        typed: dict[str, Any] = {
+            name: Path(value) if name in ("out", "reference") else value for name, value in options.items()
+        }
+        with pytest.raises(UserError, match=reason) as error:
+            plan_jobs(inputs, **typed)
+        assert "\n" not in str(error.value)
+
+    def test_a_link_to_an_input_is_not_overwritten_either(self, folder):
+        (folder / "out").symlink_to(folder / "photos", target_is_directory=True)
+        with pytest.raises(UserError, match="would overwrite the input"):
+            plan_jobs(["photos"], out=Path("out"))
+
+    def test_an_earlier_result_that_is_named_as_an_input_is_refused(self):
+        write("photos/a_denoised.png")
+        with pytest.raises(UserError, match=r"would overwrite the input photos/a_denoised\.png"):
+            plan_jobs(["photos/a.png", "photos/a_denoised.png"])
+
+
+@pytest.mark.usefixtures("folder")
+class TestSecondRun:
+    def test_results_beside_the_images_are_not_denoised_again(self, capsys):
+        first = plan_jobs(["photos"])
+        for job in first:
+            write(str(job.destination))
+        assert plan_jobs(["photos"]) == first
+        assert "3 images are results of an earlier run" in capsys.readouterr().err
+
+    def test_results_in_a_folder_inside_the_input_are_not_denoised_again(self, capsys):
+        first = plan_jobs(["photos"], out=Path("photos/out"))
+        for job in first:
+            write(str(job.destination))
+        assert plan_jobs(["photos"], out=Path("photos/out")) == first
+        assert "3 images are results of an earlier run" in capsys.readouterr().err
+
+    def test_the_first_run_has_nothing_to_say(self, capsys):
+        plan_jobs(["photos"])
+        assert capsys.readouterr().err == ""

@@ -1,0 +1,83 @@
+"""Which video goes where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from n2b.runtime.commands.video_jobs import plan_videos
+from n2b.runtime.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def plan(*inputs, out=None, suffix=None, ext=None):
+    jobs = plan_videos(inputs, out and Path(out), suffix, ext)
+    return [(str(job.source), str(job.destination)) for job in jobs]
+
+
+def test_a_result_lies_beside_its_video_or_has_its_name_in_the_folder():
+    touch("a.mp4", "b.MOV")
+    assert plan("a.mp4") == [("a.mp4", "a_denoised.mp4")]
+    assert plan("a.mp4", "b.MOV", out="out") == [("a.mp4", "out/a.mp4"), ("b.MOV", "out/b.MOV")]
+    assert plan("a.mp4", out="clean.mkv") == [("a.mp4", "clean.mkv")]
+    assert plan("a.mp4", out="out", suffix="-x", ext="mkv") == [("a.mp4", "out/a-x.mkv")]
+
+
+def test_a_video_in_a_format_that_is_not_written_becomes_mkv():
+    touch("a.avi")
+    assert plan("a.avi", out="out") == [("a.avi", "out/a.mkv")]
+
+
+def test_globs_and_folders_give_their_videos_and_keep_their_structure():
+    touch("clips/b/2.mp4", "clips/b/10.mp4", "clips/a.mkv", "clips/notes.txt")
+    assert plan("clips", out="out") == [
+        ("clips/a.mkv", "out/a.mkv"), ("clips/b/2.mp4", "out/b/2.mp4"), ("clips/b/10.mp4", "out/b/10.mp4"),
+    ]  # fmt: skip
+    assert plan("clips/b/*.mp4", out="out") == [
+        ("clips/b/2.mp4", "out/2.mp4"), ("clips/b/10.mp4", "out/10.mp4"),
+    ]  # fmt: skip
+
+
+def test_earlier_results_in_a_folder_are_not_denoised_again():
+    touch("clips/a.mp4", "clips/a_denoised.mp4")
+    assert plan("clips") == [("clips/a.mp4", "clips/a_denoised.mp4")]
+    assert plan("clips/a_denoised.mp4") == [("clips/a_denoised.mp4", "clips/a_denoised_denoised.mp4")]
+
+
+def test_inputs_that_name_no_video_are_left_to_the_images():
+    touch("a.png", "photos/b.png")
+    assert plan("a.png", "photos", "missing.png") == []
+    assert plan("missing.mp4") == []
+
+
+def test_a_folder_of_images_leaves_out_its_videos_and_says_so(capfd):
+    touch("photos/a.png", "photos/b.mp4")
+    assert plan("photos", out="out") == []
+    assert "left out: 1 videos in photos" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "inputs, options, words",
+    [
+        (["a.mp4", "c.png"], {}, r"videos \(a.mp4\) and images \(c.png\) cannot be denoised in one run"),
+        (["a.mp4", "b.mp4"], {"out": "x.mp4"}, r"x\.mp4 names one video and there are 2"),
+        (["a.mp4"], {"out": "x.avi"}, r"x\.avi: videos are written as \.mp4"),
+        (["a.mp4"], {"out": "a.mp4"}, "would overwrite a video"),
+        (["a.mp4", "d/a.mp4"], {"out": "out"}, "would both be written to out/a.mp4"),
+        (["a.mp4"], {"suffix": "x/y"}, "name the folder with -o"),
+    ],
+)
+def test_what_cannot_be_done_is_said_first(inputs, options, words):
+    touch("a.mp4", "b.mp4", "c.png", "d/a.mp4")
+    with pytest.raises(UserError, match=words):
+        plan(*inputs, **options)

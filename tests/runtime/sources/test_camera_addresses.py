@@ -1,0 +1,150 @@
+"""What a camera's name means, and what is asked of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+
+import cv2
+import pytest
+from n2b.runtime.errors import DeviceError, EnvironmentFault, UserError
+from n2b.runtime.sources import (
+    Camera,
+    CameraSettings,
+    camera_frames,
+    capture,
+    devices,
+    frames,
+    list_cameras,
+)
+
+from ..fakes.cameras import GOOD
+
+
+def test_what_is_asked_of_a_device_is_set_format_first(cameras):
+    fakes = cameras([GOOD] * 100)
+    fakes.given = {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG")}
+    settings = CameraSettings(width=6, height=4, fps=30, fourcc="MJPG")
+    frames("/dev/video3", settings).close()
+    assert fakes.opened[0][0] == "/dev/video3"
+    assert list(fakes.set) == [
+        cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS,
+    ]  # fmt: skip
+    assert list(fakes.set.values())[1:] == [6, 4, 30]
+
+
+def test_what_a_device_gives_otherwise_is_said(cameras, capfd):
+    fakes = cameras([GOOD] * 100)
+    fakes.given = {cv2.CAP_PROP_FPS: 15.0, cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"YUYV")}
+    frames(0, CameraSettings(width=800, fps=30, fourcc="MJPG")).close()
+    assert capfd.readouterr().err == (
+        "warning: camera 0 gives 6×4 px, not 800×4, 15 frames a second, not 30, the format YUYV, not MJPG\n"
+    )
+
+
+def test_a_network_camera_has_limits_of_time_and_its_password_is_not_shown(cameras):
+    fakes = cameras([GOOD] * 100)
+    with closing(frames("rtsp://me:secret@host/1")) as source:
+        assert next(source).source == "rtsp://…@host/1"
+    target, backend, limits = fakes.opened[0]
+    assert (target, backend) == ("rtsp://me:secret@host/1", cv2.CAP_FFMPEG)
+    assert limits[::2] == [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
+    cameras(None)
+    with pytest.raises(DeviceError) as caught:
+        frames("rtsp://me:secret@host/1")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source, settings, words",
+    [
+        ("rtsp://host/1", CameraSettings(width=640), "are for cameras at this machine"),
+        ("videotestsrc ! appsink", CameraSettings(fps=3), "write that of a pipeline into it"),
+        (0, CameraSettings(fourcc="MJPEG"), "four letters"),
+        ("csi://a", CameraSettings(), "the first is csi://0"),
+        ("csi://0", CameraSettings(fourcc="YUYV"), "no --fourcc"),
+        ("picture.png", CameraSettings(fps=3), "picture.png is none"),
+        ("nothing.mp4", None, "no such file or camera"),
+    ],
+)
+def test_what_a_source_cannot_take_is_refused(source, settings, words, monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      YES (1.22.0)")
+    with pytest.raises(UserError, match=words):
+        frames(source, settings)
+
+
+def test_a_jetsons_camera_is_a_pipeline_that_keeps_the_newest_frame(cameras, monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      YES (1.22.0)")
+    fakes = cameras([GOOD] * 100)
+    frames("csi://1", CameraSettings(width=1280, height=720, fps=59.94)).close()
+    pipeline, backend = fakes.opened[0]
+    assert backend == cv2.CAP_GSTREAMER
+    assert pipeline.startswith("nvarguscamerasrc sensor-id=1 ! ")
+    assert "width=1280,height=720,framerate=59940/1000" in pipeline
+    assert pipeline.endswith("format=BGR ! appsink drop=true max-buffers=1 sync=false")
+
+
+def test_a_pipeline_without_an_end_gets_one_for_opencv(cameras, monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      YES (1.22.0)")
+    fakes = cameras([GOOD] * 100)
+    frames("videotestsrc ! tee").close()
+    frames("videotestsrc ! appsink").close()
+    assert [target for target, _ in fakes.opened] == [
+        f"videotestsrc ! tee ! {capture._TO_OPENCV}",
+        "videotestsrc ! appsink",
+    ]
+
+
+@pytest.mark.parametrize("source", ["csi://0", "videotestsrc ! appsink"])
+def test_an_opencv_without_gstreamer_says_how_to_get_one(source, monkeypatch):
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      NO")
+    with pytest.raises(EnvironmentFault, match=r"OpenCV with GStreamer.*apt install python3-opencv"):
+        frames(source)
+
+
+def _fake_machine(root, **cameras):
+    for device, name in cameras.items():
+        (root / "dev").mkdir(exist_ok=True)
+        (root / "dev" / device).touch()
+        if name is not None:
+            folder = root / "sys/class/video4linux" / device
+            folder.mkdir(parents=True)
+            (folder / "name").write_text(name + "\n")
+
+
+def test_cameras_are_listed_by_device_and_name(tmp_path):
+    _fake_machine(tmp_path, video10="capture card", video2="USB camera: ü", video0=None)
+    assert list_cameras(tmp_path) == [
+        Camera("/dev/video0", "unnamed"),
+        Camera("/dev/video2", "USB camera: ü"),
+        Camera("/dev/video10", "capture card"),
+    ]
+    assert list_cameras(tmp_path / "empty") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its cameras")
+@pytest.mark.parametrize("found, words", [
+    ([], "no video devices found"),
+    ([Camera("/dev/video4", "a camera")], r"video devices found: /dev/video4 \(a camera\)"),
+])  # fmt: skip
+def test_a_camera_that_is_not_there_names_those_that_are(monkeypatch, found, words):
+    monkeypatch.setattr(devices, "list_cameras", lambda: found)
+    with pytest.raises(DeviceError, match=words) as caught:
+        camera_frames(4711)
+    assert "camera 4711 does not open" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 1
+
+
+def test_opencv_prints_nothing_about_a_camera_that_is_not_there():
+    program = """
+from n2b.runtime.errors import DeviceError
+from n2b.runtime.sources import camera_frames
+try:
+    camera_frames(4711)
+except DeviceError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (run.stderr, run.stdout.count("\n")) == ("", 1)

@@ -1,0 +1,149 @@
+"""Cameras on the network: real streams, served on this machine, that stop and come again."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from n2b.runtime.errors import DeviceError
+from n2b.runtime.sources import capture, frames
+from n2b.runtime.system.signals import Stop
+
+from benchmarks.mjpeg_server import MjpegServer, read_number
+
+RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
+SYSTEM_PYTHON = "/usr/bin/python3"
+PATIENCE_S = 30
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.fixture
+def stop() -> Stop:
+    """Ends a test that would wait for ever."""
+    stop = Stop()
+    stop.request_after(PATIENCE_S)
+    return stop
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(source, condition):
+    """The frames up to the first that meets a condition."""
+    seen = []
+    for frame in source:
+        seen.append(frame)
+        if condition(frame):
+            return seen
+    raise AssertionError(f"no such frame among {len(seen)}")
+
+
+def test_an_mjpeg_stream_gives_its_frames_once_and_in_order(stop):
+    with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
+        seen = until(source, lambda frame: frame.index >= 20)
+    numbers = [read_number(frame.pixels) for frame in seen]
+    assert all(
+        b - a == y.index - x.index for (a, b), (x, y) in zip(pairwise(numbers), pairwise(seen), strict=True)
+    )
+    assert seen[0].pixels.shape == (64, 128, 3)
+
+
+def test_damaged_frames_of_a_stream_are_counted(stop):
+    with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
+        first = until(source, lambda frame: frame.index >= 5)[-1]
+        server.spoil()
+        last = until(source, lambda frame: frame.corrupt == 1)[-1]
+    assert read_number(last.pixels) - read_number(first.pixels) == last.index - first.index + 1
+    assert last.connection == 0
+
+
+def test_a_server_that_is_killed_and_started_again_is_found_again(stop):
+    server = MjpegServer(fps=60)
+    with closing(frames(server.url, stop=stop)) as source:
+        until(source, lambda frame: frame.index >= 5)
+        server.close()
+        with closing(MjpegServer(fps=60, height=96, width=160, port=server.port)):
+            again = until(source, lambda frame: frame.connection == 1)
+    assert again[-1].pixels.shape == (96, 160, 3)
+
+
+def test_a_stream_that_changes_its_size_goes_on(stop):
+    with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
+        before = until(source, lambda frame: frame.index >= 5)[-1]
+        server.size_hw = (96, 160)
+        after = until(source, lambda frame: frame.index >= before.index + 20)
+    assert [frame.connection for frame in after] == [0] * len(after)
+
+
+def test_a_stream_that_falls_silent_counts_as_lost(stop, monkeypatch):
+    monkeypatch.setattr(capture, "READ_TIMEOUT_MS", 300)
+    with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
+        until(source, lambda frame: frame.index >= 5)
+        server.fps = 0.4  # a frame in 2.5 s
+        time.sleep(0.1)
+        silent = until(source, lambda frame: frame.connection == 1)
+    assert silent
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once():
+    with pytest.raises(DeviceError, match=r"camera http://127.0.0.1:\d+/x does not open .* address is right"):
+        frames(f"http://127.0.0.1:{free_port()}/x")
+
+
+@contextmanager
+def rtsp_server(port: int, width: int, height: int) -> Iterator[subprocess.Popen]:
+    command = [SYSTEM_PYTHON, str(RTSP_SERVER), str(port), str(width), str(height)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            assert server.stdout is not None and server.stdout.readline() == "ready\n"
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def needs_rtsp_server() -> None:
+    probe = (
+        "import gi; gi.require_version('GstRtspServer', '1.0')\n"
+        "from gi.repository import GstRtspServer, Gst; Gst.init(None)\n"
+        "assert Gst.ElementFactory.find('x264enc') and Gst.ElementFactory.find('rtph264pay')"
+    )
+    try:
+        subprocess.run([SYSTEM_PYTHON, "-c", probe], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(
+            "needs the Debian packages gir1.2-gst-rtsp-server-1.0, python3-gi, gstreamer1.0-plugins-good "
+            "and gstreamer1.0-plugins-ugly"
+        )
+
+
+@pytest.mark.usefixtures("needs_rtsp_server")
+def test_an_rtsp_camera_is_lost_and_found_again_with_another_size(stop, capfd):
+    port = free_port()
+    url = f"rtsp://127.0.0.1:{port}/noisy"
+    with rtsp_server(port, 192, 128):
+        source = frames(url, stop=stop)
+        seen = until(source, lambda frame: frame.index >= 10)
+        assert seen[-1].pixels.shape == (128, 192, 3) and seen[-1].pixels.std() > 20
+    with rtsp_server(port, 160, 96), closing(source):  # which is closed before it could be lost again
+        again = until(source, lambda frame: frame.connection == 1)
+        until(source, lambda frame: frame.index >= again[-1].index + 5)
+    assert again[-1].pixels.shape == (96, 160, 3)
+    lost, back = capfd.readouterr().err.splitlines()
+    assert f"camera {url} is lost" in lost and f"camera {url} is back" in back

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from n2b.runtime.errors import DeviceError, ImageError, UserError
+from n2b.runtime.images.image import read_image
+from n2b.runtime.sources import Frame
+from n2b.training.data import video as recording
+from n2b.training.data.video import is_camera, is_video, record_cameras, video_frames
+
+COUNT = 40
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Forty frames, 25 a second, ever greener."""
+    path = tmp_path / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))  # type: ignore[attr-defined]
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for number in range(COUNT):
+        writer.write(np.full((48, 64, 3), (0, number * 6, 200), np.uint8))
+    writer.release()
+    return path
+
+
+def numbers_of(frames: Iterator[tuple[int, np.ndarray]]) -> list[int]:
+    """The numbers, once the pixels have shown that they are true."""
+    numbers = []
+    for number, pixels in frames:
+        assert np.abs(pixels[20, 30].astype(int) - (200, number * 6, 0)).max() < 6
+        numbers.append(number)
+    return numbers
+
+
+def test_a_short_video_gives_all_its_frames(video: Path) -> None:
+    assert numbers_of(video_frames(video)) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("claimed", [None, 0, -9.2e18])
+def test_a_long_video_gives_frames_spread_evenly_from_first_to_last(
+    video: Path, claimed: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MOST_VIDEO_FRAMES", 4)
+    if claimed is not None:
+        real = cv2.VideoCapture
+
+        class Claiming:
+            """A capture that says of itself that it has so many frames."""
+
+            def __init__(self, path: str) -> None:
+                self._capture = real(path)
+
+            def get(self, fact: int) -> float:
+                return claimed if fact == cv2.CAP_PROP_FRAME_COUNT else self._capture.get(fact)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self._capture, name)
+
+        monkeypatch.setattr(cv2, "VideoCapture", Claiming)
+    assert numbers_of(video_frames(video)) == [0, 13, 26, 39]
+
+
+def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+    with pytest.raises(ImageError, match="not a video"):
+        list(video_frames(tmp_path / "a.mp4"))
+    with pytest.raises(UserError, match="no such video"):
+        list(video_frames(tmp_path / "b.mp4"))
+
+
+def test_names_tell_cameras_and_videos_from_images() -> None:
+    assert [is_camera(name) for name in ("camera:0", "rtsp://host/1", "/camera/0.png", "dnd:x")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert [is_video(name) for name in ("a.MP4", "b/c.mkv", "d.png", "mp4")] == [True, True, False, False]
+
+
+class Camera:
+    """Gives frames at 25 a second by its own clock, each as green as its number, and counts who opened it."""
+
+    def __init__(self, last: int = 10**6) -> None:
+        self.opened: list[str] = []
+        self._last = last
+
+    def __call__(self, device: str) -> Iterator[Frame]:
+        self.opened.append(device)
+        return self._frames(device)
+
+    def _frames(self, device: str) -> Iterator[Frame]:
+        for index in range(self._last):
+            pixels = np.full((8, 12, 3), (0, index, 0), np.uint8)
+            yield Frame(pixels, device, index, 5 * 10**9 + index * 40_000_000)
+        raise DeviceError(f"camera {device} stopped after {self._last} frames")
+
+
+@pytest.fixture
+def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
+    camera = Camera()
+    monkeypatch.setattr(recording, "camera_frames", camera)
+    return camera
+
+
+def test_a_camera_is_recorded_for_the_time_asked_at_two_frames_a_second(
+    camera: Camera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = record_cameras(["camera:0"], tmp_path / "run" / "frames", 3)
+    assert paths == sorted((tmp_path / "run" / "frames").iterdir())
+    # every 12.5th frame of 25 a second, the first that comes after it is due
+    assert [read_image(path).pixels[0, 0, 1] for path in paths] == [0, 13, 25, 38, 50, 63, 75]
+    assert camera.opened == ["0"]
+    assert "recording camera:0 for 3 s" in capsys.readouterr().err
+
+
+def test_a_recording_that_is_there_is_used_and_no_camera_opened(camera: Camera, tmp_path: Path) -> None:
+    first = record_cameras(["camera:0", "camera:/dev/video2", "rtsp://host/1"], tmp_path / "frames", 0.5)
+    assert camera.opened == ["0", "/dev/video2", "rtsp://host/1"]
+    assert len(first) == 6
+    camera.opened.clear()
+    assert record_cameras(["camera:0"], tmp_path / "frames", 0.5) == first
+    assert camera.opened == []
+
+
+@pytest.mark.parametrize("stops", [0, 30])
+def test_a_camera_that_stops_leaves_nothing(
+    stops: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "camera_frames", Camera(stops))
+    with pytest.raises(DeviceError, match="stopped"):
+        record_cameras(["camera:0"], tmp_path / "frames", 3)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("camera")
+def test_an_interrupted_recording_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+
+    def write(path: Path, _: object) -> None:
+        written.append(path)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(recording, "write_image", write)
+    with pytest.raises(KeyboardInterrupt):
+        record_cameras(["camera:0"], tmp_path / "frames", 3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_no_camera_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="camera:0"):
+        record_cameras(["camera:video.mp4"], tmp_path / "frames", 3)
+
+
+@pytest.mark.usefixtures("camera")
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        record_cameras(["camera:0"], tmp_path / "file" / "frames", 3)

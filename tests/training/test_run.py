@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from n2b.runtime.errors import UserError
+from n2b.training.config import TrainConfig, load_config
+from n2b.training.recipes import RECIPES, recipe_for
+from n2b.training.run import (
+    absolute_inputs,
+    complete_config,
+    latest_run,
+    new_run,
+    no_trace_of_failure,
+    resumed_run,
+)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_sets_fields_that_exist(recipe: str) -> None:
+    config = complete_config({"noisy": ("x",), "recipe": recipe})
+    assert config.recipe == recipe
+    assert all(getattr(config, name) == value for name, value in RECIPES[recipe].items())
+
+
+def test_the_default_recipe_takes_the_noise_of_flat_areas_where_it_lies_bare() -> None:
+    def has_it(noise: str, method: str = "n2b") -> bool:
+        return complete_config({"noisy": ("x",), "noise": noise, "method": method}).flat_noise
+
+    assert all(map(has_it, ("gaussian:25", "poisson:2,3", "gaussian:10-30+jpeg:80")))
+    assert not any(
+        map(has_it, ("speckle:0.1", "saltpepper:0.5", "text:0.2", "jpeg:80", "gaussian:5+text:0.2"))
+    )
+    assert not has_it("gaussian:25", "n2v")
+
+
+def test_the_default_recipe_replaces_pixels_where_the_noise_does() -> None:
+    def replaces(noise: str, method: str = "n2b") -> bool:
+        return complete_config({"noisy": ("x",), "noise": noise, "method": method}).replace
+
+    assert all(map(replaces, ("saltpepper:0.5", "text:0.2")))
+    assert not any(map(replaces, ("gaussian:25", "speckle:0.1", "gaussian:5+text:0.2")))
+    assert not replaces("text:0.2", "n2b-v")
+
+
+def test_what_is_named_goes_before_the_recipe() -> None:
+    config = complete_config({"noisy": ("x",), "recipe": "paper", "schedule": "cosine"})
+    assert config.schedule == "cosine"
+    assert not config.bounded
+
+
+def test_real_noise_takes_its_recipe_unless_another_is_named() -> None:
+    assert recipe_for(None, noise=None, method="n2b") == "real"
+    assert recipe_for(None, noise=None, method="n2v") == "default"
+    assert recipe_for(None, noise="gaussian:25", method="n2b") == "default"
+    assert recipe_for("paper", noise=None, method="n2b") == "paper"
+    with pytest.raises(UserError, match="known: default, paper, real"):
+        recipe_for("stew", noise=None, method="n2b")
+
+
+@pytest.mark.parametrize(
+    ("noise", "filter", "domain"),
+    [
+        ("gaussian:25", "bilateral", "linear"),
+        ("speckle:0.1", "median:35", "log"),
+        ("saltpepper:0.3", "median:31", "linear"),
+        ("text:0.1", "median:35", "linear"),
+    ],
+)
+def test_the_noise_decides_the_filter_and_the_domain(noise: str, filter: str, domain: str) -> None:
+    config = complete_config({"noisy": ("x",), "noise": noise})
+    assert (config.filter, config.domain) == (filter, domain)
+    assert complete_config({"noisy": ("x",), "noise": noise, "filter": "mean:9"}).filter == "mean:9"
+
+
+def test_nothing_named_means_samples_for_a_few_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    config = complete_config({})
+    assert (config.noise, config.minutes, config.steps) == ("gaussian:25", 3.0, None)
+    assert config.noisy
+    assert "sample photographs" in capsys.readouterr().out
+    assert complete_config({"steps": 5}).steps == 5
+
+
+def test_inputs_become_absolute_but_cameras_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["a/*.png", "camera:0", "dnd:set", "rtsp://host/stream"]
+    expected = (f"{tmp_path}/a/*.png", "camera:0", f"dnd:{tmp_path}/set", "rtsp://host/stream")
+    assert absolute_inputs(given) == expected
+
+
+def test_of_several_processes_the_first_saves_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    named = {"noisy": ("x",), "steps": 3}
+    with pytest.raises(UserError, match="--out"):
+        new_run(None, named)
+    new_run(tmp_path / "run", named)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setenv("RANK", "0")
+    new_run(tmp_path / "run", named)
+    assert load_config(tmp_path / "run").steps == 3
+
+
+def test_a_resumed_run_says_by_option_what_differs(tmp_path: Path) -> None:
+    TrainConfig(noisy=("x",), steps=2).save(tmp_path)
+    with pytest.raises(UserError, match=r"--lr was 0\.001; --patch was 128; leave"):
+        resumed_run(tmp_path, {"learning_rate": 1e-4, "patch_px": 64, "steps": 2})
+    assert resumed_run(tmp_path, {"steps": 2})[1].steps == 2
+
+
+@pytest.mark.parametrize("other", [{"anchor": True}, {"loss": "rms"}, {"noise_gain": (0.5, 2.0)}])
+def test_replacing_is_refused_with_what_does_not_do_it(other: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=r"--replace does not go with .* --add"):
+        complete_config({"noisy": ("x",), "noise": "text:0.2", **other})
+    assert not complete_config({"noisy": ("x",), "noise": "text:0.2", "replace": False, **other}).replace
+
+
+def test_a_run_that_ends_before_it_has_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for is_first in (True, False):
+        before = latest_run()
+        run, _ = new_run(None, {"noisy": ("missing",)})
+        with pytest.raises(UserError, match="no such"), no_trace_of_failure(run, before):
+            raise UserError("no such folder")
+        assert not run.exists()
+        assert latest_run() == before
+        if is_first:
+            assert not (tmp_path / "runs/latest").is_symlink()
+            new_run(tmp_path / "kept", {"noisy": ("x",)})
+
+
+def test_a_run_that_has_something_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, _ = new_run(None, {"noisy": ("x",)})
+    (run / "checkpoint.pt").touch()
+    with pytest.raises(UserError), no_trace_of_failure(run, None):
+        raise UserError("the disk is full")
+    assert latest_run() == run.resolve()
+    assert (run / "config.json").exists()

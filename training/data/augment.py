@@ -1,0 +1,30 @@
+"""Clean photographs as cameras of other sharpness and distance would have taken them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...runtime.system.opencv import load_opencv
+
+SOFT_SIGMA_PX = 0.8
+ENLARGED, REDUCED = 1.5, 0.6
+
+
+def with_variants(photograph: np.ndarray, least_px: int) -> Iterator[np.ndarray]:
+    """The photograph; blurred, as by a soft lens; enlarged; and reduced, which also takes its own noise away.
+
+    A camera's frames show fewer and softer details a pixel than photographs that were scaled down to be
+    published; a denoiser that has only seen those takes soft detail for noise.
+
+    Args:
+        photograph: uint8 (H, W, 3).
+        least_px: no side is reduced to less.
+    """
+    cv2 = load_opencv()
+    yield photograph
+    yield cv2.GaussianBlur(photograph, (0, 0), SOFT_SIGMA_PX)
+    yield cv2.resize(photograph, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_CUBIC)
+    if min(photograph.shape[:2]) * REDUCED >= least_px:
+        yield cv2.resize(photograph, None, fx=REDUCED, fy=REDUCED, interpolation=cv2.INTER_AREA)

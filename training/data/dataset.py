@@ -1,0 +1,169 @@
+"""What a run trains on: noisy images with their targets, clean photographs, validation photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...runtime.sources import find_images
+from ...runtime.system.console import warn
+from ..config import TrainConfig
+from ..evaluation.validation import MOST_IMAGES
+from ..labels.filters import parse_filter
+from ..labels.label_noise import warn_of_noisy_labels
+from ..labels.labels import make_labels
+from ..noise import Noise, parse_noise
+from .augment import with_variants
+from .duplicates import Overlap, Picture
+from .flat_noise import LARGEST_PX, FlatNoise, find_flat_noise
+from .image_pool import ImagePool, memory_budget
+from .sources import (
+    clean_photographs,
+    noisy_sources,
+    photographs,
+    photographs_to_spoil,
+    read_pictures,
+)
+
+MOST_SAMPLES = 8
+SAMPLE_PX = 512
+FEW_FLAT_AREAS = 50
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a run trains on."""
+
+    noisy: ImagePool  # x, and in three more channels its target, if the method has one
+    clean: ImagePool
+    clean_count: int  # clean photographs, their variants not counted
+    noise: Noise | None  # the synthetic noise, if it is synthetic
+    flat_noise: FlatNoise | None  # the noise of flat areas, if it is asked for
+    validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3); none if the noise is real
+    noisy_samples: list[np.ndarray]  # noisy images or their middle, to look at: uint8, at most 512 px a side
+
+
+def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> Dataset:
+    """Read the images, add the synthetic noise, make or fetch the labels.
+
+    Every method takes the same noisy and clean images out of the same options, so that methods compare.
+    The target of x is its label y_b = blur(x) for "n2b" and "n2b-v", the original y for "supervised", a
+    second noisy copy for "n2n"; "n2v" has none.
+
+    Args:
+        run: the run's folder; what a camera gives is recorded in it, images that exceed the memory are
+            kept in it in a file without name, and labels beside it.
+        device: where crops are wanted.
+
+    Raises:
+        UserError: no images, or the disk is full.
+        DeviceError: a camera does not open, or stops.
+        MissingPackageError: the filter or the DND benchmark needs a package.
+    """
+    device = torch.device(device)
+    noise = parse_noise(config.noise) if config.noise else None
+    if noise:
+        noisy_files, clean_files = photographs_to_spoil(config)
+    else:
+        noisy_files, clean_files = noisy_sources(config, run), clean_photographs(config)
+    count = sum(source.count for source in noisy_files)
+    overlap = Overlap()
+    pictures = read_pictures(noisy_files, config.patch_px)
+    if noise:
+        pictures = overlap.note_noisy(pictures)
+    budget = memory_budget(device)
+    with closing(_with_targets(config, noise, pictures, run.parent / "labels", count)) as images:
+        noisy = ImagePool(images, config.patch_px, device=device, spill=run, budget_bytes=budget)
+    pictures = overlap.note_clean(read_pictures(clean_files, config.patch_px))
+    clean_count = 0
+
+    def clean_images() -> Iterator[np.ndarray]:
+        nonlocal clean_count
+        for _, pixels in pictures:
+            clean_count += 1
+            yield from with_variants(pixels, config.patch_px) if config.vary_clean else [pixels]
+
+    clean = ImagePool(
+        clean_images(),
+        config.patch_px,
+        device=device,
+        spill=run,
+        budget_bytes=budget - noisy.held_bytes,
+    )
+    overlap.warn()
+    samples = [_middle(noisy.image(index)) for index in _spread(len(noisy), MOST_SAMPLES)]
+    if config.has_labels:
+        warn_of_noisy_labels(samples, config.filter)
+    return Dataset(
+        noisy=noisy,
+        clean=clean,
+        clean_count=clean_count,
+        noise=noise,
+        flat_noise=_flat_noise(config, noisy, device) if config.flat_noise else None,
+        validation=_validation_photographs(config, clean) if noise else [],
+        noisy_samples=[np.ascontiguousarray(image[..., :3]) for image in samples],
+    )
+
+
+def _with_targets(
+    config: TrainConfig, noise: Noise | None, pictures: Iterable[Picture], labels: Path, count: int
+) -> Generator[np.ndarray, None, None]:
+    """Noisy images, each followed by its target along the channels."""
+    if config.has_labels:
+        noisy = (_spoil(noise, y, config.seed, 1, index) for index, (_, y) in enumerate(pictures))
+        blur = parse_filter(config.filter, config.domain)
+        with closing(make_labels(noisy, blur, labels, count)) as pairs:
+            for x, label in pairs:
+                yield np.concatenate([x, label], axis=2)
+        return
+    for index, (_, y) in enumerate(pictures):
+        x = _spoil(noise, y, config.seed, 1, index)
+        if config.method == "supervised":
+            yield np.concatenate([x, y], axis=2)
+        elif config.method == "n2n":
+            yield np.concatenate([x, _spoil(noise, y, config.seed, 4, index)], axis=2)
+        else:
+            yield x
+
+
+def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> FlatNoise:
+    images = (noisy.image(index)[..., :3] for index in range(len(noisy)))
+    size_px = min(config.patch_px, LARGEST_PX)
+    one_source = config.noise is not None
+    flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)
+    if len(flat) < FEW_FLAT_AREAS:
+        warn(
+            f"only {len(flat)} flat areas of {size_px} px are in the noisy images; add pictures of a "
+            "wall or of paper by the same camera, or take a smaller --patch"
+        )
+    return flat
+
+
+def _spoil(noise: Noise | None, image: np.ndarray, seed: int, copy: int, index: int) -> np.ndarray:
+    """A noisy copy, the same whenever the seed is the same; an image that is noisy already as it is."""
+    return noise(image, np.random.default_rng([seed, copy, index])) if noise else image
+
+
+def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.ndarray]:
+    """Those named, else the first of the clean ones."""
+    if not config.validation:
+        return [clean.image(index) for index in range(min(len(clean), MOST_IMAGES))]
+    pictures = read_pictures(photographs(find_images(config.validation)), 1)
+    return [pixels for _, pixels in islice(pictures, MOST_IMAGES)]
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers 0..count − 1, evenly."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    height, width = (min(side, SAMPLE_PX) for side in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]

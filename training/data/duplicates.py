@@ -1,0 +1,49 @@
+"""Whether the same photograph is in the noisy set and in the clean one, where the two must not overlap."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ...runtime.system.console import warn
+
+Picture = tuple[str, np.ndarray]  # name, uint8 (H, W, C)
+
+
+class Overlap:
+    """Watches the pictures of both sets go by, the noisy set's first, before they take noise."""
+
+    def __init__(self) -> None:
+        self._noisy: dict[bytes, str] = {}
+        self._shared: list[tuple[str, str]] = []
+
+    def note_noisy(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """The same pictures."""
+        for name, pixels in pictures:
+            self._noisy.setdefault(_digest(pixels), name)
+            yield name, pixels
+
+    def note_clean(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """The same pictures."""
+        for name, pixels in pictures:
+            if twin := self._noisy.get(_digest(pixels)):
+                self._shared.append((name, twin))
+            yield name, pixels
+
+    def warn(self) -> None:
+        """One line if a picture was in both sets."""
+        if self._shared:
+            name, twin = self._shared[0]
+            example = name if name == twin else f"{name}, which is {twin}"
+            warn(
+                f"{len(self._shared)} of the clean photographs are in the noisy set too (such as {example}); "
+                "what is measured will look better than it is: name other --clean photographs"
+            )
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()

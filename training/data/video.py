@@ -1,0 +1,111 @@
+"""Pictures out of moving ones: frames spread over a video, and a recording of a camera."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from ...runtime.errors import UserError
+from ...runtime.images.image import Image, write_image
+from ...runtime.sources import VIDEO_SUFFIXES, camera_frames, find_images
+from ...runtime.system.opencv import load_opencv, quiet
+
+MOST_VIDEO_FRAMES = 200  # more show the same scenes again
+CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and a picture takes time to write
+_MOST_PLAUSIBLE = 10**8  # frames that a video may claim to have
+
+
+def is_video(name: str) -> bool:
+    """Whether the name is that of a video, by its suffix."""
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_camera(name: str) -> bool:
+    """Whether the name is that of a camera: camera:0, camera:/dev/video2 or rtsp://…"""
+    return name.startswith("camera:") or "://" in name
+
+
+def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
+    """Frames spread evenly over a video, at most `MOST_VIDEO_FRAMES`, one at a time.
+
+    Yields:
+        The frame's number from 0, and its pixels, uint8 (H, W, C), C = 1 or 3 (RGB).
+
+    Raises:
+        ImageError: it is no video that OpenCV can decode.
+        UserError: there is no such file.
+    """
+    count = _count_frames(path)
+    wanted = set(np.linspace(0, count - 1, min(count, MOST_VIDEO_FRAMES)).round().astype(int).tolist())
+    with closing(camera_frames(str(path))) as frames:
+        for frame in frames:
+            if frame.index in wanted:
+                yield frame.index, frame.pixels
+            if frame.index >= max(wanted):
+                return
+
+
+def _count_frames(path: str | Path) -> int:
+    """As many as the file says it has; if it says nothing to be believed, as many as are decoded."""
+    cv2 = load_opencv()
+    with quiet():
+        capture = cv2.VideoCapture(str(path))
+        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        capture.release()
+    if 1 <= claimed < _MOST_PLAUSIBLE:
+        return int(claimed)
+    return sum(1 for _ in camera_frames(str(path)))
+
+
+def record_cameras(cameras: Sequence[str], folder: Path, seconds: float) -> list[Path]:
+    """Pictures of each camera, one after the other, `seconds` each and a few frames a second.
+
+    The folder appears when all of them are there; what it holds already is used as it is, and no camera
+    is opened.
+
+    Args:
+        cameras: camera:NUMBER, camera:DEVICE or a URL.
+
+    Returns:
+        The pictures (PNG), in order.
+
+    Raises:
+        DeviceError: a camera does not open, or stops.
+        UserError: it is no camera's name, or the folder cannot be written.
+    """
+    if not folder.is_dir():
+        unfinished = folder.with_name(f".{folder.name}.part")
+        try:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            for number, camera in enumerate(cameras):
+                _record(camera, unfinished, f"{number}-", seconds)
+            unfinished.rename(folder)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return find_images([folder])
+
+
+def _record(camera: str, folder: Path, prefix: str, seconds: float) -> None:
+    device = camera.removeprefix("camera:")
+    if not (device.isdecimal() or device.startswith("/dev/") or "://" in device):
+        raise UserError(f"{camera} is no camera; name one as camera:0, camera:/dev/video0 or rtsp://…")
+    print(f"recording {camera} for {seconds:g} s", file=sys.stderr)
+    start_ns = due_ns = None
+    count = 0
+    with closing(camera_frames(device)) as frames:
+        for frame in frames:
+            if start_ns is None or due_ns is None:
+                start_ns = due_ns = frame.timestamp_ns
+            if frame.timestamp_ns >= due_ns:
+                write_image(folder / f"{prefix}{count:05d}.png", Image(frame.pixels))
+                count += 1
+                due_ns += round(1e9 / CAMERA_FRAMES_PER_S)
+            if frame.timestamp_ns - start_ns >= seconds * 1e9:
+                return

@@ -1,0 +1,129 @@
+"""Blur filters that make the labels: y_b = blur(x), free of noise even where it loses detail.
+
+A label that still holds noise teaches NENet to leave that noise out of ñ, and the training may
+collapse; the default therefore smooths with a Gaussian before the bilateral filter.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...runtime.errors import MissingPackageError, UserError
+from ...runtime.system.opencv import load_opencv
+from ..value_transform import check_domain
+from .bm3d import bm3d_label
+
+
+@dataclass(frozen=True)
+class Filter:
+    """y_b = blur(x), uint8 (H, W, 3) → the same. It can be sent to another process.
+
+    In the domain "log" the filter is applied to t = 255 · log(v + 1) / log 256, so that what its
+    parameters say of grey levels is said of a scale of 0..255 there too, and the result is taken back.
+    A median is the same in both.
+
+    Attributes:
+        name: the kind, such as "mean".
+        values: all of its parameters.
+        domain: "linear" or "log".
+        is_slow: one image takes seconds and keeps one core busy: worth several processes and a word on
+            how far they are. Else it takes milliseconds, and OpenCV lets other threads run meanwhile.
+    """
+
+    name: str
+    values: tuple[float | None, ...]
+    domain: str = "linear"
+
+    @property
+    def is_slow(self) -> bool:
+        return self.name == "bm3d"
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        blur = _KINDS[self.name].blur
+        if self.domain == "linear" or self.name == "median":  # it sorts, and a logarithm keeps the order
+            return blur(image, *self.values)
+        t = blur(_LOG_OF_LEVEL[image], *self.values)
+        return _to_uint8(np.expm1(t * (np.log(256) / 255)))
+
+
+def parse_filter(spec: str, domain: str = "linear") -> Filter:
+    """The filter that a text names: `KIND` or `KIND:PARAMETER,…`, the rest of them as by default.
+
+    Args:
+        domain: "linear" filters the image, "log" its logarithm.
+
+    Raises:
+        UserError: the text names no filter, its parameters do not fit, or there is no such domain.
+        MissingPackageError: the filter is BM3D, and its package is not installed.
+    """
+    check_domain(domain)
+    name, _, rest = spec.partition(":")
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise UserError(f"unknown filter '{spec}'; known: {', '.join(k.usage for k in _KINDS.values())}")
+    try:
+        given = tuple(float(value) for value in rest.split(",")) if rest else ()
+    except ValueError as error:
+        raise UserError(f"filter '{spec}' is not of the form {kind.usage}") from error
+    if len(given) > len(kind.defaults) or not all(0 < value < 1e6 for value in given):
+        raise UserError(f"filter '{spec}' is not of the form {kind.usage}, with positive numbers")
+    if name == "bm3d" and importlib.util.find_spec("bm3d") is None:
+        raise MissingPackageError("bm3d", extra="bm3d")
+    return Filter(name, given + kind.defaults[len(given) :], domain)
+
+
+# Each takes and gives uint8 or float32 (H, W, 3), both on the 0..255 scale.
+
+
+def _bilateral(
+    image: np.ndarray, diameter_px: float, sigma_colour: float, sigma_space: float, presmooth: float
+) -> np.ndarray:
+    smooth = _gaussian(image, presmooth)
+    return load_opencv().bilateralFilter(smooth, round(diameter_px), sigma_colour, sigma_space)
+
+
+def _gaussian(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    return load_opencv().GaussianBlur(image, (0, 0), sigma_px)
+
+
+def _mean(image: np.ndarray, size_px: float) -> np.ndarray:
+    return load_opencv().blur(image, (round(size_px), round(size_px)))
+
+
+def _median(image: np.ndarray, size_px: float) -> np.ndarray:
+    return load_opencv().medianBlur(image, round(size_px) // 2 * 2 + 1)
+
+
+def _bm3d(image: np.ndarray, sigma: float | None) -> np.ndarray:
+    label = bm3d_label(image.astype(np.float32), sigma)
+    return _to_uint8(label) if image.dtype == np.uint8 else label
+
+
+def _to_uint8(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    usage: str
+    defaults: tuple[float | None, ...]
+    blur: Callable[..., np.ndarray]
+
+
+# Bilateral: what a Gaussian of σ 1.5 px leaves of the noise is a tenth after it (at σ 25 and 50),
+# where the bilateral filter alone leaves a third or more.
+_KINDS = {
+    "bilateral": _Kind(
+        "bilateral[:DIAMETER,SIGMA_COLOUR,SIGMA_SPACE,PRESMOOTH]", (15, 50, 7, 1.5), _bilateral
+    ),
+    "gaussian": _Kind("gaussian[:SIGMA]", (3,), _gaussian),
+    "mean": _Kind("mean[:SIZE]", (31,), _mean),
+    "median": _Kind("median[:SIZE]", (31,), _median),
+    "bm3d": _Kind("bm3d[:SIGMA]", (None,), _bm3d),  # None: estimated for each image
+}
+
+_LOG_OF_LEVEL = (255 * np.log1p(np.arange(256)) / np.log(256)).astype(np.float32)

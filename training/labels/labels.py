@@ -1,0 +1,92 @@
+"""Labels y_b = blur(x): made once on whole images, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ...runtime.system.files import atomic_path
+from ...runtime.system.memory import usable_cores
+from .filters import Filter
+from .worker_pool import FilterProcesses
+
+AHEAD = 2  # images a core that are under way; more only fill the memory
+
+
+def make_labels(
+    images: Iterable[np.ndarray], blur: Filter, cache: Path, count: int | None = None
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    """Each image x with its label y_b, in order; a few images at a time are under way on all cores.
+
+    OpenCV's filters run in threads. A slow filter runs in processes of its own, with a progress bar on
+    standard error; when that is interrupted the processes end at once, and the labels made so far stay.
+
+    Args:
+        images: noisy images x, uint8 (H, W, 3).
+        cache: folder of .npy files, each named by the hash of the filter and the pixels; safe to delete.
+        count: how many images there are at most, for the progress bar.
+
+    Raises:
+        UserError: the cache cannot be written, or its disk is full.
+        EnvironmentFault: the filter lacks a package, or a process of a slow filter has died.
+    """
+    cores = usable_cores()
+    with ExitStack() as stack:
+        workers = ThreadPoolExecutor(cores)
+        stack.callback(workers.shutdown, cancel_futures=True)
+        progress = stack.enter_context(_progress_bar(disable=not blur.is_slow))
+        task = progress.add_task(f"labels by {blur.name}", total=count)
+        run = stack.enter_context(FilterProcesses(blur)) if blur.is_slow else blur
+
+        def make(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            path = cache / f"{_key(image, blur)}.npy"
+            label = _load(path, image.shape)
+            if label is None:
+                label = run(image)
+                with atomic_path(path) as temporary:
+                    np.save(temporary, label, allow_pickle=False)
+            return image, label
+
+        under_way: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+        for image in images:
+            under_way.append(workers.submit(make, image))
+            if len(under_way) > AHEAD * cores:
+                yield under_way.popleft().result()
+                progress.advance(task)
+        while under_way:
+            yield under_way.popleft().result()
+            progress.advance(task)
+
+
+def _progress_bar(*, disable: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=disable,
+    )
+
+
+def _key(image: np.ndarray, blur: Filter) -> str:
+    digest = hashlib.sha256(f"{blur} {image.shape}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()[:32]
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The label that was kept; None if there is none, or a damaged one."""
+    try:
+        label = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return label if (label.shape, label.dtype) == (shape, np.uint8) else None
