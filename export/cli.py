@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..runtime.errors import MissingPackageError, UserError
-from ..runtime.system.console import run_command, warn
+from ..runtime.system.console import run_command
 from ..runtime.system.run_folders import link_latest, new_dated_folder
 from .settings import DEFAULT_TILE_PX, CalibrationSettings, ExportSettings
 from .tensorrt.options import BuilderOptions
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .report import Artifact
+
+_logger = logging.getLogger(__name__)
 
 EXPORTS = Path("exports")
 
@@ -215,10 +218,10 @@ def _report(artifacts: list[Artifact], earlier: set[Path], target: Target | None
     if target is None and not any(artifact.path.suffix == ".engine" for artifact in artifacts):
         print(
             "no engine: TensorRT is not installed "
-            "(pip install 'n2b[tensorrt]', or 'n2b[rtx]' for TensorRT-RTX)"
+            "(pip install 'noise2blur[tensorrt]', or 'noise2blur[rtx]' for TensorRT-RTX)"
         )
     for path in sorted(earlier - {artifact.path for artifact in artifacts}):
-        warn(f"{path} is of an earlier export, and was left as it is")
+        _logger.warning(f"{path} is of an earlier export, and was left as it is")
     print(f"files: {artifacts[0].path.parent}")
     print(f"report: {artifacts[0].path.with_name(REPORT)}")
 

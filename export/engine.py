@@ -99,7 +99,7 @@ def make_engine_only(
         raise UserError(f"an engine's name ends in .engine, and '{engine_path}' does not")
     flavour = choose_flavour(settings.target)
     if flavour is None:
-        raise UserError("--engine needs TensorRT: pip install 'n2b[tensorrt]', or 'n2b[rtx]'")
+        raise UserError("--engine needs TensorRT: pip install 'noise2blur[tensorrt]', or 'noise2blur[rtx]'")
     model, info = read_onnx(onnx_path)
     profile = _own_profile(model, info, onnx_path, settings)
     check_options(

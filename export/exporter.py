@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from ..runtime.system.console import warn
 from .engine import choose_flavour, make_engine, open_profile
 from .fp16_overflow import nodes_for_fp32
 from .int8.export import export_int8
@@ -21,6 +21,8 @@ from .tensorrt.profile import Profile, static_profile
 from .triton import add_to_repository, check_repository
 from .verify.speed import ms_per_megapixel
 from .write_onnx import export_onnx
+
+_logger = logging.getLogger(__name__)
 
 FILES = (  # the names that artifacts may have
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
@@ -73,7 +75,7 @@ def export_model(
         if settings.triton:
             _serve(source, _choose_served(artifacts, flavour), settings.triton, settings, say)
     for fault in faults_of(artifacts):
-        warn(fault)
+        _logger.warning(fault)
     return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
 
 
@@ -94,7 +96,7 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
         check_repository(settings.triton, settings.triton_name)
     halo_px = source.info.default_halo_px
     if not settings.dynamic and settings.tile_px <= 2 * halo_px:
-        warn(
+        _logger.warning(
             f"tiles of {settings.tile_px} px leave nothing inside the halo of {halo_px} px on each side; "
             f"images larger than that need tiles of more than {2 * halo_px} px"
         )

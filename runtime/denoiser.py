@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import threading
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +26,8 @@ from .inference.tiling import TilePlan, plan_tiles
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
 from .system.prefetch import ahead
+
+_logger = logging.getLogger(__name__)
 
 CHANNELS = ("rgb", "bgr")
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept
@@ -284,11 +286,9 @@ class Denoiser:
     def _tell_of_8bit(self, image: np.ndarray) -> None:
         if is_deeper(image, self.info.io) and not self._has_told_of_8bit:
             self._has_told_of_8bit = True
-            warnings.warn(
+            _logger.warning(
                 f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
-                f"all are kept by a model from {self._float32_command}",
-                RuntimeWarning,
-                stacklevel=4,
+                f"all are kept by a model from {self._float32_command}"
             )
 
     def _run(self, works: Sequence[Work]) -> None:
@@ -314,11 +314,9 @@ class Denoiser:
             raise error
         self.tile_hw = halved
         self._plan.cache_clear()
-        warnings.warn(
+        _logger.warning(
             f"out of memory over tiles of {tile_hw[0]}×{tile_hw[1]} px; "
-            f"going on with {halved[0]}×{halved[1]} px",
-            RuntimeWarning,
-            stacklevel=4,
+            f"going on with {halved[0]}×{halved[1]} px"
         )
 
     def _check_open(self) -> Works:

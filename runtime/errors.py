@@ -85,7 +85,7 @@ class MissingPackageError(EnvironmentFault):
         reason: str | None = None,
         instead: str | None = None,
     ) -> None:
-        command = f"pip install 'n2b[{extra}]'" if extra else f"pip install {package}"
+        command = f"pip install 'noise2blur[{extra}]'" if extra else f"pip install {package}"
         if instead:
             command = f"pip install {instead} in its place"
         state = f"cannot be loaded ({reason})" if reason else "is not installed"

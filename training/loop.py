@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import platform
 import time
@@ -14,7 +15,6 @@ import torch
 from lightning_fabric import Fabric
 
 from ..runtime.errors import EnvironmentFault, N2BError
-from ..runtime.system.console import warn
 from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -25,6 +25,8 @@ from .interruption import Stopped, stop_on_signal
 from .learner import Learner
 from .objectives import build_objective
 from .progress import Monitor, Silence
+
+_logger = logging.getLogger(__name__)
 
 SHOW_EVERY = 20  # steps between looks at the losses: reading them makes a GPU wait
 VALIDATIONS = 20  # in a run
@@ -76,7 +78,7 @@ def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> P
             if verdict is not None:
                 print(f"verdict: {verdict.words} {verdict.advice}".rstrip())
         except (N2BError, OSError) as error:
-            warn(f"no report: {error}; the checkpoint is whole")
+            _logger.warning(f"no report: {error}; the checkpoint is whole")
     if at.progress(config) < 1:
         raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} goes on")
     return run / CHECKPOINT_NAME

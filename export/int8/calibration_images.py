@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import numpy as np
 from ...calibration.samples import TILE_PX, Picture
 from ...runtime.errors import ImageError, UserError
 from ...runtime.samples import sample_photographs
-from ...runtime.system.console import warn
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
 from ...training.data.sources import Source as ImageSource
 from ...training.data.sources import noisy_sources, photographs, photographs_to_spoil
 from ...training.noise import Noise, parse_noise
 from ...training.run import absolute_inputs
 from ..source import Source
+
+_logger = logging.getLogger(__name__)
 
 WEAK_NOISE = "gaussian:1-6"  # for a camera's model, where none of the camera's pictures are there
 _TURNS = 4  # the samples are few: each serves with several draws of noise
@@ -44,7 +46,7 @@ def calibration_pictures(
         try:
             return "the run's noisy images", _of_run(source.path.parent)
         except UserError as error:
-            warn(f"the run's images are not there ({error}); calibrating on sample photographs")
+            _logger.warning(f"the run's images are not there ({error}); calibrating on sample photographs")
     return _samples(str(source.info.trained.get("noise")))
 
 
@@ -63,7 +65,7 @@ def _samples(trained_on: str) -> tuple[str, Iterator[Picture]]:
         spec, noise = trained_on, parse_noise(trained_on)
     except UserError:  # a camera's own
         spec, noise = WEAK_NOISE, parse_noise(WEAK_NOISE)
-        warn("calibrating on sample photographs; name images of your camera with --calib")
+        _logger.warning("calibrating on sample photographs; name images of your camera with --calib")
     return f"sample photographs with noise {spec}", _read(photographs(paths) * _TURNS, noise)
 
 
@@ -80,7 +82,7 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
                 else:
                     yield Picture(title, noise(pixels, np.random.default_rng([_SEED, count])), pixels)
         except ImageError as error:
-            warn(f"skipped: {error}")
+            _logger.warning(f"skipped: {error}")
             unreadable += 1
     if not count:
         raise UserError(f"none of {unreadable} images to calibrate on can be read; name others with --calib")

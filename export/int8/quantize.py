@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +31,6 @@ from ...calibration.sensitivity import (
 )
 from ...calibration.session import open_session, run_session
 from ...runtime.errors import UserError
-from ...runtime.system.console import warn
 from ..fp16_overflow import nodes_for_fp32
 from ..onnx.float16 import to_fp16
 from ..onnx.opset import opset_of, set_opset
@@ -38,6 +38,8 @@ from ..settings import CalibrationSettings
 from ..source import Source
 from ..verify.reference_values import from_network, to_network
 from .calibration_images import calibration_pictures
+
+_logger = logging.getLogger(__name__)
 
 _FIRST = slice(64)  # tiles that the mean of the result is measured on
 HELD_OUT = 32  # tiles that the loss is measured on, and nothing calibrated
@@ -151,7 +153,9 @@ def _choose(
             "calibrate on other images (--calib)"
         )
     for precision in none:
-        warn(f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats")
+        _logger.warning(
+            f"{precision}: no layer bears INT8 within {ALLOWED_LOSS_DB:g} dB; all of them stay in floats"
+        )
     return losses, choices
 
 

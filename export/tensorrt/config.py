@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import EnvironmentFault, UserError
-from ...runtime.system.console import warn
 from ...runtime.system.files import write_atomically
 from ...runtime.system.tensorrt import load
 from ..onnx.io_contract import IMAGE
@@ -15,6 +15,8 @@ from .profile import Profile
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
+
+_logger = logging.getLogger(__name__)
 
 
 def set_options(
@@ -87,7 +89,7 @@ def use_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
     data = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(data)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        warn(f"{path} is damaged, or of another TensorRT or GPU; kernels are measured anew")
+        _logger.warning(f"{path} is damaged, or of another TensorRT or GPU; kernels are measured anew")
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
 
 
@@ -96,4 +98,4 @@ def save_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
     try:
         write_atomically(path, bytes(config.get_timing_cache().serialize()))
     except UserError as error:
-        warn(f"the timing cache was not kept: {error}")
+        _logger.warning(f"the timing cache was not kept: {error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from .progress import BuildProgress
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
+
+_logger = logging.getLogger(__name__)
 
 
 def parser_errors(parser: trt.OnnxParser, model: onnx.ModelProto) -> list[str]:
@@ -48,7 +50,7 @@ def build_logger(flavour: str) -> Any:
             if int(severity) <= int(trt.ILogger.ERROR):
                 self._errors.append(msg)
             if int(severity) <= self._shown:
-                print(f"{flavour}: {msg}", file=sys.stderr)
+                _logger.info(f"{flavour}: {msg}")
 
         def summary(self) -> str:
             return "; ".join(dict.fromkeys(self._errors))  # in order, without repetitions

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import EnvironmentFault
-from ...runtime.system.console import warn
 from .precision import BuiltPrecision
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
+
+_logger = logging.getLogger(__name__)
 
 _PRECISIONS = {
     "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
@@ -45,4 +47,6 @@ def check_dla_takes_some(network: trt.INetworkDefinition, config: trt.IBuilderCo
     if taken == 0:
         raise EnvironmentFault(f"DLA core {core} takes no layer of this network; leave --dla out")
     if taken < network.num_layers:
-        warn(f"DLA core {core} takes {taken} of {network.num_layers} layers; the GPU takes the others")
+        _logger.warning(
+            f"DLA core {core} takes {taken} of {network.num_layers} layers; the GPU takes the others"
+        )

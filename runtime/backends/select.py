@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 
 from ..cuda import AUTO, check_api
@@ -11,6 +11,8 @@ from ..model_files import ModelFiles
 from ..system.gpu import find_gpu
 from .devices import parse_device
 from .protocol import Backend
+
+_logger = logging.getLogger(__name__)
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx")
 REBUILD = ("auto", "never")  # whether an engine that does not fit is built again
@@ -71,7 +73,7 @@ def open_backend(
             if strict:
                 raise
             passed_over.append(f"tensorrt: {error}")
-            warnings.warn(f"using {files.onnx}, since {error}", RuntimeWarning, stacklevel=2)
+            _logger.warning(f"using {files.onnx}, since {error}")
     opened = _open_best(files.onnx, device, strict, max_memory_mb)
     opened.passed_over = (*passed_over, *opened.passed_over)
     return opened
@@ -115,5 +117,5 @@ def _open_engine(path: Path, device: str, rebuild: str, cuda_api: str) -> Backen
         if rebuild == "never" or error.arguments is None:
             raise
         run_export(path, error.arguments)
-        warnings.warn(f"{path} was rebuilt, since {error.reason}", RuntimeWarning, stacklevel=3)
+        _logger.warning(f"{path} was rebuilt, since {error.reason}")
     return TensorRTBackend(path, device_index=index, cuda_api=cuda_api)

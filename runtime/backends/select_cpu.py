@@ -30,7 +30,7 @@ def open_fastest(model: Path) -> Backend:
     """
     installed = _installed()
     missing = [
-        f"{name}: is not installed: pip install 'n2b[{extra}]'"
+        f"{name}: is not installed: pip install 'noise2blur[{extra}]'"
         for name, extra in _EXTRAS.items()
         if name not in installed
     ]

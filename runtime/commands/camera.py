@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..system.console import warn
 from .session import open_denoiser
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..sinks import Sink
     from ..sources import CameraSettings
     from .report import RunReport
+
+_logger = logging.getLogger(__name__)
 
 ANY_DEVICE = "auto"
 
@@ -100,7 +102,7 @@ def run_camera(
         except KeyboardInterrupt:
             stop.by_signal = True
         if stop.by_signal:
-            warn("interrupted; this is the end of the frames")
+            _logger.warning("interrupted; this is the end of the frames")
     report.stream = meter.stats()
     print(stream_line(report.stream), file=sys.stderr)
     return denoiser, report

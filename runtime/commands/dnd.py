@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..system.console import warn
 from .session import open_denoiser
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..pipelines.job import Job
     from .manifest import Finished
     from .report import RunReport
+
+_logger = logging.getLogger(__name__)
 
 
 def run_dnd(
@@ -59,7 +61,7 @@ def run_dnd(
             for image in finished.recording(denoised, [_job(image) for image in left]):
                 report.add(image)
                 if image.error is not None:
-                    warn(f"left out: {image.reason}")
+                    _logger.warning(f"left out: {image.reason}")
     return denoiser, report
 
 

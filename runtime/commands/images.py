@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..system.console import warn
 from .session import open_denoiser
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..pipelines.result import ImageReport
     from .manifest import Finished
     from .report import RunReport
+
+_logger = logging.getLogger(__name__)
 
 
 def plan_files(
@@ -83,7 +85,7 @@ def run_files(
                     raise image.error
                 report.add(image)
                 if image.error is not None:
-                    warn(f"left out: {image.reason}")
+                    _logger.warning(f"left out: {image.reason}")
     return denoiser, report
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
 from ..pipelines.job import Job
 from ..sources import find_images
-from ..system.console import warn
+
+_logger = logging.getLogger(__name__)
 
 SUFFIX_BESIDE = "_denoised"  # of results that lie beside their inputs
 
@@ -136,7 +138,9 @@ def _without_earlier_results(
 
     kept = [image for image in images if image.is_named or not is_earlier_result(image)]
     if len(kept) < len(images):
-        warn(f"{len(images) - len(kept)} images are results of an earlier run and are not denoised again")
+        _logger.warning(
+            f"{len(images) - len(kept)} images are results of an earlier run and are not denoised again"
+        )
     return kept
 
 

@@ -9,6 +9,7 @@ again.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError, UserError
 from ..model_files import find_model
 from ..pipelines.job import Job
-from ..system.console import warn
 from ..system.files import sha256_of_file
 
 if TYPE_CHECKING:
     from ..pipelines.result import ImageReport
     from .report import RunReport
+
+_logger = logging.getLogger(__name__)
 
 RECORD = ".n2b-finished.jsonl"  # in each folder of results
 
@@ -87,7 +89,7 @@ class Finished:
             _append(folder / RECORD, json.dumps(entry).encode())
         except OSError as error:
             if not self._has_warned:
-                warn(f"{folder / RECORD} cannot be written ({error.strerror}); another run "
+                _logger.warning(f"{folder / RECORD} cannot be written ({error.strerror}); another run "
                      "will make these results again")  # fmt: skip
             self._has_warned = True
 

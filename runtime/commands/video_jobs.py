@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from ..images.image import IMAGE_SUFFIXES
 from ..pipelines.job import Job
 from ..sinks import VIDEO_FORMATS
 from ..sources import VIDEO_SUFFIXES, find_files
-from ..system.console import warn
 from .jobs import absolute, place_of_result
+
+_logger = logging.getLogger(__name__)
 
 _OTHER_FORMAT = ".mkv"  # of the results of videos in formats that cannot be written; it holds any sound
 
@@ -57,7 +59,9 @@ def _videos(path: Path) -> dict[Path, Path]:
         return {path: Path(path.name)} if path.suffix.lower() in VIDEO_SUFFIXES else {}
     videos = _found(path, VIDEO_SUFFIXES)
     if videos and path.is_dir() and _found(path, IMAGE_SUFFIXES):
-        warn(f"left out: {len(videos)} videos in {path}, which holds images; name them to have them denoised")
+        _logger.warning(
+            f"left out: {len(videos)} videos in {path}, which holds images; name them to have them denoised"
+        )
         return {}
     return {video: video.relative_to(path) if path.is_dir() else Path(video.name) for video in videos}
 

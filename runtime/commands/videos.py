@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
-from ..system.console import warn
 from ..system.signals import sigterm_as_ctrl_c
 from .session import open_denoiser
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..denoiser import Denoiser
     from ..pipelines.job import Job
     from .report import RunReport
+
+_logger = logging.getLogger(__name__)
 
 
 def run_videos(
@@ -62,7 +64,7 @@ def run_videos(
                     raise
                 failed = ImageReport(str(job.source), error=error)
                 report.add(failed)
-                warn(f"left out: {failed.reason}")
+                _logger.warning(f"left out: {failed.reason}")
     return denoiser, report
 
 
@@ -88,7 +90,7 @@ def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunRep
             on_frame()
         sink.finish()
     if corrupt := meter.stats().corrupt:
-        warn(f"{job.source}: {corrupt} damaged frames are left out of the result")
+        _logger.warning(f"{job.source}: {corrupt} damaged frames are left out of the result")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The dtype decides the depth, never the values: uint8 is 0..255, uint16 is 0..655
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ImageError
-from ..system.console import warn
 from ..system.files import atomic_path
 from ..system.opencv import load_opencv, quiet
 from . import exif, jpeg, png, tiff_writer, webp
 from .formats import FORMATS, Format, FormatError, Header, read_header
+
+_logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 
@@ -89,9 +91,9 @@ def read_image(path: str | Path) -> Image:
     if header.icc_profile and not image.icc_profile:
         header.dropped.append("colour profile")
     for part in header.dropped:
-        warn(f"{path}: its {part} is damaged or does not fit, and is left out")
+        _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
     if header.has_more_pictures:
-        warn(f"{path}: it holds several pictures; only the first is read")
+        _logger.warning(f"{path}: it holds several pictures; only the first is read")
     return image
 
 
@@ -222,9 +224,9 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
     keeps_grey = form.holds_grey if image.alpha is None else form.holds_grey_with_alpha
     profile = profile_for(image.pixels.shape[2] if keeps_grey else 3, image.icc_profile)
     if image.icc_profile and not profile:
-        warn(f"{path}: the colour profile does not fit these pixels, and is left out")
+        _logger.warning(f"{path}: the colour profile does not fit these pixels, and is left out")
     if not form.holds_metadata and (profile or image.exif):
-        warn(f"{path}: {form.name} holds no EXIF block and no colour profile; they are left out")
+        _logger.warning(f"{path}: {form.name} holds no EXIF block and no colour profile; they are left out")
     try:
         metadata = {"exif": exif.make_upright(image.exif) if image.exif else None, "icc_profile": profile}
         with atomic_path(path) as temporary, open(temporary, "wb") as file:

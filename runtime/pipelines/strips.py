@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -18,12 +18,13 @@ from ..images.large_tiff import LargeTiff, load_tifffile, tiff_layout
 from ..inference.executor import MODEL
 from ..inference.tile_size import DEFAULT_MEMORY_MB
 from ..inference.tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
-from ..system.console import warn
 from ..system.files import atomic_path
 from ..system.memory import available_bytes
 from ..system.prefetch import ahead
 from .job import Job
 from .result import ImageReport
+
+_logger = logging.getLogger(__name__)
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 STRIPS_MEMORY_MB = 1200  # for the model, where nothing is asked for: a gigapixel then takes less than 2 GB
@@ -46,7 +47,9 @@ def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
         # while it decodes, the file and two copies of the pixels are in memory, afterwards pixels and result
         if max(2 * _pictures_mb(job.source) for job in large) > (available_bytes() or 0) / 1e6:
             raise
-        warn(f"{len(large)} large images are held in memory whole and not in strips, since {error}")
+        _logger.warning(
+            f"{len(large)} large images are held in memory whole and not in strips, since {error}"
+        )
         return []
     return large
 
@@ -147,9 +150,9 @@ def _first_of_each_row(plan: TilePlan) -> list[Tile]:
 def _tell(path: Path, source: LargeTiff, plan: TilePlan) -> None:
     height, width, _ = source.picture.shape
     for part in source.header.dropped:
-        warn(f"{path}: its {part} is damaged or does not fit, and is left out")
+        _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
     if source.header.icc_profile and not source.picture.icc_profile:
-        warn(f"{path}: its colour profile does not fit its pixels, and is left out")
+        _logger.warning(f"{path}: its colour profile does not fit its pixels, and is left out")
     if source.header.has_more_pictures:
-        warn(f"{path}: it holds several pictures; only the first is read")
-    print(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows", file=sys.stderr)
+        _logger.warning(f"{path}: it holds several pictures; only the first is read")
+    _logger.info(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingPackageError
-from ..system.console import warn
 from .access import Access, Refusal
 from .address import Endpoint
 from .live import Live
@@ -20,6 +19,8 @@ from .viewer import Viewer
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
+
+_logger = logging.getLogger(__name__)
 
 _PAGE = Path(__file__).with_name("page")
 _FILES = {
@@ -102,7 +103,7 @@ class PageServer:
             server_header=None,
             close_timeout=_TO_CLOSE_S,
             max_size=_LONGEST_MESSAGE_BYTES,
-            logger=_logger(),
+            logger=_websockets_logger(),
         )
         loop = asyncio.get_running_loop()
         started.set_result(loop)
@@ -126,7 +127,7 @@ class PageServer:
         try:
             await Viewer(connection, self._live).watch()
         except Exception as error:
-            warn(f"the live page lost a viewer: {type(error).__name__}: {error}")
+            _logger.warning(f"the live page lost a viewer: {type(error).__name__}: {error}")
         finally:
             self._viewers -= 1
 
@@ -194,9 +195,9 @@ def _counted(connections: set[Any]) -> type[ServerConnection]:
     return Counted
 
 
-def _logger() -> logging.Logger:
+def _websockets_logger() -> logging.Logger:
     """Tells faults of this program, and not what scanners and impatient browsers send."""
-    logger = logging.getLogger(__name__)
+    logger = logging.getLogger(f"{__name__}.websockets")
     logger.setLevel(logging.ERROR)
     if not logger.filters:
         logger.addFilter(lambda record: record.msg != "opening handshake failed")

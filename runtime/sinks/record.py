@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from ..errors import UserError
 from ..frame import Frame
 from ..system.pyav import load_av
 from .video_writer import VIDEO_FORMATS, VideoWriter
+
+_logger = logging.getLogger(__name__)
 
 
 class RecordSink:
@@ -71,7 +73,7 @@ class RecordSink:
         path = self._path
         if self._number > 1:
             path = path.with_stem(f"{path.stem}-{self._number}")
-            print(f"frames are now {width}×{height} px: recording goes on in {path}", file=sys.stderr)
+            _logger.info(f"frames are now {width}×{height} px: recording goes on in {path}")
             if path.exists():
                 raise UserError(f"{path} is there already; move it, or name another with --record")
         self._video = VideoWriter(path, height, width)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..system.console import warn
+
+_logger = logging.getLogger(__name__)
 
 
 class OtherStreams:
@@ -77,7 +79,7 @@ class OtherStreams:
             return True
         if stream.type == "audio":
             raise self.refused()
-        warn(f"{self._path}: left out stream {stream.index} of the video, {stream.type} ({codec})")
+        _logger.warning(f"{self._path}: left out stream {stream.index} of the video, {stream.type} ({codec})")
         return False
 
 

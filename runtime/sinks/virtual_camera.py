@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from ..errors import EnvironmentFault, MissingPackageError
 from ..frame import Frame
-from ..system.console import warn
 from ..system.opencv import load_opencv
 from .to_8bit import to_rgb
+
+_logger = logging.getLogger(__name__)
 
 _FPS = 30  # what the device says of itself; frames come when they come
 
@@ -69,11 +71,13 @@ class VirtualCameraSink:
         # Devices carry colours at half the size, so that both sides are even.
         even_width, even_height = width + width % 2, height + height % 2
         if (even_width, even_height) != (width, height):
-            warn(f"a virtual camera has even sides: frames are scaled to {even_width}×{even_height} px")
+            _logger.warning(
+                f"a virtual camera has even sides: frames are scaled to {even_width}×{even_height} px"
+            )
         try:
             camera = self._package.Camera(even_width, even_height, _FPS, device=self._device)
         except Exception as error:  # RuntimeError, ValueError, OSError, by the system
             how = _HOW_TO.get(sys.platform, "see the page of pyvirtualcam")
             raise EnvironmentFault(f"no virtual camera: {error}; {how}") from error
-        print(f"virtual camera: {camera.device}", file=sys.stderr)
+        _logger.info(f"virtual camera: {camera.device}")
         return camera

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
-import sys
 import threading
 import time
 from typing import Any
@@ -13,10 +13,11 @@ import numpy as np
 
 from ..errors import DeviceError
 from ..frame import Frame
-from ..system.console import warn
 from ..system.opencv import load_opencv
 from ..system.signals import Stop
 from .capture import Address, differences, no_camera, open_capture
+
+_logger = logging.getLogger(__name__)
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 10.0  # between attempts to open it again; doubled each time
 _FAILURES_OF_A_LOSS = 10  # in a row; fewer are damaged frames
@@ -90,7 +91,9 @@ class LiveCamera:
             self._changed.notify_all()
         self._thread.join(_FAREWELL_S)
         if self._thread.is_alive():
-            warn(f"camera {self._address.name} does not answer; it is let go when the program ends")
+            _logger.warning(
+                f"camera {self._address.name} does not answer; it is let go when the program ends"
+            )
 
     def _wait(self, most_s: float = math.inf) -> Frame | None:
         """The newest frame, which stays there, once there is one; None: it is time to stop, or too late."""
@@ -120,7 +123,7 @@ class LiveCamera:
                 if self._received > before:
                     delay_s = _FIRST_DELAY_S
                     self._lost_at_s = time.monotonic()
-                    warn(f"camera {self._address.name} is lost; trying again until it is back")
+                    _logger.warning(f"camera {self._address.name} is lost; trying again until it is back")
                 self._closing.wait(delay_s)
                 delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         except BaseException as error:  # raised again in the thread that takes the frames
@@ -166,9 +169,9 @@ class LiveCamera:
             self._connection += 1
             away_s = time.monotonic() - self._lost_at_s
             self._lost_at_s = None
-            print(f"camera {self._address.name} is back after {away_s:.1f} s", file=sys.stderr)
+            _logger.info(f"camera {self._address.name} is back after {away_s:.1f} s")
         elif (other := differences(self._address.settings, capture, height, width)) is not None:
-            warn(f"camera {self._address.name} gives {other}")
+            _logger.warning(f"camera {self._address.name} gives {other}")
 
     def _put(self, pixels: np.ndarray, captured_ns: int) -> None:
         self._received += 1

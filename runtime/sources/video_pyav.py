@@ -16,7 +16,7 @@ from ..system.pyav import load_av, matrix_of
 
 
 def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
-    """As `video_frames`, by PyAV, which `n2b[video]` brings.
+    """As `video_frames`, by PyAV, which `noise2blur[video]` brings.
 
     OpenCV 4 reads every video by the matrix of ITU-R BT.601, which shifts the colours of most; and its
     conversion to RGB makes them a level darker.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -34,6 +36,7 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(context_settings=COMMAND_SETTINGS)(_past_typer(command))
     debug = "--debug" in sys.argv
+    log_to_stderr()
     try:
         status = app(prog_name=name, standalone_mode=False)
     except N2BError as error:
@@ -52,6 +55,26 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def log_to_stderr() -> None:
+    """Show what the packages of n2b log, from INFO on, one line each on standard error.
+
+    The library itself only logs, to loggers below `n2b`: how that is shown is up to the program.
+    """
+    logger = logging.getLogger("n2b")
+    if not any(isinstance(handler, _StandardError) for handler in logger.handlers):
+        logger.addHandler(_StandardError())
+    logger.setLevel(logging.INFO)
+
+
+class _StandardError(logging.Handler):
+    """Writes "warning: …" or the bare message; where standard error is closed, nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
 class _CtrlC(Exception):
     """KeyboardInterrupt in a form that typer, which ends that one in silence, lets pass."""
 
@@ -65,11 +88,6 @@ def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
             raise _CtrlC from error
 
     return run
-
-
-def warn(message: str) -> None:
-    """One line to standard error."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def _report(name: str, message: str, status: int, debug: bool) -> int:

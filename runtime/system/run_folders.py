@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import datetime
 from pathlib import Path
 
-from .console import warn
+_logger = logging.getLogger(__name__)
+
 
 LATEST = "latest"
 
@@ -30,4 +32,4 @@ def link_latest(folder: Path, parent: Path) -> None:
         temporary.replace(link)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        warn(f"{link} was not updated: {error.strerror or error}")
+        _logger.warning(f"{link} was not updated: {error.strerror or error}")

@@ -134,7 +134,9 @@ def test_without_tensorrt_a_line_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(engine, "is_installed", lambda _flavour: False)
     assert run_in(tmp_path, monkeypatch, str(exported / "model.onnx"), "--tile", "64", "--no-verify") == 0
-    assert "no engine: TensorRT is not installed (pip install 'n2b[tensorrt]'" in capsys.readouterr().out
+    assert (
+        "no engine: TensorRT is not installed (pip install 'noise2blur[tensorrt]'" in capsys.readouterr().out
+    )
     assert {path.name for path in (tmp_path / "exports" / "latest").iterdir()} == {
         "model.onnx",
         "report.html",
@@ -147,7 +149,9 @@ def test_a_target_that_is_named_and_missing_ends_with_status_1(
 ) -> None:
     model = str(exported / "model.onnx")
     assert run_in(tmp_path, monkeypatch, model, "--target", "tensorrt", "--tile", "64") == 1
-    assert capsys.readouterr().err == ("n2b-export: tensorrt is not installed: pip install 'n2b[tensorrt]'\n")
+    assert capsys.readouterr().err == (
+        "n2b-export: tensorrt is not installed: pip install 'noise2blur[tensorrt]'\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

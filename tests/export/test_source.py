@@ -85,7 +85,9 @@ def test_an_fp16_file_is_no_source(bare: onnx.ModelProto, write_model: WriteMode
 
 def test_a_checkpoint_needs_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingPackageError, match=r"torch is not installed: pip install 'n2b\[train\]'"):
+    with pytest.raises(
+        MissingPackageError, match=r"torch is not installed: pip install 'noise2blur\[train\]'"
+    ):
         load_source(touch(tmp_path / "checkpoint.pt"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import numpy as np
 import torch
 
 from ...runtime.sources import find_images
-from ...runtime.system.console import warn
 from ..config import TrainConfig
 from ..evaluation.validation import MOST_IMAGES
 from ..labels.filters import parse_filter
@@ -30,6 +30,8 @@ from .sources import (
     photographs_to_spoil,
     read_pictures,
 )
+
+_logger = logging.getLogger(__name__)
 
 MOST_SAMPLES = 8
 SAMPLE_PX = 512
@@ -96,7 +98,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         spill=run,
         budget_bytes=budget - noisy.held_bytes,
     )
-    overlap.warn()
+    overlap.report()
     samples = [_middle(noisy.image(index)) for index in _spread(len(noisy), MOST_SAMPLES)]
     if config.has_labels:
         warn_of_noisy_labels(samples, config.filter)
@@ -138,7 +140,7 @@ def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> 
     one_source = config.noise is not None
     flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)
     if len(flat) < FEW_FLAT_AREAS:
-        warn(
+        _logger.warning(
             f"only {len(flat)} flat areas of {size_px} px are in the noisy images; add pictures of a "
             "wall or of paper by the same camera, or take a smaller --patch"
         )

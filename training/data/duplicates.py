@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ...runtime.system.console import warn
+_logger = logging.getLogger(__name__)
+
 
 Picture = tuple[str, np.ndarray]  # name, uint8 (H, W, C)
 
@@ -32,12 +34,12 @@ class Overlap:
                 self._shared.append((name, twin))
             yield name, pixels
 
-    def warn(self) -> None:
+    def report(self) -> None:
         """One line if a picture was in both sets."""
         if self._shared:
             name, twin = self._shared[0]
             example = name if name == twin else f"{name}, which is {twin}"
-            warn(
+            _logger.warning(
                 f"{len(self._shared)} of the clean photographs are in the noisy set too (such as {example}); "
                 "what is measured will look better than it is: name other --clean photographs"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,10 @@ from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import from_float, read_image, to_float
 from ...runtime.samples import sample_photographs
 from ...runtime.sources import find_images
-from ...runtime.system.console import warn
 from ..config import TrainConfig
 from .video import MOST_VIDEO_FRAMES, is_camera, is_video, record_cameras, video_frames
+
+_logger = logging.getLogger(__name__)
 
 FRAMES = "frames"  # folder in the run for what cameras gave
 _DND = "dnd:"
@@ -118,7 +120,7 @@ def read_pictures(sources: Sequence[Source], patch_px: int) -> Iterator[Picture]
                 used += 1
                 yield name, pixels
         except ImageError as error:
-            warn(f"skipped: {error}")
+            _logger.warning(f"skipped: {error}")
             unreadable += 1
     if not used:
         raise UserError(
@@ -126,7 +128,7 @@ def read_pictures(sources: Sequence[Source], patch_px: int) -> Iterator[Picture]
             f"the patch of {patch_px} px); give larger images or a smaller --patch"
         )
     if small:
-        warn(
+        _logger.warning(
             f"skipped {small} of {used + small + unreadable} images that are smaller than the patch of "
             f"{patch_px} px"
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +14,8 @@ from ...runtime.errors import UserError
 from ...runtime.images.image import Image, write_image
 from ...runtime.sources import VIDEO_SUFFIXES, camera_frames, find_images
 from ...runtime.system.opencv import load_opencv, quiet
+
+_logger = logging.getLogger(__name__)
 
 MOST_VIDEO_FRAMES = 200  # more show the same scenes again
 CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and a picture takes time to write
@@ -96,7 +98,7 @@ def _record(camera: str, folder: Path, prefix: str, seconds: float) -> None:
     device = camera.removeprefix("camera:")
     if not (device.isdecimal() or device.startswith("/dev/") or "://" in device):
         raise UserError(f"{camera} is no camera; name one as camera:0, camera:/dev/video0 or rtsp://…")
-    print(f"recording {camera} for {seconds:g} s", file=sys.stderr)
+    _logger.info(f"recording {camera} for {seconds:g} s")
     start_ns = due_ns = None
     count = 0
     with closing(camera_frames(device)) as frames:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.system.console import warn
 from .bm3d import estimate_sigma
+
+_logger = logging.getLogger(__name__)
 
 MOST_LEFT = 0.2  # of the noise: the default filter leaves 0.1, with 0.25 and more a training suffers
 LEAST_SIGMA = 3.0  # grey levels: flat areas have texture and shading as strong as weaker noise
@@ -35,7 +37,7 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
     sigma = float(np.median([noise.sigma for noise in plainest]))
     left = float(np.median([noise.left for noise in plainest]))
     if left > MOST_LEFT:
-        warn(
+        _logger.warning(
             f"labels by {spec} still hold about {left:.0%} of the noise (its σ is {sigma:.1f} grey levels), "
             "and the training will leave it in the images; take a --filter that smooths more, such as "
             "gaussian:3 or mean:31"

@@ -6,6 +6,7 @@ events; the numbers alone are read here at once.
 
 from __future__ import annotations
 
+import logging
 import math
 import struct
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import MissingPackageError
-from ...runtime.system.console import warn
+
+_logger = logging.getLogger(__name__)
 
 EVENT_FILES = "events.out.tfevents.*"
 _HEADER_BYTES = 12  # of a record: length as uint64, and its checksum
@@ -74,7 +76,7 @@ def _read_session(path: Path) -> _Session:
         try:
             event = protocol.Event.FromString(record)
         except Exception:  # protobuf's DecodeError lies in another module in each of its versions
-            warn(f"{path} is damaged; its curves are shown as far as they can be read")
+            _logger.warning(f"{path} is damaged; its curves are shown as far as they can be read")
             break
         session.started = session.started or event.wall_time
         if event.session_log.status == protocol.SessionLog.START:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import zipfile
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...runtime.system.console import warn
 from .pictures import Picture, Row, on_grey, removed, scale_to_fit
+
+_logger = logging.getLogger(__name__)
 
 MOST_SHOWN = 6
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -40,7 +42,7 @@ def read_snapshots(run: Path) -> list[Snapshot]:
         try:
             found.append(_read(path, int(name[1])))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            warn(f"{path} is damaged and left out of the report ({error})")
+            _logger.warning(f"{path} is damaged and left out of the report ({error})")
     return sorted(found, key=lambda snapshot: snapshot.step)
 
 

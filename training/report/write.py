@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import ModelError
-from ...runtime.system.console import warn
 from ...runtime.system.files import write_atomically
 from ..evaluation.no_reference import FLAT_PX, Judgement, judge, median
 from .charts import draw
@@ -20,6 +20,8 @@ from .page import DrawnChart, Report, Section, render
 from .pictures import Picture, Row, pick_places, removed, sheet
 from .snapshots import Snapshot, decay_rows, read_snapshots, result_row
 from .verdict import POOR, Verdict, verdict_on
+
+_logger = logging.getLogger(__name__)
 
 FOLDER = "report"
 PAGE = "index.html"
@@ -82,7 +84,7 @@ def _read_config(run: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        warn(f"{path} cannot be read ({error}); the report does not show the configuration")
+        _logger.warning(f"{path} cannot be read ({error}); the report does not show the configuration")
         return {}
     return config if isinstance(config, dict) else {}
 

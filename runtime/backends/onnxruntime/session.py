@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from ...system.memory import usable_cores
 from ..devices import parse_device
 from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
 
+_logger = logging.getLogger(__name__)
+
 ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
 _FATAL_ONLY = 4  # log severity: errors come as exceptions, and twice is once too often
-NO_CUDA = "this ONNX Runtime was built without CUDA: pip install 'n2b[gpu]'"
+NO_CUDA = "this ONNX Runtime was built without CUDA: pip install 'noise2blur[gpu]'"
 # How the arenas, cuDNN, CUDA and C++ say it
 _OUT_OF_MEMORY = (
     "allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED", "AllocateRawInternal",
@@ -43,7 +45,7 @@ def open_on_cpu_or_cuda(
         reason = "ONNX Runtime cannot start CUDA: it needs an NVIDIA driver, CUDA and cuDNN"
     if strict and kind == "cuda":
         raise DeviceError(reason)
-    warnings.warn(f"using the CPU, since {reason}", RuntimeWarning, stacklevel=2)
+    _logger.warning(f"using the CPU, since {reason}")
     return _create(ort, model, _options(ort), [CPU]), "cpu"
 
 

@@ -34,8 +34,8 @@ def run_export(model: Path, arguments: list[str]) -> None:
     """
     if importlib.util.find_spec(_EXPORT) is None:
         raise EnvironmentFault(
-            f"{model} cannot be rebuilt, since n2b-export is not installed here: pip install 'n2b[export]', "
-            f"then {rebuild_command(arguments)}"
+            f"{model} cannot be rebuilt, since n2b-export is not installed here: "
+            f"pip install 'noise2blur[export]', then {rebuild_command(arguments)}"
         )
     export = subprocess.Popen(
         [sys.executable, "-m", _EXPORT, *arguments],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from ...errors import UserError
 from ...system.files import sha256_of_file, write_atomically
 from ...system.gpu import Gpu
 from ...system.memory import cache_folder
+
+_logger = logging.getLogger(__name__)
 
 
 def kernels_path(model: Path, version: str, gpu: Gpu) -> Path:
@@ -67,4 +69,4 @@ class Kernels:
             write_atomically(self._path, data)
             self._kept = data
         except UserError as error:
-            warnings.warn(f"compiled kernels were not kept: {error}", RuntimeWarning, stacklevel=3)
+            _logger.warning(f"compiled kernels were not kept: {error}")

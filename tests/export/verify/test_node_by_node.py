@@ -48,5 +48,5 @@ def test_sizes_that_do_not_fit_are_a_model_error(bare: onnx.ModelProto) -> None:
 
 def test_a_missing_onnx_runtime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingPackageError, match=r"onnxruntime .*pip install 'n2b\[export\]'"):
+    with pytest.raises(MissingPackageError, match=r"onnxruntime .*pip install 'noise2blur\[export\]'"):
         open_session(b"", "model.onnx")

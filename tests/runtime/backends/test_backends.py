@@ -121,7 +121,7 @@ class TestOnnxRuntime:
     @cpu_only
     def test_cuda_that_is_not_there_is_reported_or_with_strict_an_error(self, make_model):
         path = make_model()
-        with pytest.warns(RuntimeWarning, match=r"using the CPU, since .*pip install 'n2b\[gpu\]'"):
+        with pytest.warns(RuntimeWarning, match=r"using the CPU, since .*pip install 'noise2blur\[gpu\]'"):
             assert OnnxRuntimeBackend(path, device="cuda").device == "cpu"
         with pytest.raises(DeviceError, match=r"without CUDA"):
             OnnxRuntimeBackend(path, device="cuda", strict=True)
@@ -136,7 +136,7 @@ class TestOnnxRuntime:
     def test_onnxruntime_that_is_missing_names_what_to_install(self, make_model, monkeypatch):
         path = make_model()
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[cpu\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[cpu\]'"):
             OnnxRuntimeBackend(path)
 
 
@@ -204,7 +204,9 @@ def engine(tmp_path, monkeypatch):
 class TestTensorRT:
     @pytest.mark.parametrize(("flavour", "extra"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")])
     def test_a_missing_package_is_named(self, engine, flavour, extra):
-        with pytest.raises(MissingPackageError, match=rf"{flavour} is not installed: .*n2b\[{extra}\]"):
+        with pytest.raises(
+            MissingPackageError, match=rf"{flavour} is not installed: .*noise2blur\[{extra}\]"
+        ):
             open_backend(ModelFiles(engine=engine(flavour=flavour)))
 
     def test_type_stubs_do_not_pass_for_the_package(self, engine, monkeypatch):

@@ -165,6 +165,6 @@ def test_openvino_that_is_missing_names_what_to_install(make_model, monkeypatch)
     path: Path = make_model()
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(
-        MissingPackageError, match=r"openvino is not installed: pip install 'n2b\[openvino\]'"
+        MissingPackageError, match=r"openvino is not installed: pip install 'noise2blur\[openvino\]'"
     ):
         OpenVinoBackend(path)

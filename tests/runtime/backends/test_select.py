@@ -156,13 +156,13 @@ class TestOnACpu:
     def test_what_is_not_installed_is_told_with_the_way_to_it(self, libraries, files):
         libraries(onnxruntime={})
         opened = open_on_cpu(files)
-        assert opened.passed_over == ("openvino: is not installed: pip install 'n2b[openvino]'",)
+        assert opened.passed_over == ("openvino: is not installed: pip install 'noise2blur[openvino]'",)
         assert opened.runs == 0
 
     def test_without_any_it_says_what_to_install(self, files, monkeypatch):
         monkeypatch.setattr(choice_cpu, "_installed", lambda: [])
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[cpu\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[cpu\]'"):
             open_on_cpu(files)
 
     def test_a_library_that_fails_in_the_race_leaves_nothing_open(self, libraries, files, monkeypatch):

@@ -165,7 +165,7 @@ def test_a_gpu_that_is_not_there_is_refused(api, driver, devices, index, reason)
     ("api", "module", "advice"),
     [
         ("cuda-bindings", "cuda.bindings.driver", "pip install cuda-bindings"),
-        ("pycuda", "pycuda.driver", r"pip install 'n2b\[pycuda\]'"),
+        ("pycuda", "pycuda.driver", r"pip install 'noise2blur\[pycuda\]'"),
     ],
 )
 def test_a_missing_package_is_named(monkeypatch, api, module, advice):

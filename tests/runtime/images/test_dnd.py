@@ -99,5 +99,5 @@ def test_an_image_that_is_missing_damaged_or_too_small_is_named(
 
 def test_without_h5py_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(MissingPackageError, match=r"n2b\[dnd\]"):
+    with pytest.raises(MissingPackageError, match=r"noise2blur\[dnd\]"):
         list_crops(tmp_path)

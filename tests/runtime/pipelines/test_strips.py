@@ -192,7 +192,7 @@ class TestWhen:
         monkeypatch.setitem(sys.modules, "tifffile", None)
         assert find_large(jobs, 2000) == []
         monkeypatch.setattr(strips, "available_bytes", lambda: 11e6)
-        with pytest.raises(MissingPackageError, match=r"n2b\[large\]"):
+        with pytest.raises(MissingPackageError, match=r"noise2blur\[large\]"):
             find_large(jobs, 1)
         monkeypatch.setattr(strips, "available_bytes", lambda: 13e6)
         assert find_large(jobs, 1) == []

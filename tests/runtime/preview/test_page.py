@@ -135,7 +135,7 @@ class TestEnd:
     def test_without_the_package_the_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "websockets.asyncio.server", None)
         with pytest.raises(
-            MissingPackageError, match=r"websockets is not installed: pip install 'n2b\[serve\]'"
+            MissingPackageError, match=r"websockets is not installed: pip install 'noise2blur\[serve\]'"
         ):
             PageSink("0", Controls(), StreamMeter())
 

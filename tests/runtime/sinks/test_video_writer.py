@@ -135,7 +135,7 @@ def test_a_file_that_is_no_video_is_refused_in_one_line(tmp_path):
 def test_without_av_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     for open_it in (lambda: RecordSink(tmp_path / "a.mp4"), lambda: VideoSink(tmp_path / "a.mp4", tmp_path)):
-        with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[video\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[video\]'"):
             open_it()
 
 

@@ -99,5 +99,5 @@ def test_a_device_that_is_not_there_is_one_line():
 
 def test_without_pyvirtualcam_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[virtualcam\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[virtualcam\]'"):
         VirtualCameraSink()

@@ -16,7 +16,7 @@ def test_type_stubs_alone_are_no_tensorrt(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(module._MODULES, "tensorrt", "stubs_only")
     assert not is_installed("tensorrt")
     with pytest.raises(
-        MissingPackageError, match=r"tensorrt is not installed: pip install 'n2b\[tensorrt\]'"
+        MissingPackageError, match=r"tensorrt is not installed: pip install 'noise2blur\[tensorrt\]'"
     ):
         version_of("tensorrt")
 

@@ -139,5 +139,5 @@ def test_bm3d_takes_images_without_colour_size_or_content() -> None:
 
 def test_without_its_package_bm3d_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bm3d", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'n2b\[bm3d\]'"):
+    with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[bm3d\]'"):
         parse_filter("bm3d")
