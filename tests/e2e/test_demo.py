@@ -26,5 +26,12 @@ def test_the_demo_removes_noise_and_shows_it(tmp_path: Path) -> None:
     assert found is not None
     before, after = map(float, found.groups())
     assert after > before + 6
-    height, width = read_image(sample_photographs()[0]).pixels.shape[:2]
-    assert read_image(tmp_path / "demo.png").pixels.shape == (height, 3 * width, 3)
+    coffee = next(path for path in sample_photographs() if path.stem == "coffee")
+    height, width = read_image(coffee).pixels.shape[:2]
+    assert read_image(tmp_path / "demo" / "comparison.png").pixels.shape == (height, 3 * width, 3)
+    noisy, clean = (
+        {path.stem for path in (tmp_path / "demo" / name).iterdir()} for name in ("noisy", "clean")
+    )
+    assert "coffee" in noisy
+    assert clean
+    assert not noisy & clean
