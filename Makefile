@@ -25,6 +25,7 @@ clean:
 
 .venv/links: .venv/python
 	mkdir -p $@/n2b
+	ln -sfn ../../../n2b/__init__.py $@/n2b/__init__.py
 	for package in runtime calibration export training; do ln -sfn ../../../$$package $@/n2b/$$package; done
 
 .venv/demo: .venv/python pyproject.toml

@@ -1,14 +1,17 @@
-"""What the three commands share: one-line errors, exit statuses, dashes or underscores."""
+"""Run the three commands: one-line errors, exit statuses, `--version`, log lines on standard error."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import logging
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
+
+from n2b import __version__
 
 from ..errors import N2BError
 
@@ -33,8 +36,8 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     """
     import typer
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(context_settings=COMMAND_SETTINGS)(_past_typer(command))
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command(context_settings=COMMAND_SETTINGS)(_with_version(_past_typer(command), name))
     debug = "--debug" in sys.argv
     log_to_stderr()
     try:
@@ -53,6 +56,30 @@ def run_command(command: Callable[..., Any], name: str) -> None:
             raise
         status = _report(name, f"{usage()} (see {name} --help)", getattr(error, "exit_code", 2), debug)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _with_version(command: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Add the option --version to a command."""
+    import typer
+
+    def show(is_given: bool) -> None:
+        if is_given:
+            print(f"{name} {__version__}")
+            raise typer.Exit
+
+    @functools.wraps(command)
+    def run(*args: Any, version: bool, **options: Any) -> Any:  # noqa: ARG001, done once it is read
+        return command(*args, **options)
+
+    option = typer.Option("--version", callback=show, is_eager=True, help="Show the version and exit.")
+    annotation = Annotated[bool, option]
+    signature = inspect.signature(command, eval_str=True)
+    parameter = inspect.Parameter(
+        "version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation
+    )
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
+    run.__annotations__ = {**command.__annotations__, "version": annotation}
+    return run
 
 
 def log_to_stderr() -> None:
