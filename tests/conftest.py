@@ -8,6 +8,13 @@ from pathlib import Path
 
 import pytest
 from n2b.runtime.backends import select_cpu as choice_cpu
+from n2b.runtime.system.console import log_to_stderr
+
+
+@pytest.fixture(autouse=True, scope="session")
+def log_on_standard_error() -> None:
+    """Show what the library logs as a command shows it."""
+    log_to_stderr()
 
 
 @pytest.fixture(autouse=True, scope="session")

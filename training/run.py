@@ -10,6 +10,7 @@ from typing import Any
 
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.samples import sample_photographs
+from ..runtime.sources import find_input
 from ..runtime.system.run_folders import LATEST, link_latest, new_dated_folder
 from .config import CONFIG_NAME, TrainConfig, load_config, option_of
 from .recipes import DEFAULT, recipe_for, recipe_values
@@ -22,7 +23,6 @@ SAMPLE_DEFAULTS: dict[str, Any] = {
     "batch": 8,  # many small steps: the most for a few minutes on a CPU
     "patch_px": 64,
 }
-_SCHEMES = ("camera:", "rtsp://", "rtsps://", "http://", "https://")  # inputs that are no paths
 
 
 def is_first_process() -> bool:
@@ -31,15 +31,8 @@ def is_first_process() -> bool:
 
 
 def absolute_inputs(inputs: list[str] | None) -> tuple[str, ...]:
-    """Files, folders, globs and dnd:FOLDER by their absolute paths; cameras as they are."""
-    return tuple(_absolute(text) for text in inputs or ())
-
-
-def _absolute(text: str) -> str:
-    if text.startswith(_SCHEMES):
-        return text
-    prefix, path = ("dnd:", text[4:]) if text.startswith("dnd:") else ("", text)
-    return prefix + os.path.abspath(path)  # noqa: PTH100 — a glob is no path to resolve
+    """Return files, folders, globs and dnd:FOLDER by their absolute paths, cameras as they are named."""
+    return tuple(find_input(name).absolute_name for name in inputs or ())
 
 
 def parse_range(text: str | None, option: str) -> tuple[float, float] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..frame import Frame
-from .capture import CameraSettings, is_camera
+from .capture import CameraSettings
 from .devices import Camera, list_cameras
-from .files import VIDEO_SUFFIXES, find_files, find_images
+from .files import find_files, find_images
+from .inputs import VIDEO_SUFFIXES, Input, find_input
 from .source import camera_frames, frames
 
 __all__ = [
@@ -13,10 +14,11 @@ __all__ = [
     "Camera",
     "CameraSettings",
     "Frame",
+    "Input",
     "camera_frames",
     "find_files",
     "find_images",
+    "find_input",
     "frames",
-    "is_camera",
     "list_cameras",
 ]

@@ -6,17 +6,16 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import DeviceError, EnvironmentFault, UserError
 from ..system.opencv import load_opencv, quiet
 from .devices import cameras_found
+from .inputs import Input
 
 OPEN_TIMEOUT_MS = 5000
 READ_TIMEOUT_MS = 5000  # without a frame for so long a network camera counts as lost
 
-_PIPELINE = " ! "  # between the elements of a GStreamer pipeline
 _TO_OPENCV = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 _CSI_HW = 1080, 1920  # what every Jetson camera's driver offers
 _CSI_FPS = 30
@@ -55,14 +54,12 @@ class Address:
     settings: CameraSettings = CameraSettings()
 
 
-def is_camera(name: str) -> bool:
-    """Whether the name is that of a camera: 0, /dev/video2, rtsp://…, csi://0, a GStreamer pipeline."""
-    is_device = name.isdecimal() or name.startswith("/dev/")
-    return (is_device or "://" in name or _PIPELINE in name) and not Path(name).is_file()
+def find_address(camera: Input, settings: CameraSettings) -> Address:
+    """Return how a camera is opened.
 
-
-def find_address(camera: str, settings: CameraSettings) -> Address:
-    """How a camera is opened.
+    Args:
+        camera: an input that is a camera.
+        settings: what to ask of it.
 
     Raises:
         UserError: a setting that this camera cannot take, or a csi:// without a number.
@@ -71,21 +68,22 @@ def find_address(camera: str, settings: CameraSettings) -> Address:
     fourcc = settings.fourcc
     if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
         raise UserError(f"--fourcc takes four letters, such as MJPG or YUYV, not '{fourcc}'")
-    if camera.startswith("csi://"):
-        _need_gstreamer(camera)
-        return Address(camera, csi_pipeline(camera, settings), "gstreamer")
-    if _PIPELINE in camera or "://" in camera:
+    address = camera.address
+    if camera.kind == "csi":
+        _need_gstreamer(address)
+        return Address(address, csi_pipeline(address, settings), "gstreamer")
+    if camera.kind in ("network", "pipeline"):
         if settings != CameraSettings():
             raise UserError(
                 "--width, --height, --fps and --fourcc are for cameras at this machine; "
                 "set the size of a network camera on its own page, and write that of a pipeline into it"
             )
-        if _PIPELINE not in camera:
-            return Address(without_password(camera), camera, "network")
+        if camera.kind == "network":
+            return Address(without_password(address), address, "network")
         _need_gstreamer("a pipeline")
-        pipeline = camera if "appsink" in camera else f"{camera}{_PIPELINE}{_TO_OPENCV}"
-        return Address(without_password(camera), pipeline, "gstreamer")
-    return Address(camera, int(camera) if camera.isdecimal() else camera, "device", settings)
+        pipeline = address if "appsink" in address else f"{address} ! {_TO_OPENCV}"
+        return Address(without_password(address), pipeline, "gstreamer")
+    return Address(address, int(address) if address.isdecimal() else address, "device", settings)
 
 
 def csi_pipeline(camera: str, settings: CameraSettings) -> str:

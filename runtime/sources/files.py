@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".ts", ".wmv")
+from .capture import without_password
+from .inputs import Input, find_input
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:
@@ -38,7 +38,7 @@ def find_files(inputs: Sequence[str | Path], suffixes: tuple[str, ...], kind: st
     """
     found: dict[str, Path] = {}
     for name in inputs:
-        for path in _files_of(Path(name).expanduser(), suffixes):
+        for path in _files_of(find_input(name), suffixes):
             found.setdefault(os.path.abspath(path), path)  # noqa: PTH100, two links are two images
     if not found:
         places = ", ".join(str(name) for name in inputs) or "nothing"
@@ -46,14 +46,14 @@ def find_files(inputs: Sequence[str | Path], suffixes: tuple[str, ...], kind: st
     return list(found.values())
 
 
-def _files_of(name: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    if name.is_dir():
-        return sorted(_walk(name, suffixes), key=_natural_order)
-    if name.exists():
-        return [name]
-    if not glob.has_magic(str(name)):
-        raise UserError(f"{name}: there is no such file or folder")
-    matches = [Path(match) for match in glob.glob(str(name), recursive=True)]  # noqa: PTH207, may be absolute
+def _files_of(source: Input, suffixes: tuple[str, ...]) -> list[Path]:
+    if source.path is None or source.kind == "dnd":
+        raise UserError(f"{without_password(source.name)} is no file or folder")
+    if source.kind == "folder":
+        return sorted(_walk(source.path, suffixes), key=_natural_order)
+    if source.kind != "glob":
+        return [source.path]
+    matches = [Path(match) for match in glob.glob(str(source.path), recursive=True)]  # noqa: PTH207, may be absolute
     inside = (path for match in matches if match.is_dir() for path in _walk(match, suffixes))
     return sorted({*(path for path in matches if _counts(path, suffixes)), *inside}, key=_natural_order)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ from ..errors import UserError
 from ..frame import Frame, Frames
 from ..images.image import IMAGE_SUFFIXES, read_image
 from ..system.signals import Stop
-from .capture import CameraSettings, find_address, is_camera
+from .capture import CameraSettings, find_address
 from .devices import cameras_found
-from .files import VIDEO_SUFFIXES, find_files
+from .files import find_files
+from .inputs import VIDEO_SUFFIXES, Input, find_input
 from .live import LiveCamera
 from .video import video_frames
 
@@ -43,20 +43,17 @@ def frames(
         DeviceError: the camera does not open, or gives no frame.
         EnvironmentFault: the OpenCV that is installed cannot open such a source.
     """
-    name = str(source)
-    if is_camera(name):
-        return LiveCamera(find_address(name, settings or CameraSettings()), stop=stop)
+    found = _find(source)
+    if found.is_camera:
+        return LiveCamera(find_address(found, settings or CameraSettings()), stop=stop)
     if settings not in (None, CameraSettings()):
-        raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {name} is none")
-    path = Path(name).expanduser()
-    if path.is_file() and not _is_image(path):
-        return video_frames(path)
-    if path.is_file() or path.is_dir() or glob.has_magic(name):
-        return _of_files(find_files([path], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
-    raise UserError(f"{name}: there is no such file or camera; {cameras_found()}")
+        raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {source} is none")
+    if found.kind == "video" and found.path is not None:
+        return video_frames(found.path)
+    return _of_files(find_files([found.name], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
 
 
-def camera_frames(camera: str | int) -> Frames:
+def camera_frames(camera: str | Path | int | Input) -> Frames:
     """The frames of a camera until it stops, which is an error here, or of a video until it ends.
 
     Args:
@@ -67,12 +64,21 @@ def camera_frames(camera: str | int) -> Frames:
         ImageError: a file that is no video which OpenCV can decode.
         UserError: there is no such file.
     """
-    name = str(camera)
-    if is_camera(name):
-        return LiveCamera(find_address(name, CameraSettings()), reconnect=False)
-    if not Path(name).is_file():
-        raise UserError(f"{name}: there is no such video file or camera; {cameras_found()}")
-    return video_frames(name)
+    found = _find(camera)
+    if found.is_camera:
+        return LiveCamera(find_address(found, CameraSettings()), reconnect=False)
+    if found.kind not in ("video", "image") or found.path is None:
+        raise UserError(f"{camera} is no video file or camera; {cameras_found()}")
+    return video_frames(found.path)
+
+
+def _find(source: str | Path | int | Input) -> Input:
+    if isinstance(source, Input):
+        return source
+    try:
+        return find_input(source)
+    except UserError as error:
+        raise UserError(f"{error}; {cameras_found()}") from error
 
 
 def _of_files(paths: Sequence[Path]) -> Generator[Frame, None, None]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from n2b import __version__
 
-from ..errors import N2BError
+from ..errors import N2BError, UserError
 
 INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
 
@@ -41,6 +41,7 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     debug = "--debug" in sys.argv
     log_to_stderr()
     try:
+        _refuse_empty(sys.argv[1:])
         status = app(prog_name=name, standalone_mode=False)
     except N2BError as error:
         status = _report(name, str(error), error.exit_status, debug)
@@ -80,6 +81,16 @@ def _with_version(command: Callable[..., Any], name: str) -> Callable[..., Any]:
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
     run.__annotations__ = {**command.__annotations__, "version": annotation}
     return run
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Refuse an empty argument, as an unset shell variable leaves it: it would be the current folder."""
+    before = ""
+    for argument in arguments:
+        if not argument.strip() and before != "--suffix":
+            place = f"after {before}" if before.startswith("-") else "among the arguments"
+            raise UserError(f"an empty name {place}; the current folder is named .")
+        before = argument
 
 
 def log_to_stderr() -> None:

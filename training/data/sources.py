@@ -15,14 +15,13 @@ from ...runtime.errors import ImageError, UserError
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import from_float, read_image, to_float
 from ...runtime.samples import sample_photographs
-from ...runtime.sources import find_images
+from ...runtime.sources import Input, find_images, find_input
 from ..config import TrainConfig
-from .video import MOST_VIDEO_FRAMES, is_camera, is_video, record_cameras, video_frames
+from .video import MOST_VIDEO_FRAMES, record_cameras, video_frames
 
 _logger = logging.getLogger(__name__)
 
 FRAMES = "frames"  # folder in the run for what cameras gave
-_DND = "dnd:"
 
 Picture = tuple[str, np.ndarray]  # what it is called, and its pixels, uint8 (H, W, 3)
 
@@ -47,14 +46,15 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
         UserError: an input is not there.
         DeviceError: a camera does not open, or stops.
     """
-    files = [name for name in config.noisy if not _has_noise_of_its_own(name)]
+    inputs = [find_input(name) for name in config.noisy]
+    files = [one.name for one in inputs if not _has_noise_of_its_own(one)]
     sources = photographs(find_images(files)) if files else []
-    for name in config.noisy:
-        if name.startswith(_DND):
-            sources += _dnd(Path(name.removeprefix(_DND)).expanduser(), config.seed)
-        elif is_video(name):
-            sources.append(Source(MOST_VIDEO_FRAMES, partial(_video, name)))
-    if cameras := [name for name in config.noisy if is_camera(name)]:
+    for one in inputs:
+        if one.kind == "dnd" and one.path is not None:
+            sources += _dnd(one.path, config.seed)
+        elif one.kind == "video":
+            sources.append(Source(MOST_VIDEO_FRAMES, partial(_video, one.name)))
+    if cameras := [one for one in inputs if one.is_camera]:
         sources += photographs(record_cameras(cameras, run / FRAMES, config.record_s))
     return sources
 
@@ -65,7 +65,7 @@ def photographs_to_spoil(config: TrainConfig) -> tuple[list[Source], list[Source
     Raises:
         UserError: an input is not there or brings noise of its own, or there is one image only.
     """
-    if others := [name for name in config.noisy if _has_noise_of_its_own(name)]:
+    if others := [name for name in config.noisy if _has_noise_of_its_own(find_input(name))]:
         raise UserError(f"{others[0]} has noise of its own; leave out --noise, or name photographs")
     noisy = find_images(config.noisy)
     if config.clean:
@@ -134,8 +134,8 @@ def read_pictures(sources: Sequence[Source], patch_px: int) -> Iterator[Picture]
         )
 
 
-def _has_noise_of_its_own(name: str) -> bool:
-    return name.startswith(_DND) or is_video(name) or is_camera(name)
+def _has_noise_of_its_own(one: Input) -> bool:
+    return one.kind == "dnd" or one.is_moving
 
 
 def _photograph(path: Path) -> Iterator[Picture]:

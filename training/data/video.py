@@ -12,7 +12,8 @@ import numpy as np
 
 from ...runtime.errors import UserError
 from ...runtime.images.image import Image, write_image
-from ...runtime.sources import VIDEO_SUFFIXES, camera_frames, find_images
+from ...runtime.sources import Input, camera_frames, find_images
+from ...runtime.sources.capture import without_password
 from ...runtime.system.opencv import load_opencv, quiet
 
 _logger = logging.getLogger(__name__)
@@ -20,16 +21,6 @@ _logger = logging.getLogger(__name__)
 MOST_VIDEO_FRAMES = 200  # more show the same scenes again
 CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and a picture takes time to write
 _MOST_PLAUSIBLE = 10**8  # frames that a video may claim to have
-
-
-def is_video(name: str) -> bool:
-    """Whether the name is that of a video, by its suffix."""
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES
-
-
-def is_camera(name: str) -> bool:
-    """Whether the name is that of a camera: camera:0, camera:/dev/video2 or rtsp://…"""
-    return name.startswith("camera:") or "://" in name
 
 
 def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -64,21 +55,21 @@ def _count_frames(path: str | Path) -> int:
     return sum(1 for _ in camera_frames(str(path)))
 
 
-def record_cameras(cameras: Sequence[str], folder: Path, seconds: float) -> list[Path]:
+def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> list[Path]:
     """Pictures of each camera, one after the other, `seconds` each and a few frames a second.
 
     The folder appears when all of them are there; what it holds already is used as it is, and no camera
     is opened.
 
     Args:
-        cameras: camera:NUMBER, camera:DEVICE or a URL.
+        cameras: inputs that are cameras.
 
     Returns:
         The pictures (PNG), in order.
 
     Raises:
         DeviceError: a camera does not open, or stops.
-        UserError: it is no camera's name, or the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     if not folder.is_dir():
         unfinished = folder.with_name(f".{folder.name}.part")
@@ -94,14 +85,11 @@ def record_cameras(cameras: Sequence[str], folder: Path, seconds: float) -> list
     return find_images([folder])
 
 
-def _record(camera: str, folder: Path, prefix: str, seconds: float) -> None:
-    device = camera.removeprefix("camera:")
-    if not (device.isdecimal() or device.startswith("/dev/") or "://" in device):
-        raise UserError(f"{camera} is no camera; name one as camera:0, camera:/dev/video0 or rtsp://…")
-    _logger.info(f"recording {camera} for {seconds:g} s")
+def _record(camera: Input, folder: Path, prefix: str, seconds: float) -> None:
+    _logger.info(f"recording {without_password(camera.name)} for {seconds:g} s")
     start_ns = due_ns = None
     count = 0
-    with closing(camera_frames(device)) as frames:
+    with closing(camera_frames(camera)) as frames:
         for frame in frames:
             if start_ns is None or due_ns is None:
                 start_ns = due_ns = frame.timestamp_ns

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime.cli import SOME_FAILED
+from n2b.runtime.cli import SOME_FAILED, main
 from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.images.metrics import psnr
 from n2b.runtime.inference import tile_size as sizing
@@ -331,3 +331,17 @@ def test_a_process_of_its_own_runs_it(make_model, photos, tmp_path):
     )  # fmt: skip
     assert ran.stdout.startswith("1 image denoised")
     np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, 255 - picture())
+
+
+@pytest.mark.parametrize("arguments", [
+    ["", "-o", "out"], ["a.png", "-o", ""], ["--camera", ""], ["a.png", "--reference", " "],
+])  # fmt: skip
+def test_an_empty_argument_is_not_this_folder(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "a.png", Image(np.zeros((8, 8, 3), np.uint8)))
+    monkeypatch.setattr(sys, "argv", ["n2b-infer", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "an empty name" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -64,8 +64,8 @@ def test_a_network_camera_has_limits_of_time_and_its_password_is_not_shown(camer
         (0, CameraSettings(fourcc="MJPEG"), "four letters"),
         ("csi://a", CameraSettings(), "the first is csi://0"),
         ("csi://0", CameraSettings(fourcc="YUYV"), "no --fourcc"),
-        ("picture.png", CameraSettings(fps=3), "picture.png is none"),
-        ("nothing.mp4", None, "no such file or camera"),
+        (".", CameraSettings(fps=3), r"for cameras, and \. is none"),
+        ("nothing.mp4", None, "there is no such file or folder"),
     ],
 )
 def test_what_a_source_cannot_take_is_refused(source, settings, words, monkeypatch):

@@ -56,7 +56,7 @@ def test_a_file_that_is_no_video_is_refused_in_one_line(tmp_path):
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(ImageError, match="is not a video that OpenCV can decode"):
         frames(tmp_path / "a.mp4")
-    with pytest.raises(UserError, match="there is no such video file or camera"):
+    with pytest.raises(UserError, match=r"b\.mp4: there is no such file or folder; "):
         camera_frames(str(tmp_path / "b.mp4"))
 
 

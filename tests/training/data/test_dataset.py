@@ -203,7 +203,8 @@ def test_a_camera_is_recorded_into_the_run_once(
 
     monkeypatch.setattr(image_sets, "record_cameras", record)
     dataset = load(tmp_path / "run", "camera:0", pictures, record_s=7.5)
-    assert asked == [(["camera:0"], 7.5)]
+    (((camera,), seconds),) = asked
+    assert (camera.address, seconds) == ("0", 7.5)
     assert len(dataset.noisy) == 8
     assert (tmp_path / "run" / "frames" / "1.png").exists()
 
@@ -229,7 +230,11 @@ def test_half_of_the_crops_of_the_dnd_benchmark_are_trained_on(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["video.mp4", "camera:0", "rtsp://host/1", "dnd:folder"])
-def test_synthetic_noise_is_not_added_to_what_is_noisy(name: str, pictures: Path, tmp_path: Path) -> None:
+def test_synthetic_noise_is_not_added_to_what_is_noisy(
+    name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("video.mp4").touch()
     with pytest.raises(UserError, match="leave out --noise") as caught:
         load(tmp_path / "run", pictures, name, noise="gaussian:25")
     assert name in str(caught.value)
