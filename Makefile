@@ -25,8 +25,8 @@ clean:
 
 .venv/links: .venv/python
 	mkdir -p $@/n2b
-	ln -sfn ../../../n2b/__init__.py $@/n2b/__init__.py
 	for package in runtime calibration export training; do ln -sfn ../../../$$package $@/n2b/$$package; done
+	for file in __init__.py py.typed; do ln -sfn ../../../n2b/$$file $@/n2b/$$file; done
 
 .venv/demo: .venv/python pyproject.toml
 	$(BIN)/python -m pip install -qq --editable '.[demo]'
