@@ -1,5 +1,5 @@
 # make demo    denoise a sample photograph with the bundled model (installs only what inference needs)
-# make test    install the rest and run the tests
+# make test    install the rest and run the tests, on two cores
 # make check   ruff, pyright, import-linter
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 check: .venv/test .venv/links
 	scripts/check

@@ -1,4 +1,4 @@
-"""Add noise to two sample photographs, denoise them with the bundled model, and show the first side by side."""
+"""Add noise to two sample photographs, denoise them with the bundled model, and show one side by side."""
 
 from __future__ import annotations
 
