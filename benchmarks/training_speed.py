@@ -161,8 +161,10 @@ def plain_loop(config: TrainConfig, device: torch.device, workers: int) -> Itera
 
 
 def flops_per_step(config: TrainConfig) -> float:
-    """Count the products of the convergence stage: DnNet forward, then forward and backward (twice the forward);
-    NENet forward and backward."""
+    """Count the products of the convergence stage.
+
+    DnNet forward, then forward and backward (twice the forward); NENet forward and backward.
+    """
     denoiser, extractor = build_denoiser(config.arch), NENet()
     per_pixel = 4 * count_flops_per_pixel(denoiser) + 3 * count_flops_per_pixel(extractor)
     return per_pixel * config.batch * config.patch_px**2

@@ -47,7 +47,7 @@ def measure(denoise: Denoise, pairs: Sequence[Pair]) -> tuple[dict[str, Any], np
 
 
 def measure_label(system: LabelNoise, condition: Condition, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Return the share of the noise left in the label: RMS(blur(x₁) − blur(x₂)) / RMS(x₁ − x₂) over all crops.
+    """Measure the noise left in the label: RMS(blur(x₁) − blur(x₂)) / RMS(x₁ − x₂) over all crops.
 
     x₁ and x₂ are copies of one clean crop with noise of their own, so that what the filter does to the
     image itself does not count.
