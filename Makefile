@@ -1,5 +1,5 @@
 # make demo    denoise a sample photograph with the bundled model (installs only what inference needs)
-# make test    install the rest and run the tests
+# make test    install the rest and run the tests, on two cores
 # make check   ruff, pyright, import-linter
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ demo: .venv/demo
 	$(BIN)/python examples/demo.py
 
 test: .venv/test
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_OPTIONS)
 
 check: .venv/test .venv/links
 	scripts/check
@@ -25,8 +25,8 @@ clean:
 
 .venv/links: .venv/python
 	mkdir -p $@/n2b
-	ln -sfn ../../../n2b/__init__.py $@/n2b/__init__.py
 	for package in runtime calibration export training; do ln -sfn ../../../$$package $@/n2b/$$package; done
+	for file in __init__.py py.typed; do ln -sfn ../../../n2b/$$file $@/n2b/$$file; done
 
 .venv/demo: .venv/python pyproject.toml
 	$(BIN)/python -m pip install -qq --editable '.[demo]'

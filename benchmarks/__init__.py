@@ -1,1 +1,1 @@
-"""What is measured, and how: run from the folder above, e.g. `python -m benchmarks.paper`."""
+"""Measure speed, memory and quality. Run from the folder above, e.g. `python -m benchmarks.paper`."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime beside OpenVINO on this CPU: milliseconds a tile, and how far the results differ.
+"""Compare ONNX Runtime with OpenVINO on this CPU: milliseconds per tile, and how far the results differ.
 
 python -m benchmarks.backend_speed [--tile 512] [--rounds 9] gaussian camera model.int8-cpu.onnx
 

@@ -1,4 +1,4 @@
-"""What a device can do at most: bytes copied and products computed a second, by PyTorch."""
+"""Measure the ceilings of a device with PyTorch: bytes copied and products computed per second."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 python benchmarks/gigapixel_memory.py [--size 40000x25000] [--max-memory MB] [--model MODEL | --blur]
                                       [--dtype uint8] [--folder DIR] [--stop-after S]
 
-The file is made on the spot: a smooth colour picture with noise, tiled and compressed. It and its result need
+The file is made on the spot: a smooth colour image with noise, tiled and compressed. It and its result need
 several gigabytes in DIR. --blur runs a 3×3 mean, a network of one convolution, in the place of a denoiser: it
-measures the memory that the picture takes in a minute a gigapixel, and the result is compared row by row with
+measures the memory that the image takes in a minute a gigapixel, and the result is compared row by row with
 OpenCV's mean.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         source, result = Path(folder, "large.tif"), Path(folder, "denoised.tif")
-        run_python(make_picture, source, height, width, arguments.dtype)
+        run_python(make_image, source, height, width, arguments.dtype)
         model = make_blur(Path(folder, "blur.onnx"), arguments.dtype) if arguments.blur else arguments.model
         options = ["--model", str(model)]
         if arguments.max_memory is not None:
@@ -54,10 +54,8 @@ def main() -> None:
         print(f"n2b-infer large.tif -o denoised.tif {' '.join(options)}")
         peak_mb, seconds, said = measure([str(source), "-o", str(result), *options], arguments.stop_after)
         print(said)
-        megapixels, pictures_mb = height * width / 1e6, LargeTiff(source).picture.nbytes / 1e6
-        print(
-            f"{width}×{height} px = {megapixels:.0f} MP of {arguments.dtype}, {pictures_mb:.0f} MB as pixels"
-        )
+        megapixels, images_mb = height * width / 1e6, LargeTiff(source).picture.nbytes / 1e6
+        print(f"{width}×{height} px = {megapixels:.0f} MP of {arguments.dtype}, {images_mb:.0f} MB as pixels")
         if not result.exists():
             print(f"stopped after {seconds:.0f} s; peak resident memory {peak_mb:.0f} MB")
             return
@@ -75,7 +73,7 @@ def run_python(work, *arguments: object) -> None:
     process.start()
     process.join()
     if process.exitcode:
-        raise SystemExit("the picture could not be made")
+        raise SystemExit("the image could not be made")
 
 
 def measure(arguments: list[str], stop_after_s: float | None) -> tuple[float, float, str]:
@@ -99,8 +97,8 @@ def measure(arguments: list[str], stop_after_s: float | None) -> tuple[float, fl
     return usage.ru_maxrss * unit / 1e6, time.perf_counter() - started, said.strip()
 
 
-def make_picture(path: Path, height: int, width: int, dtype: str) -> None:
-    """Write a smooth colour picture with noise, a row of tiles at a time."""
+def make_image(path: Path, height: int, width: int, dtype: str) -> None:
+    """Write a smooth colour image with noise, a row of tiles at a time."""
     shape = height, width, 3
     with tifffile.TiffWriter(path, bigtiff=height * width * 3 > 2**32) as file:
         file.write(

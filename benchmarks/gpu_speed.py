@@ -1,9 +1,9 @@
-"""How fast a GPU denoises 1080p frames and a 24-megapixel picture, beside what it could do at most.
+"""Time a GPU on 1080p frames and a 24-megapixel image, and compare with its ceilings.
 
 python -m benchmarks.gpu_speed [--model gaussian] [--engine model.fp16.engine …] [--device cuda]
 
-Pictures lie in the host's memory before and after, except for PyTorch's ways: the network alone, over
-a picture that is on the device.
+Images start and end in host memory, except with PyTorch: the network alone, on an image that is on
+the device.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from n2b.runtime.model_files import find_model
 from n2b.training.models.registry import build_denoiser
 
 from benchmarks.ceilings import copy_gb_per_s, matrix_tflops, median_seconds
-from benchmarks.noisy_pictures import add_noise, clean_picture
+from benchmarks.noisy_images import add_noise, clean_image
 
 _SIZES_HW = ((1080, 1920), (4000, 6000))
 _MULTIPLE_PX = 32
@@ -58,7 +58,7 @@ def _ceilings(device: str, is_gpu: bool) -> Iterator[str]:
 
 
 def _print_size(height: int, width: int, model: str, engines: list[Path], device: str) -> None:
-    noisy = add_noise(clean_picture(height, width))
+    noisy = add_noise(clean_image(height, width))
     flops_per_px = 0
     print(f"\n{width}×{height} px\n{'':44}  {'ms':>8}  {'MP/s':>8}  {'frames/s':>8}  {'TFLOP/s':>8}")
     with ExitStack() as opened:
@@ -100,18 +100,18 @@ def _denoisers(
 
 
 def _torch_ways(noisy: np.ndarray, device: str) -> Iterator[tuple[str, Callable[[], object]]]:
-    """The paper's U-Net with weights that were not trained, over the picture in one piece."""
+    """Time the paper's U-Net, untrained, on the image in one piece."""
     height, width = (side // _MULTIPLE_PX * _MULTIPLE_PX for side in noisy.shape[:2])
     dtype = torch.float16 if device.startswith("cuda") else torch.float32
     network: Any = build_denoiser("unet").eval().to(device, dtype)
     network = network.to(memory_format=torch.channels_last)
-    picture = torch.from_numpy(noisy[:height, :width].copy()).to(device).permute(2, 0, 1)[None]
-    picture = picture.to(dtype).div(255).contiguous(memory_format=torch.channels_last)
+    image = torch.from_numpy(noisy[:height, :width].copy()).to(device).permute(2, 0, 1)[None]
+    image = image.to(dtype).div(255).contiguous(memory_format=torch.channels_last)
 
     def run(module: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
         def once() -> object:
             with torch.inference_mode():
-                return module(picture)
+                return module(image)
 
         return once
 

@@ -2,7 +2,7 @@
 
 python benchmarks/inference_memory.py [--model MODEL] [--max-memory 1000] [--megapixels 6 24 96]
 
-Beside the decoded picture and its result ("pictures"), memory should not grow with the photograph.
+Besides the decoded image and its result ("images"), memory should not grow with the photograph.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def main() -> None:
     options = ["--max-memory", str(arguments.max_memory)]
     options += ["--model", arguments.model] if arguments.model else []
     print(f"n2b-infer {' '.join(options)}")
-    print(f"{'MP':>5}  {'size/px':>12}  {'pictures/MB':>11}  {'peak/MB':>8}  {'rest/MB':>8}  {'s':>6}")
+    print(f"{'MP':>5}  {'size/px':>12}  {'images/MB':>11}  {'peak/MB':>8}  {'rest/MB':>8}  {'s':>6}")
     for megapixels in arguments.megapixels:
         height = round((megapixels * 1e6 / _ASPECT) ** 0.5)
         width = round(height * _ASPECT)
         peak_mb, seconds = measure(height, width, options)
-        pictures_mb = 2 * 3 * height * width / 1e6
+        images_mb = 2 * 3 * height * width / 1e6
         print(
-            f"{megapixels:5g}  {f'{width}×{height}':>12}  {pictures_mb:11.0f}  {peak_mb:8.0f}  "
-            f"{peak_mb - pictures_mb:8.0f}  {seconds:6.1f}",
+            f"{megapixels:5g}  {f'{width}×{height}':>12}  {images_mb:11.0f}  {peak_mb:8.0f}  "
+            f"{peak_mb - images_mb:8.0f}  {seconds:6.1f}",
             flush=True,
         )
 
@@ -52,7 +52,7 @@ def measure(height: int, width: int, options: list[str]) -> tuple[float, float]:
         source = Path(folder, "photograph.png")
         # Made elsewhere: a new process begins with the peak of the one that starts it.
         new = multiprocessing.get_context("spawn")
-        making = new.Process(target=make_picture, args=(source, height, width))
+        making = new.Process(target=make_image, args=(source, height, width))
         making.start()
         making.join()
         command = [sys.executable, "-c", _INFER, str(source), "-o", str(Path(folder, "result.png")), *options]
@@ -69,8 +69,8 @@ def measure(height: int, width: int, options: list[str]) -> tuple[float, float]:
     return usage.ru_maxrss * unit / 1e6, seconds
 
 
-def make_picture(path: Path, height: int, width: int) -> None:
-    """A smooth colour picture with noise."""
+def make_image(path: Path, height: int, width: int) -> None:
+    """Write a smooth colour image with noise."""
     random = np.random.default_rng(0)
     y, x = np.arange(height, dtype=np.float32)[:, None, None], np.arange(width, dtype=np.float32)[:, None]
     pixels = np.empty((height, width, 3), np.uint8)

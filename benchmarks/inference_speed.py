@@ -1,4 +1,4 @@
-"""How fast pictures are denoised: n2b beside a bare session, other libraries and other methods, in one run.
+"""Compare the speed of n2b with a bare session, other libraries and other methods, in one run.
 
 python -m benchmarks.inference_speed [start] [stills] [video] [--model gaussian] [--int8 FILE]
                                      [--megapixels 1 5 24] [--rounds 5]
@@ -24,9 +24,9 @@ from n2b.runtime.model_files import find_model
 from n2b.runtime.system.memory import usable_cores
 from n2b.runtime.system.timing import take_turns
 
-from benchmarks.noisy_pictures import SIGMA, add_noise, clean_picture
+from benchmarks.image_pipelines import Way, ways
+from benchmarks.noisy_images import SIGMA, add_noise, clean_image
 from benchmarks.start_speed import start_lines
-from benchmarks.still_ways import Way, ways
 from benchmarks.video_speed import video_lines
 
 _PARTS = ("start", "stills", "video")
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--video-models", nargs="+", default=["camera", "gaussian"])
     parser.add_argument("--int8", type=Path, help="the model's INT8 file for CPUs, to be timed too")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 5, 24])
-    parser.add_argument("--rounds", type=int, default=5, help="for one megapixel; larger pictures get fewer")
+    parser.add_argument("--rounds", type=int, default=5, help="for one megapixel; larger images get fewer")
     parser.add_argument("--frames", type=int, default=120, help="of the video")
     parser.add_argument(
         "--model-cores", type=int, default=usable_cores(), help="for the model, over the video; default: all"
@@ -71,9 +71,9 @@ def main() -> None:
 
 
 def print_stills(megapixels: float, models: list[Path], folder: Path, rounds: int) -> None:
-    """Time all ways over a picture of 3:2 and print a line for each."""
+    """Time all ways over an image of 3:2 and print a line for each."""
     height = round(math.sqrt(megapixels * 1e6 / 1.5))
-    clean = clean_picture(height, round(height * 1.5))
+    clean = clean_image(height, round(height * 1.5))
     noisy = add_noise(clean)
     rounds = max(1, round(rounds / max(1, megapixels)))
     print(f"\n{clean.shape[1]}×{height} px, σ = {SIGMA} ({psnr(noisy, clean):.2f} dB), median of {rounds}")
@@ -87,9 +87,9 @@ def print_stills(megapixels: float, models: list[Path], folder: Path, rounds: in
     px = noisy.shape[0] * noisy.shape[1]
     first = all_ways[0].computed_px / seconds[0]
     for way, its_quality, its_seconds in zip(all_ways, quality, seconds, strict=True):
-        speed, computed = way.pictures * px / its_seconds, way.computed_px / its_seconds
+        speed, computed = way.images * px / its_seconds, way.computed_px / its_seconds
         db = f"{'—':>7}" if its_quality is None else f"{its_quality:7.2f}"
-        halo = way.computed_px / (way.pictures * px) - 1
+        halo = way.computed_px / (way.images * px) - 1
         print(
             f"{way.name:50}  {db}  {speed / 1e6:7.3f}  {speed / (px / seconds[0]):6.2f}  {halo:6.1%}  "
             f"{computed / first:19.2f}",

@@ -1,4 +1,4 @@
-"""What the live page costs a frame: `python benchmarks/live_page.py [--width PX --height PX]`."""
+"""Time the live page's work per frame: `python benchmarks/live_page.py [--width PX --height PX]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--sigma", type=float, default=25, help="noise of the frame before, of 255")
     options = parser.parse_args()
 
-    after = _smooth_picture(options.height, options.width)
+    after = _smooth_image(options.height, options.width)
     noise = np.random.default_rng(0).normal(0, options.sigma, after.shape)
     before = np.clip(np.rint(after + noise), 0, 255).astype(np.uint8)
     pair = Pair(0, before, after)
@@ -42,7 +42,7 @@ def main() -> None:
     print(f"{'a pair':38}{len(pair_message(pair, options.width)) / 1000:8.0f} kB")
 
 
-def _smooth_picture(height: int, width: int) -> np.ndarray:
+def _smooth_image(height: int, width: int) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width]
     waves = [128 + 100 * np.sin(rows / (90 + 30 * c) + columns / (70 - 10 * c)) for c in range(3)]
     return np.stack(waves, axis=2).astype(np.uint8)

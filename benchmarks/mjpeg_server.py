@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def numbered_jpeg(number: int, height: int, width: int, random: np.random.Generator) -> bytes:
-    """A noisy frame that bears a number of 16 bits in its upper corner, which JPEG leaves legible."""
+    """Return a noisy frame with a 16-bit number in its upper corner, legible after JPEG."""
     level = 96 + 32 * np.sin(np.arange(width) / 17 + number / 5)
     frame = random.normal(0, 12, (height, width, 3)) + level[:, None]
     frame = np.clip(frame, 0, 255).astype(np.uint8)
@@ -121,7 +121,7 @@ def numbered_jpeg(number: int, height: int, width: int, random: np.random.Genera
 
 
 def read_number(pixels: np.ndarray) -> int:
-    """The number that a frame bears: (H, W, C) uint8."""
+    """Read the number in a frame: (H, W, C) uint8."""
     cells = pixels[: 2 * _CELL_PX, : _BITS * _CELL_PX].reshape(2, _CELL_PX, _BITS, _CELL_PX, -1)
     bits = (cells.mean(axis=(1, 3, 4)) > 127).ravel()
     return int(sum(1 << index for index, bit in enumerate(bits) if bit))

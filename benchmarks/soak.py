@@ -37,7 +37,7 @@ _SAMPLE_S = 1.0
 
 @dataclass
 class Tally:
-    """What a soak saw.
+    """The observations of a soak.
 
     Attributes:
         sent, spoilt: what the server sent from the first denoised frame to the last, and how many of them it

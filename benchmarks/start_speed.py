@@ -1,4 +1,4 @@
-"""How long it takes from a command to the first result."""
+"""Time a command from its start to the first result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from n2b.runtime.images.image import Image, write_image
 
-from benchmarks.noisy_pictures import add_noise, clean_picture
+from benchmarks.noisy_images import add_noise, clean_image
 
 _HW = (321, 481)
 _PYTHON = [sys.executable, "-c"]
@@ -22,13 +22,13 @@ def start_lines(folder: Path, rounds: int) -> list[str]:
     """One line a command: the median of its seconds.
 
     Args:
-        folder: for the picture and the result.
+        folder: for the image and the result.
         rounds: how often each is run; a run before warms the system's cache of files.
     """
-    picture = folder / "small.png"
-    write_image(picture, Image(add_noise(clean_picture(*_HW))))
+    image = folder / "small.png"
+    write_image(image, Image(add_noise(clean_image(*_HW))))
     infer = [sys.executable, "-m", "n2b.runtime"]
-    denoise = [*infer, str(picture), "-o", str(folder / "small-out.png")]
+    denoise = [*infer, str(image), "-o", str(folder / "small-out.png")]
     size = f"{_HW[1]}×{_HW[0]}"
     commands = {
         "python, nothing imported": [*_PYTHON, "pass"],

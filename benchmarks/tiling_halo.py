@@ -1,4 +1,4 @@
-"""How far tiled results are from whole-image results, by the halo: the evidence for a model's default halo.
+"""Measure the error of tiled results by the overlap: the evidence for a model's default overlap.
 
 python benchmarks/tiling_halo.py MODEL IMAGES… [--kept 128] [--noise 25]
 
@@ -33,22 +33,20 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=128, help="px of a tile that are kept, a multiple of 32")
     parser.add_argument("--noise", type=float, default=0, help="σ of Gaussian noise to add, in levels of 255")
     arguments = parser.parse_args()
-    pictures = [read_image(path).pixels for path in find_images(arguments.images)]
+    images = [read_image(path).pixels for path in find_images(arguments.images)]
 
     with Denoiser(arguments.model, tile=0) as whole:
         io, reach_px = whole.info.io, whole.info.receptive_radius_px
-        print(
-            f"{arguments.model} ({io}, reach {reach_px} px), {len(pictures)} images, σ = {arguments.noise:g}"
-        )
+        print(f"{arguments.model} ({io}, reach {reach_px} px), {len(images)} images, σ = {arguments.noise:g}")
         print(
             f"{'halo/px':>7}  {'tile/px':>7}  {'MP':>5}  {'largest':>8}  {f'{PERCENTILE} %':>8}  {'mean':>8}"
         )
-        pictures = [prepare(picture, arguments.noise, io, seed) for seed, picture in enumerate(pictures)]
+        images = [prepare(image, arguments.noise, io, seed) for seed, image in enumerate(images)]
         for halo_px in HALOS_PX:
             tile_px = 2 * halo_px + arguments.kept
-            crops = [crop(picture, tile_px, arguments.kept) for picture in pictures]
+            crops = [crop(image, tile_px, arguments.kept) for image in images]
             with Denoiser(arguments.model, tile=tile_px, halo_px=halo_px) as tiled:
-                levels = np.concatenate([differences(tiled(picture), whole(picture)) for picture in crops])
+                levels = np.concatenate([differences(tiled(image), whole(image)) for image in crops])
             print(
                 f"{halo_px:7}  {tile_px:7}  {levels.size / 3e6:5.2f}  {levels.max():8.3f}  "
                 f"{np.percentile(levels, PERCENTILE):8.3f}  {levels.mean():8.4f}",
@@ -56,18 +54,18 @@ def main() -> None:
             )
 
 
-def crop(picture: np.ndarray, tile_px: int, kept_px: int) -> np.ndarray:
-    """The largest part of the picture, from its corner, that a whole number of tiles covers."""
-    height, width = (side - (side - tile_px) % kept_px for side in picture.shape[:2])
+def crop(image: np.ndarray, tile_px: int, kept_px: int) -> np.ndarray:
+    """Return the largest part of the image, from its corner, that a whole number of tiles covers."""
+    height, width = (side - (side - tile_px) % kept_px for side in image.shape[:2])
     if height < tile_px or width < tile_px:
-        raise SystemExit(f"an image of {picture.shape[1]}×{picture.shape[0]} px is too small for this")
-    return picture[:height, :width]
+        raise SystemExit(f"an image of {image.shape[1]}×{image.shape[0]} px is too small for this")
+    return image[:height, :width]
 
 
-def prepare(picture: np.ndarray, sigma: float, io: str, seed: int) -> np.ndarray:
-    """The picture with noise, as the model takes it: uint8, or float32 in [0, 1]."""
-    noise = np.random.default_rng(seed).normal(0, sigma / 255, picture.shape)
-    noisy = np.clip(to_float(picture) + noise, 0, 1)
+def prepare(image: np.ndarray, sigma: float, io: str, seed: int) -> np.ndarray:
+    """Return the image with noise in the model's type: uint8, or float32 in [0, 1]."""
+    noise = np.random.default_rng(seed).normal(0, sigma / 255, image.shape)
+    noisy = np.clip(to_float(image) + noise, 0, 1)
     return np.rint(255 * noisy).astype(np.uint8) if io == "uint8" else noisy.astype(np.float32)
 
 

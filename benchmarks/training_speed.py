@@ -52,8 +52,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="of the plain loop's DataLoader")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _write_pictures(Path(folder) / "noisy", 0)
-        _write_pictures(Path(folder) / "clean", IMAGES)
+        _write_images(Path(folder) / "noisy", 0)
+        _write_images(Path(folder) / "clean", IMAGES)
         config = TrainConfig(
             noisy=(f"{folder}/noisy",),
             clean=(f"{folder}/clean",),
@@ -140,8 +140,8 @@ class _Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 def plain_loop(config: TrainConfig, device: torch.device, workers: int) -> Iterator[None]:
     """The convergence stage of Algorithm 1, float32 and eager; each `next` is a step."""
-    pictures = [_picture(seed) for seed in range(2 * IMAGES)]
-    crops = _Crops(pictures[:IMAGES], pictures[:IMAGES], pictures[IMAGES:], config.patch_px)
+    images = [_image(seed) for seed in range(2 * IMAGES)]
+    crops = _Crops(images[:IMAGES], images[:IMAGES], images[IMAGES:], config.patch_px)
     loader = DataLoader(crops, config.batch, num_workers=workers)
     denoiser, extractor = build_denoiser(config.arch).to(device), NENet().to(device)
     optimizers = [torch.optim.Adam(network.parameters(), 1e-4) for network in (denoiser, extractor)]
@@ -161,8 +161,10 @@ def plain_loop(config: TrainConfig, device: torch.device, workers: int) -> Itera
 
 
 def flops_per_step(config: TrainConfig) -> float:
-    """What the convergence stage asks for: DnNet forward, then forward and backward (twice the forward);
-    NENet forward and backward."""
+    """Count the products of the convergence stage.
+
+    DnNet forward, then forward and backward (twice the forward); NENet forward and backward.
+    """
     denoiser, extractor = build_denoiser(config.arch), NENet()
     per_pixel = 4 * count_flops_per_pixel(denoiser) + 3 * count_flops_per_pixel(extractor)
     return per_pixel * config.batch * config.patch_px**2
@@ -183,13 +185,13 @@ def matrix_product_flops(device: torch.device, dtype: torch.dtype, rounds: int =
     return best
 
 
-def _picture(seed: int) -> np.ndarray:
+def _image(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*IMAGE_HW, 3), dtype=np.uint8)
 
 
-def _write_pictures(folder: Path, first_seed: int) -> None:
+def _write_images(folder: Path, first_seed: int) -> None:
     for seed in range(first_seed, first_seed + IMAGES):
-        write_image(folder / f"{seed}.png", Image(_picture(seed)))
+        write_image(folder / f"{seed}.png", Image(_image(seed)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How fast a video is denoised, from file to file, beside what the model alone takes for as many frames."""
+"""Time the denoising of a video from file to file, and of the model alone for as many frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from n2b.runtime.sinks.video_writer import VideoWriter
 from n2b.runtime.sources.video_pyav import exact_video_frames
 from n2b.runtime.system.opencv import load_opencv
 
-from benchmarks.noisy_pictures import add_noise, clean_picture
+from benchmarks.noisy_images import add_noise, clean_image
 
 _HW = (720, 1280)
 _FPS = 30
@@ -98,7 +98,7 @@ def _write_video(path: Path, frames: int) -> None:
     """A pan over a photograph, with noise that differs from frame to frame."""
     cv2 = load_opencv()
     height, width = _HW
-    clean = clean_picture(height, width + _PAN_PX * frames)
+    clean = clean_image(height, width + _PAN_PX * frames)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), _FPS, (width, height))
     for number in range(frames):
         left = number * _PAN_PX

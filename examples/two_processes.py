@@ -85,7 +85,7 @@ def capture(source: str, frames: int, slots: list[SharedMemory], ready: Queue[An
 
 
 def _received(ready: Queue[Any], other: Any) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """What the capturing process says, until it has no more, or has died."""
+    """Yield the messages of the capturing process until it ends or dies."""
     while True:
         try:
             message = ready.get(timeout=_LIVENESS_S)

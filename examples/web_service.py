@@ -1,10 +1,10 @@
-"""A web service: a noisy picture is posted, a clean one comes back.
+"""Run a web service: post a noisy image, get a clean one.
 
 pip install fastapi uvicorn
 uvicorn --app-dir examples web_service:app
 curl --data-binary @noisy.png 'http://127.0.0.1:8000/denoise?strength=0.9' -o clean.png
 
-The model is loaded once. While one picture is denoised the event loop takes others in; they wait in order.
+The model is loaded once. While one image is denoised the event loop takes others in; they wait in order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ app = FastAPI(title="n2b", lifespan=lifespan)
 
 @app.post("/denoise", response_class=Response, responses={200: {"content": {"image/png": {}}}})
 async def denoise(request: Request, strength: float = Query(1.0, ge=0, le=1)) -> Response:
-    """Denoise the picture in the body (PNG, JPEG, TIFF, WebP or BMP); the answer is a PNG."""
+    """Denoise the image in the body (PNG, JPEG, TIFF, WebP or BMP); the answer is a PNG."""
     data = await _body(request)
     try:
         noisy = await asyncio.to_thread(_decode, data)
@@ -49,13 +49,13 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         data += piece
         if len(data) > _LARGEST_BYTES:
-            raise HTTPException(413, f"pictures of up to {_LARGEST_BYTES >> 20} MB are taken")
+            raise HTTPException(413, f"the limit is {_LARGEST_BYTES >> 20} MB per image")
     return bytes(data)
 
 
 def _decode(data: bytes) -> Image:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "picture")
+        path = Path(folder, "image")
         path.write_bytes(data)
         return read_image(path)
 

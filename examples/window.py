@@ -1,4 +1,4 @@
-"""A window with a slider: the picture is denoised in the background, the window never waits.
+"""Show an image in a window with a slider; it is denoised in the background, the window never waits.
 
 python examples/window.py noisy.png [--model gaussian]
 """
@@ -28,8 +28,8 @@ class Window:
         self._root, self._denoise, self._noisy = root, denoise, noisy
         self._worker = ThreadPoolExecutor(1)
         self._running: Future[np.ndarray] | None = None
-        self._asked = 1.0  # the strength that the slider stands at
-        self._shown: float | None = None  # the strength of the picture that is shown
+        self._asked = 1.0  # the strength of the slider
+        self._shown: float | None = None  # the strength of the image that is shown
         root.title("n2b: before | after")
         self._before, self.after = _photo(noisy), _photo(noisy)
         for column, photo in enumerate((self._before, self.after)):
@@ -43,7 +43,7 @@ class Window:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the picture is that of the slider."""
+        """True once the image has the slider's strength."""
         return self._shown == self._asked
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ def _photo(pixels: np.ndarray) -> tkinter.PhotoImage:
 
 
 def _ppm(pixels: np.ndarray) -> bytes:
-    """The picture in the one format that Tk reads without a library."""
+    """Return the image in the one format that Tk reads without a library."""
     height, width, _ = pixels.shape
     return b"P6 %d %d 255\n" % (width, height) + pixels.tobytes()
 
@@ -84,7 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pixels = read_image(arguments.image).pixels
     if pixels.dtype != np.uint8:
-        raise SystemExit(f"{arguments.image} has {pixels.dtype} values; this window shows 8-bit pictures")
+        raise SystemExit(f"{arguments.image} has {pixels.dtype} values; this window shows 8-bit images")
     with Denoiser(arguments.model) as denoise:
         root = tkinter.Tk()
         window = Window(root, denoise, np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))

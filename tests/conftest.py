@@ -1,14 +1,16 @@
-"""What every test can count on; and --no-skips, by which a test that cannot run is one that fails."""
+"""Fixtures for every test; and --no-skips, with which a test that cannot run fails."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from n2b.runtime.backends import select_cpu as choice_cpu
 from n2b.runtime.system.console import log_to_stderr
+
+END_TO_END = Path(__file__).parent / "e2e"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,9 +36,13 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 
 @pytest.fixture(autouse=True)
-def auto_takes_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a CPU `auto` takes the faster library, in BF16 where it can: that is not the same everywhere."""
-    monkeypatch.setattr(choice_cpu, "_installed", lambda: ["onnxruntime"])
+def without_openvino(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide OpenVINO from all but end-to-end tests and its own, so that results are the same on every CPU.
+
+    With it `auto` takes the faster library, in BF16 where the CPU has it, which is not the same everywhere.
+    """
+    if request.node.get_closest_marker("openvino") is None and END_TO_END not in request.path.parents:
+        monkeypatch.setitem(sys.modules, "openvino", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""--no-skips: a test that cannot run is one that fails."""
+"""--no-skips: a test that cannot run fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in the tree is what an installation gets."""
+"""An installation gets what is in the tree."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_folder_with_source_is_packaged() -> None:
         for top in ("runtime", "calibration", "export", "training")
         for init in (ROOT / top).rglob("__init__.py")
     }
-    assert folders == set(PROJECT["tool"]["setuptools"]["packages"])
+    assert {"n2b", *folders} == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_the_live_pages_files_are_packaged() -> None:

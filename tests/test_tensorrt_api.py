@@ -84,7 +84,7 @@ def used() -> set[str]:
 
 
 def stub_names() -> set[str]:
-    """What the type stubs of TensorRT declare, members of base classes included."""
+    """Return the names that the type stubs of TensorRT declare, members of base classes included."""
     spec = importlib.util.find_spec("tensorrt_bindings")
     folders = list(spec.submodule_search_locations or []) if spec else []
     stubs = [Path(folder) / "tensorrt.pyi" for folder in folders]
@@ -157,7 +157,7 @@ def test_every_object_has_a_name_that_is_known() -> None:
 
 
 def _is_made_by_tensorrt(node: ast.expr) -> bool:
-    """Whether it is `builder.create_…(…)`, or the like."""
+    """Return whether it is `builder.create_…(…)` or similar."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
     makes = node.func.attr.startswith(("create_", "deserialize_"))

@@ -30,7 +30,7 @@ _OPPONENT /= np.linalg.norm(_OPPONENT, axis=1, keepdims=True)
 
 @dataclass(frozen=True)
 class Parameters:
-    """What the paper sets by the strength of the noise."""
+    """Parameters that the paper sets by the strength of the noise."""
 
     patch_px: int
     group_size: int  # n: patches in a group, at first

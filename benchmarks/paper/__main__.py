@@ -106,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--out", type=Path, default=Path("benchmarks/results"), metavar="DIR", help="for paper.json, paper.md"
     )
-    add("--docs", type=Path, default=Path("docs"), metavar="DIR", help="for paper.md and its pictures")
+    add("--docs", type=Path, default=Path("docs"), metavar="DIR", help="for paper.md and its images")
     add("--resume", action="store_true", help="go on with what --work holds")
     add("--dry-run", action="store_true", help="say what there is to do, and for how long")
     return parser

@@ -1,4 +1,4 @@
-"""What is measured: the tables as plain data. Rows are systems, columns are kinds of noise."""
+"""Define the tables as plain data. Rows are systems, columns are kinds of noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Condition:
-    """What the noise of the test images is, and that of the images to train on."""
+    """The noise of the test images, and of the images to train on."""
 
     name: str
     noise: str | None = None  # synthetic, as n2b-train --noise takes it
@@ -254,9 +254,9 @@ def _default_recipe() -> Table:
         "default",
         "What might improve N2B at equal steps, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
-        "Beside N2B with the default recipe: one thing changed at a time, but for “nor”. The row of "
-        "another seed tells how much chance does. At a constant rate networks may come to fail in pictures "
-        "larger than the crops that they are trained on: docs/training.md, “The crops”.",
+        "N2B with the default recipe, one thing changed at a time, except for “nor”. The row of another "
+        "seed shows the effect of chance. At a constant rate networks may fail on images larger than their "
+        "training crops: docs/training.md, “The crops”.",
     )
 
 

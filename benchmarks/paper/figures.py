@@ -1,4 +1,4 @@
-"""Pictures of the first test crops: noisy, what each system makes of them, clean."""
+"""Draw the first test crops: noisy, denoised by each system, clean."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw(
         if cell.condition in conditions
         and cell.system in _SYSTEMS.values()
         and (figures := store.result_of(cell.condition, cell.system))
-        and store.picture_of(cell.condition, cell.system).is_file()
+        and store.image_of(cell.condition, cell.system).is_file()
     }
     rows = [condition for condition in conditions if any(found == condition for found, _ in measured)]
     columns = [name for name, system in _SYSTEMS.items() if any(found == system for _, found in measured)]
@@ -68,7 +68,7 @@ def draw(
         for name, axis in zip(columns, line[:-1], strict=True):
             system = _SYSTEMS[name]
             if (condition, system) in measured:
-                _show(axis, read_image(store.picture_of(condition, system)).pixels)
+                _show(axis, read_image(store.image_of(condition, system)).pixels)
                 axis.set_title(f"{name}, {measured[condition, system]:.1f} dB", fontsize=7, pad=2)
         _show(line[-1], pairs_of(condition)[0].clean)
         line[-1].set_title(f"clean ({condition.name})", fontsize=6, pad=2)

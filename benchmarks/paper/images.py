@@ -1,4 +1,4 @@
-"""Which images are trained on, and the pairs of noisy and clean crops that everything is measured on."""
+"""Choose the training images, and the pairs of noisy and clean crops for all measurements."""
 
 from __future__ import annotations
 

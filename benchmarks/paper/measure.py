@@ -25,7 +25,7 @@ _MOST_DB = 99.0  # in place of ∞ for a noise so weak that rounding hides it
 
 
 def measure(denoise: Denoise, pairs: Sequence[Pair]) -> tuple[dict[str, Any], np.ndarray]:
-    """What a denoiser makes of noisy crops.
+    """Denoise noisy crops.
 
     Returns:
         Means and single figures of PSNR and SSIM (of uint8 images), seconds; and the first result.
@@ -47,10 +47,10 @@ def measure(denoise: Denoise, pairs: Sequence[Pair]) -> tuple[dict[str, Any], np
 
 
 def measure_label(system: LabelNoise, condition: Condition, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """How much of the noise is left in the label: RMS(blur(x₁) − blur(x₂)) / RMS(x₁ − x₂) over all crops.
+    """Measure the noise left in the label: RMS(blur(x₁) − blur(x₂)) / RMS(x₁ − x₂) over all crops.
 
     x₁ and x₂ are copies of one clean crop with noise of their own, so that what the filter does to the
-    picture itself does not count.
+    image itself does not count.
     """
     assert condition.noise is not None
     spec = default_filter(condition.noise) if system.filter == "auto" else system.filter

@@ -1,4 +1,4 @@
-"""What is to be done, what is done already, and about how long the rest will take."""
+"""Plan the trainings and measurements that remain, and estimate their time."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def plan(tables: Sequence[Table], settings: Settings, store: Store) -> list[Work
 
 
 def is_complete(table: Table, store: Store) -> bool:
-    """Whether every cell is measured."""
+    """True once every cell is measured."""
     return all(store.result_of(cell.condition, cell.system) for cell in table.cells)
 
 
@@ -93,7 +93,7 @@ def describe(work: Sequence[Work], settings: Settings) -> str:
 
 
 def title_of(condition: Condition, system: System) -> str:
-    """What is trained or measured, in a line."""
+    """Return the work in one line."""
     if isinstance(system, Trained):
         details = [system.filter] if system.filter != "auto" else []
         details += [f"recipe {system.recipe}"] if system.recipe != "default" else []

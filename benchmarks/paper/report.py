@@ -33,16 +33,16 @@ def to_markdown(
     settings: Settings,
     provenance: dict[str, Any],
     failed: list[str],
-    pictures: Sequence[str] = (),
+    images: Sequence[str] = (),
 ) -> str:
     """The tables for people.
 
     Args:
-        pictures: image files to show, relative to where the text will lie.
+        images: image files to show, relative to where the text will lie.
     """
     parts = [_introduction(settings, provenance)]
     parts += [_table_markdown(table, store) for table in tables]
-    parts += [f"![noisy, denoised and clean crops side by side]({picture})" for picture in pictures]
+    parts += [f"![noisy, denoised and clean crops side by side]({image})" for image in images]
     if failed:
         parts.append("Not measured, for it failed:\n\n" + "\n".join(f"- {line}" for line in failed))
     return "\n\n".join(parts) + "\n"
@@ -103,7 +103,7 @@ def _figure(cell: Cell | None, store: Store) -> str:
 
 
 def _partial_note(cell: Cell, table: Table, store: Store) -> str | None:
-    """What others reach on the few images that WNNM was measured on."""
+    """Compare the other methods on the few images that WNNM was measured on."""
     result = store.result_of(cell.condition, cell.system) if cell.system == WNNM else None
     if result is None:
         return None

@@ -21,13 +21,13 @@ from .settings import Settings
 from .store import Store
 from .train import train
 
-_PICTURED = (SYNTHETIC[0], SYNTHETIC[2], SYNTHETIC[4], TEXT)  # one of each kind of noise
+_SHOWN = (SYNTHETIC[0], SYNTHETIC[2], SYNTHETIC[4], TEXT)  # one of each kind of noise
 
 
 def run(work: Sequence[Work], settings: Settings, store: Store) -> list[str]:
     """Train and measure what is not done yet.
 
-    What fails is told and left out, and tried again by the next command; the rest goes on.
+    A failure is reported and left out, and tried again by the next command; the rest goes on.
 
     Returns:
         A line for everything that failed.
@@ -70,15 +70,15 @@ def write(
     out: Path,
     docs: Path,
 ) -> None:
-    """Write what is measured by now: paper.json and paper.md in `out`, paper.md with pictures in `docs`."""
+    """Write the results so far: paper.json and paper.md in `out`, paper.md with images in `docs`."""
     pairs = PairsOf(settings)
     real = [Condition(folder.name, camera=folder.name) for folder in settings.real]
-    pictures = []
-    for name, conditions in (("paper.jpg", _PICTURED), ("paper-real.jpg", real)):
+    images = []
+    for name, conditions in (("paper.jpg", _SHOWN), ("paper-real.jpg", real)):
         if draw(docs / "images" / name, tables, conditions, pairs, store):
-            pictures.append(f"images/{name}")
+            images.append(f"images/{name}")
     write_atomically(out / "paper.json", to_json(tables, store, settings, provenance, failed))
-    for folder, shown in ((out, []), (docs, pictures)):
+    for folder, shown in ((out, []), (docs, images)):
         text = to_markdown(tables, store, settings, provenance, failed, shown)
         write_atomically(folder / "paper.md", text.encode())
         print(f"written: {folder / 'paper.md'}")
@@ -107,6 +107,6 @@ def _measure(item: Work, settings: Settings, store: Store, pairs: PairsOf) -> st
     else:
         denoise = classical_denoiser(system, condition)
     figures, first = measure(denoise, pairs_for(system, pairs(condition), settings.wnnm_images))
-    write_image(store.picture_of(condition, system), Image(first))
+    write_image(store.image_of(condition, system), Image(first))
     store.keep(condition, system, figures)
     return f"{figures['psnr_db']:.2f} dB, SSIM {figures['ssim']:.3f}"

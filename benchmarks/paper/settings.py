@@ -1,4 +1,4 @@
-"""How large everything is; the defaults are for two hours of one processor core."""
+"""Set the sizes of an experiment; the defaults are for two hours of one processor core."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for all tables alike."""
+    """Settings that all tables share."""
 
     data: tuple[Path, ...]  # clean photographs to train on
     test: Path  # clean photographs to measure on

@@ -1,4 +1,4 @@
-"""What has been measured and trained already, one JSON file each, so that a stopped command can go on."""
+"""Keep each measurement and training in a JSON file, so that a stopped command can go on."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Store:
         self._settings = settings
 
     def is_begun(self) -> bool:
-        """Whether there is work of an earlier command."""
+        """True if an earlier command left results."""
         return any((self.root / name).is_dir() for name in ("runs", "cells"))
 
     def run_of(self, condition: Condition, system: Trained) -> Path:
-        """The folder of a run, there or not; the labels that runs share lie beside it."""
+        """Return the folder of a run, which may not exist; shared labels lie next to it."""
         images = training_images(condition, system, self._settings)
         facts = {
             "system": asdict(system),
@@ -50,7 +50,7 @@ class Store:
         return self.root / "runs" / _key(system.method, condition, facts)
 
     def seconds_of(self, run: Path) -> float | None:
-        """What a finished run took; None for one that is not finished."""
+        """Return the record of a finished run; None if it is not finished."""
         path = self._finished(run)
         return json.loads(path.read_text())["seconds"] if path.is_file() else None
 
@@ -67,7 +67,7 @@ class Store:
         """Keep the figures of one cell."""
         write_atomically(self._cell(condition, system, ".json"), _to_json(result))
 
-    def picture_of(self, condition: Condition, system: System) -> Path:
+    def image_of(self, condition: Condition, system: System) -> Path:
         """Where the first denoised crop lies, or is to lie."""
         return self._cell(condition, system, ".png")
 

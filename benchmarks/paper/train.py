@@ -19,7 +19,7 @@ _INTERRUPTED_WAIT_S = 60  # n2b-train finishes its step and writes a checkpoint
 def train(condition: Condition, system: Trained, settings: Settings, run: Path) -> None:
     """Train to the end of the schedule, or go on with what is there of the run.
 
-    What n2b-train prints lies beside the run, in <run>.log.
+    The output of n2b-train goes to <run>.log, next to the run.
 
     Raises:
         EnvironmentFault: n2b-train failed; the message is its last line.

@@ -1,4 +1,4 @@
-"""The command of the paper's tables, with the training left out: an untrained network stands in for it."""
+"""The command of the paper's tables, with the training left out: with an untrained network."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_each_cell_is_kept_by_itself(settings: Settings, tmp_path: Path) -> None
         store.keep(*place, {"psnr_db": number})
     kept = [store.result_of(*place) for place in places]
     assert kept == [{"psnr_db": number} for number in range(len(places))]
-    assert len({store.picture_of(*place) for place in places}) == len(places)
+    assert len({store.image_of(*place) for place in places}) == len(places)
 
 
 def test_a_dry_run_does_nothing(
@@ -146,7 +146,7 @@ def test_other_settings_are_other_work(settings: Settings, tmp_path: Path, train
     assert len(trained) == 5
 
 
-def test_a_training_that_fails_is_told_and_the_rest_goes_on(
+def test_a_training_that_fails_is_reported_and_the_rest_goes_on(
     settings: Settings, tmp_path: Path, trained: list[Trained], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeed = runner.train
@@ -165,12 +165,12 @@ def test_a_training_that_fails_is_told_and_the_rest_goes_on(
 
 
 @pytest.mark.usefixtures("trained")
-def test_pictures_stand_side_by_side(settings: Settings, tmp_path: Path) -> None:
+def test_images_are_side_by_side(settings: Settings, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("bm3d")
     assert main(_words(settings, tmp_path, "--only", "table3")) == 0
-    picture = tmp_path / "docs" / "images" / "paper-real.jpg"
-    assert 0 < picture.stat().st_size < 300_000
+    image = tmp_path / "docs" / "images" / "paper-real.jpg"
+    assert 0 < image.stat().st_size < 300_000
     assert "](images/paper-real.jpg)" in (tmp_path / "docs" / "paper.md").read_text()
 
 

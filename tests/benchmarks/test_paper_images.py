@@ -1,4 +1,4 @@
-"""Which images the paper's tables are made of."""
+"""The images of the paper's tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_one_noisy_image_is_one_of_all_and_the_clean_ones_stay(settings: Setting
     assert one.clean == all_images.clean
 
 
-def test_too_few_photographs_are_told(settings: Settings) -> None:
+def test_too_few_photographs_are_reported(settings: Settings) -> None:
     with pytest.raises(UserError, match="7 photographs, 12 are needed"):
         training_images(GAUSSIAN_25, N2B, replace(settings, clean_images=8))
 
@@ -62,7 +62,7 @@ def test_a_camera_of_few_scenes_gives_several_crops_of_each(settings: Settings) 
     assert len({pair.noisy.tobytes() for pair in pairs}) == 6
 
 
-def test_a_scene_without_its_clean_image_is_told(settings: Settings) -> None:
+def test_a_scene_without_its_clean_image_is_reported(settings: Settings) -> None:
     (settings.real[0] / "clean" / "3.png").unlink()
     with pytest.raises(UserError, match=r"lacks 3\.png"):
         pairs_of(CAMERA, settings)

@@ -1,4 +1,4 @@
-"""What n2b-train is asked to do."""
+"""The command lines of n2b-train for the paper's tables."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from n2b.runtime.samples import sample_photographs
 
-from benchmarks.noisy_pictures import add_noise, clean_picture
+from benchmarks.noisy_images import add_noise, clean_image
 
 ROOT = Path(__file__).parents[2]
 needs_photographs = pytest.mark.skipif(not sample_photographs(), reason="scikit-image is not installed")
@@ -24,8 +24,8 @@ def run(*arguments: str) -> str:
 
 
 @needs_photographs
-def test_pictures_fill_any_size_and_carry_the_noise_asked_for():
-    clean = clean_picture(700, 1100)
+def test_images_fill_any_size_and_carry_the_noise_asked_for():
+    clean = clean_image(700, 1100)
     assert clean.shape == (700, 1100, 3)
     np.testing.assert_array_equal(clean[512:540], clean[484:512][::-1])  # mirrored at the border
     noise = add_noise(np.full((300, 300, 3), 128, np.uint8), sigma=10).astype(float) - 128
@@ -42,7 +42,7 @@ def test_stills_are_timed_beside_a_bare_session():
         next(rows[name] for name in rows if name.startswith(key)) for key in ("bare", "Denoiser")
     )
     assert bare[2] == "1.00"
-    assert float(denoiser[0]) == pytest.approx(float(bare[0]), abs=0.1)  # the same PSNR, so the same picture
+    assert float(denoiser[0]) == pytest.approx(float(bare[0]), abs=0.1)  # the same PSNR, so the same image
     assert any(name.startswith("OpenCV") for name in rows) and any(name.startswith("BM3D") for name in rows)
 
 

@@ -1,4 +1,4 @@
-"""How the tests run n2b-export."""
+"""Run n2b-export in tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ main()
 
 
 def run_in(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run n2b-export in this process; its exit status."""
+    """Run n2b-export in this process and return its exit status."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["n2b-export", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""What `make demo` runs, with the bundled model."""
+"""Run the demo of `make demo`, with the bundled model."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def run(*command: object, cwd: Path) -> str:
     return done.stdout
 
 
-def clean_picture() -> np.ndarray:
+def clean_image() -> np.ndarray:
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     return np.stack([rows * 2, columns * 1.5, 200 - rows], axis=2).astype(np.uint8)
 
@@ -36,7 +36,7 @@ def clean_picture() -> np.ndarray:
 @pytest.fixture
 def noisy() -> np.ndarray:
     noise = SIGMA * np.random.default_rng(0).standard_normal((HEIGHT, WIDTH, 3))
-    return np.clip(clean_picture() + noise, 0, 255).astype(np.uint8)
+    return np.clip(clean_image() + noise, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_opencv_loop_writes_a_cleaner_video_in_the_same_colours(video: Path,
         frames.append(found[1][:, :, ::-1])
     assert len(frames) == FRAMES
     assert (
-        psnr(np.ascontiguousarray(frames[0]), clean_picture()) > psnr(noisy, clean_picture()) + 3
+        psnr(np.ascontiguousarray(frames[0]), clean_image()) > psnr(noisy, clean_image()) + 3
     )  # Motion JPEG thins the colours
 
 
@@ -75,7 +75,7 @@ def test_two_processes_share_frames(video: Path, noisy: np.ndarray) -> None:
     paths = sorted((video.parent / "clean").iterdir())
     assert [path.name for path in paths] == [f"{i:06}.png" for i in range(4)]
     assert (
-        psnr(read_image(paths[0]).pixels, clean_picture()) > psnr(noisy, clean_picture()) + 3
+        psnr(read_image(paths[0]).pixels, clean_image()) > psnr(noisy, clean_image()) + 3
     )  # Motion JPEG thins the colours
 
 
@@ -152,7 +152,7 @@ def test_the_web_service_denoises_and_refuses(service: str, tmp_path: Path, nois
     with Denoiser("gaussian") as denoise:  # which need not be run by the same library as there
         assert psnr(read_image(tmp_path / "clean.png").pixels, denoise(noisy, 0.7)) > 45
 
-    status, reason = post(f"{service}/denoise", b"no picture")
+    status, reason = post(f"{service}/denoise", b"no image")
     assert status == 422 and b"PNG, JPEG" in reason
     assert post(f"{service}/denoise?strength=2", data)[0] == 422
 

@@ -39,7 +39,7 @@ def serve() -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture
 def watch(browser: Any) -> Iterator[Callable[..., Any]]:
-    """watch(served, size) → a tab that shows its pictures; an error in the page fails the test."""
+    """watch(served, size) → a tab that shows its images; an error in the page fails the test."""
     complaints: list[str] = []
     with contextlib.ExitStack() as opened:
 

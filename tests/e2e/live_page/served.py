@@ -16,9 +16,9 @@ HEIGHT, WIDTH = 60, 80
 
 
 class Camera:
-    """A noisy picture, new noise in each frame, that goes to a page until it is stopped.
+    """A noisy image, new noise in each frame, that goes to a page until it is stopped.
 
-    The clean picture has the level 100 on the left and 160 on the right.
+    The clean image has the level 100 on the left and 160 on the right.
     """
 
     def __init__(self, page: PageSink, controls: Controls, meter: StreamMeter) -> None:

@@ -1,4 +1,4 @@
-"""What tests ask a browser's tab."""
+"""Read the state of a browser's tab."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def until(tab: Any, expression: str) -> None:
 
 
 def pixels(tab: Any, canvas: str) -> np.ndarray:
-    """What a canvas holds, (H, W, 3)."""
+    """Return the pixels of a canvas, (H, W, 3)."""
     values, height, width = tab.evaluate(
         "id => { const c = document.getElementById(id);"
         "const image = c.getContext('2d').getImageData(0, 0, c.width, c.height);"

@@ -41,7 +41,7 @@ def test_the_token_opens_the_page_and_leaves_the_address_bar(serve, watch):
     until(tab, IS_LIVE)
 
 
-def test_a_silent_camera_is_told_and_its_return_seen(serve, watch):
+def test_a_silent_camera_is_reported_and_its_return_seen(serve, watch):
     served = serve()
     tab = watch(served)
     served.camera.is_lost.set()
@@ -52,7 +52,7 @@ def test_a_silent_camera_is_told_and_its_return_seen(serve, watch):
     assert not tab.is_visible("#notice")
 
 
-def test_the_programs_end_is_told_and_the_next_start_seen(serve, browser):
+def test_the_programs_end_is_reported_and_the_next_start_seen(serve, browser):
     served = serve()
     with contextlib.closing(browser.new_context()) as context:  # its console tells of refused connections
         tab = context.new_page()

@@ -18,7 +18,7 @@ def split(tab: Any) -> int:
 
 
 def drag(tab: Any, where: float) -> None:
-    """Drag the divider to this part of the picture's width."""
+    """Drag the divider to this part of the image's width."""
     stage, grip = tab.locator("#stage").bounding_box(), tab.locator("#divider span").bounding_box()
     tab.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
     tab.mouse.down()
@@ -26,7 +26,7 @@ def drag(tab: Any, where: float) -> None:
     tab.mouse.up()
 
 
-def test_it_shows_moving_pictures_before_and_after(serve, watch):
+def test_it_shows_moving_images_before_and_after(serve, watch):
     tab = watch(serve())
     first = pixels(tab, "before")
     assert first.shape == (HEIGHT, WIDTH, 3)
@@ -89,7 +89,7 @@ def test_the_keyboard_does_all(serve, watch):
     assert text(tab, "pause-label") == "Resume"
 
 
-def test_strength_changes_the_picture(serve, watch):
+def test_strength_changes_the_image(serve, watch):
     served = serve()
     tab = watch(served)
     assert not np.array_equal(pixels(tab, "before"), pixels(tab, "after"))
@@ -97,7 +97,7 @@ def test_strength_changes_the_picture(serve, watch):
     until(
         tab,
         "['before', 'after'].map((id) => document.getElementById(id).toDataURL())"
-        ".every((picture, _, both) => picture === both[0])",
+        ".every((image, _, both) => image === both[0])",
     )
     assert served.controls.strength == 0
     assert text(tab, "strength-value") == "0 %"
@@ -110,7 +110,7 @@ def test_one_viewers_strength_shows_on_the_others_slider(serve, watch):
     until(other, "document.getElementById('strength').value === '40'")
 
 
-def test_pause_holds_the_picture_and_resume_goes_on(serve, watch):
+def test_pause_holds_the_image_and_resume_goes_on(serve, watch):
     tab = watch(serve())
     tab.click("#pause")
     assert text(tab, "state") == "Paused"
@@ -122,15 +122,15 @@ def test_pause_holds_the_picture_and_resume_goes_on(serve, watch):
     wait(tab, lambda: not np.array_equal(pixels(tab, "before"), held))
 
 
-def test_a_snapshot_is_the_denoised_picture(serve, watch, tmp_path):
+def test_a_snapshot_is_the_denoised_image(serve, watch, tmp_path):
     tab = watch(serve())
     with tab.expect_download() as download:
         tab.click("#snapshot")
     assert re.fullmatch(r"n2b-\d{6}\.png", download.value.suggested_filename)
     download.value.save_as(tmp_path / "snapshot.png")
-    picture = read_image(tmp_path / "snapshot.png").pixels
-    assert picture.shape == (HEIGHT, WIDTH, 3)
-    assert (picture[:, : WIDTH // 2] == 100).all() and (picture[:, WIDTH // 2 :] == 160).all()
+    image = read_image(tmp_path / "snapshot.png").pixels
+    assert image.shape == (HEIGHT, WIDTH, 3)
+    assert (image[:, : WIDTH // 2] == 100).all() and (image[:, WIDTH // 2 :] == 160).all()
 
 
 @pytest.mark.parametrize("size", [PHONE, {"width": 320, "height": 568}, {"width": 844, "height": 390}])

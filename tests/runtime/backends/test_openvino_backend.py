@@ -18,6 +18,7 @@ from n2b.runtime.system.memory import resident_bytes
 from ..conftest import describe
 
 pytest.importorskip("openvino", reason="needs the package openvino")
+pytestmark = pytest.mark.openvino
 OpenVinoBackend = module.OpenVinoBackend
 
 

@@ -1,4 +1,4 @@
-"""The ways to denoise one still picture, each ready to be run and timed."""
+"""Define the ways to denoise one image, each ready to be timed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from n2b.runtime.pipelines.images import denoise_files
 from n2b.runtime.system.memory import usable_cores
 from n2b.runtime.system.opencv import load_opencv
 
-from benchmarks.noisy_pictures import SIGMA
+from benchmarks.noisy_images import SIGMA
 
 _MULTIPLE_PX = 32
 _PIECE_PX = 1_500_000  # a bare session's working set is 1.5 kB a pixel
 _FILES_PX = 4_000_000  # n2b-infer is timed over so many at least, so that reading and writing can overlap
-_SLOW_PX = 1_500_000  # larger pictures are left out where one would take minutes
+_SLOW_PX = 1_500_000  # larger images are left out where one would take minutes
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way to denoise a picture.
+    """One way to denoise an image.
 
     Attributes:
-        run: does it; gives the result, or None where the result is not the picture's (an untrained network).
-        pictures: how many times the picture is denoised in a run.
+        run: does it; gives the result, or None where the result is not the image's (an untrained network).
+        images: how many times the image is denoised in a run.
         computed_px: pixels that the network computes in a run, those of halos and padding too.
     """
 
     name: str
     run: Callable[[], np.ndarray | None]
-    pictures: int
+    images: int
     computed_px: int
 
 
@@ -66,7 +66,7 @@ def ways(noisy: np.ndarray, models: list[Path], folder: Path, opened: ExitStack)
 
 
 def _bare_session(model: Path, noisy: np.ndarray) -> Way:
-    """A session with nothing set but the threads, over the padded picture, cut beforehand into pieces without
+    """A session with nothing set but the threads, over the padded image, cut beforehand into pieces without
     overlap where it is larger than memory allows at once."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
@@ -93,7 +93,7 @@ def _denoiser(model: Path, noisy: np.ndarray, backend: str, opened: ExitStack) -
 
 
 def _files(model: Path, noisy: np.ndarray, folder: Path, opened: ExitStack) -> Way:
-    """What n2b-infer does with a folder of PNG files, apart from loading the model."""
+    """Denoise a folder of PNG files as n2b-infer does, without loading the model."""
     height, width = noisy.shape[:2]
     count = max(1, round(_FILES_PX / (height * width)))
     source, out = folder / f"in-{height}x{width}", folder / "out"
