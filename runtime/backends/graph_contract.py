@@ -1,4 +1,7 @@
-"""Whether a graph is one that n2b-export makes."""
+"""Contract of every exported graph: the names, dtypes and shapes of its one input and one output.
+
+`image` → `denoised`, both N×H×W×3 RGB, both uint8 in 0..255 or float32 in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from ..model_info import ModelInfo
     from .protocol import InputShape
 
-INPUT, OUTPUT = "image", "denoised"  # the names of a graph's one input and one output
+IMAGE, DENOISED = "image", "denoised"  # names of the graph's input and output; export writes them
 _COMPUTED_IN = {"int8-cpu": "int8"}  # the form of an INT8 file that CPUs are fast with
 
 
@@ -30,8 +33,8 @@ def check_graph(
     Raises:
         ModelError: it is another kind of graph.
     """
-    if list(inputs) == [INPUT] and list(outputs) == [OUTPUT]:
-        (dtype, shape), (result_dtype, result_shape) = inputs[INPUT], outputs[OUTPUT]
+    if list(inputs) == [IMAGE] and list(outputs) == [DENOISED]:
+        (dtype, shape), (result_dtype, result_shape) = inputs[IMAGE], outputs[DENOISED]
         images = len(shape) == len(result_shape) == 4 and shape[3] == result_shape[3] == 3
         if dtype == result_dtype and dtype in ("uint8", "float32") and images:
             return dtype
@@ -40,7 +43,7 @@ def check_graph(
         for tensors in (inputs, outputs)
     )
     raise ModelError(
-        f"{source} is no denoiser of n2b: it maps {found}; expected is {INPUT} → {OUTPUT}, both N×H×W×3, "
+        f"{source} is no denoiser of n2b: it maps {found}; expected is {IMAGE} → {DENOISED}, both N×H×W×3, "
         "both uint8 or float32; use n2b-export"
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import give_back_free_memory
-from ..graph_contract import INPUT, OUTPUT, check_described, check_graph, check_info, precision_of
+from ..graph_contract import DENOISED, IMAGE, check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .session import (
@@ -79,7 +79,7 @@ class OnnxRuntimeBackend:
     def run(self, batch: np.ndarray) -> np.ndarray:
         """See Backend.run."""
         try:
-            return self._session.run([OUTPUT], {INPUT: batch})[0]
+            return self._session.run([DENOISED], {IMAGE: batch})[0]
         except Exception as error:  # the classes of ONNX Runtime's errors have no common base
             raise fault_of(error, self.device, batch.shape) from error
 
@@ -103,7 +103,7 @@ def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:
         for tensors in (session.get_inputs(), session.get_outputs())
     )
     io = check_graph(inputs, outputs, model)
-    batch, height, width = (side if isinstance(side, int) else None for side in inputs[INPUT][1][:3])
+    batch, height, width = (side if isinstance(side, int) else None for side in inputs[IMAGE][1][:3])
     return InputShape(batch, height, width), io
 
 

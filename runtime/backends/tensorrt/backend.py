@@ -11,7 +11,7 @@ from ...cuda import AUTO, open_cuda
 from ...errors import DeviceError, OutOfMemory, cut
 from ...system.gpu import find_gpu
 from ...system.tensorrt import load
-from ..graph_contract import INPUT, check_graph, check_info, precision_of
+from ..graph_contract import IMAGE, check_graph, check_info, precision_of
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .engine_file import check_fits, read_description, stale
 from .log import is_out_of_memory, runtime_logger
@@ -170,7 +170,7 @@ class TensorRTBackend:
         if context is None:
             raise self._no_room()
         self._scratch.lend_to(context)
-        is_static = min(self._engine.get_tensor_shape(INPUT)) > 0
+        is_static = min(self._engine.get_tensor_shape(IMAGE)) > 0
         graphs = self._cuda.graphs if is_static and self.name == "tensorrt" else None
         return Slot(self._cuda, context, self.info.io, graphs=graphs)
 
@@ -195,8 +195,8 @@ def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]
         {name: tensors[name] for name in names if name not in inputs},
         model,
     )
-    batch, height, width, _ = tensors[INPUT][1]
-    _, optimum, largest = (list(shape) for shape in engine.get_tensor_profile_shape(INPUT, 0))
+    batch, height, width, _ = tensors[IMAGE][1]
+    _, optimum, largest = (list(shape) for shape in engine.get_tensor_profile_shape(IMAGE, 0))
     return InputShape(
         batch=batch if batch > 0 else None,
         height=height if height > 0 else optimum[1],

@@ -23,7 +23,7 @@ import numpy as np
 
 from ...cuda import Buffer, Cuda, Event, Graphs
 from ...errors import DeviceError, ModelError
-from ..graph_contract import INPUT, OUTPUT
+from ..graph_contract import DENOISED, IMAGE
 
 
 class Scratch:
@@ -165,9 +165,9 @@ class Slot:
 
     def _bind(self, shape: tuple[int, ...]) -> None:
         assert self._memory is not None
-        if not self._context.set_input_shape(INPUT, shape):
+        if not self._context.set_input_shape(IMAGE, shape):
             raise ModelError(f"this engine does not take a batch of {'×'.join(map(str, shape))}")
-        for name, buffer in zip((INPUT, OUTPUT), self._memory, strict=True):
+        for name, buffer in zip((IMAGE, DENOISED), self._memory, strict=True):
             self._context.set_tensor_address(name, buffer.device_address)
 
     def _allocate(self, size: int) -> tuple[Buffer, Buffer]:
