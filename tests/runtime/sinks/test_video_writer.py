@@ -152,13 +152,14 @@ def test_a_recording_keeps_the_times_between_frames(tmp_path):
     assert frame_times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(5)]
 
 
-def test_frames_of_another_size_begin_another_video(tmp_path, capfd):
+def test_frames_of_another_size_begin_another_video(tmp_path, caplog):
+    caplog.set_level("INFO", "n2b")
     record(tmp_path / "out.mp4", [(48, 64), (48, 64), (32, 64), (48, 64)])
     assert [pictures(path)[0].shape[:2] for path in sorted(tmp_path.iterdir())] == [
         (32, 64), (48, 64), (48, 64),
     ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.mp4", "out-3.mp4", "out.mp4"]
-    assert "frames are now 64×32 px: recording goes on in" in capfd.readouterr().err
+    assert "frames are now 64×32 px: recording goes on in" in caplog.text
 
 
 def test_a_recording_overwrites_nothing(tmp_path):
