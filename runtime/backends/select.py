@@ -81,7 +81,7 @@ def open_backend(
 
 def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
     """An ONNX file where it runs best: on CUDA, else on the CPU."""
-    from .onnxruntime.session import NO_CUDA, has_cuda
+    from .onnxruntime.session import built_without, has_cuda
     from .select_cpu import open_fastest
 
     kind, index = parse_device(device)
@@ -89,7 +89,7 @@ def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | Non
         return open_fastest(path)
     if kind == "auto" and not has_cuda():
         backend = open_fastest(path)
-        backend.passed_over = (f"cuda: {NO_CUDA}", *backend.passed_over)
+        backend.passed_over = (f"cuda: {built_without('CUDA')}", *backend.passed_over)
         return backend
     return _open_onnx(path, "onnxruntime", device, strict, max_memory_mb)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFault, ModelError
+from ..system.packages import install_hint, is_installed
 from .autotune_cache import fact_path, keep, recall
 from .onnxruntime.backend import OnnxRuntimeBackend
 from .openvino.backend import OpenVinoBackend
@@ -30,7 +30,7 @@ def open_fastest(model: Path) -> Backend:
     """
     installed = _installed()
     missing = [
-        f"{name}: is not installed: pip install 'noise2blur[{extra}]'"
+        f"{name}: is not installed: {install_hint(name, extra)}"
         for name, extra in _EXTRAS.items()
         if name not in installed
     ]
@@ -41,7 +41,7 @@ def open_fastest(model: Path) -> Backend:
 
 
 def _installed() -> list[str]:
-    return [name for name in _CLASSES if importlib.util.find_spec(name) is not None]
+    return [name for name in _CLASSES if is_installed(name)]
 
 
 def _open_remembered(path: Path, model: Path) -> Backend | None:

@@ -7,7 +7,6 @@ it is used.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import UserError
+from ..system.packages import is_installed
 
 AUTO, CUDA_BINDINGS, PYCUDA = "auto", "cuda-bindings", "pycuda"
 CUDA_APIS = (AUTO, PYCUDA, CUDA_BINDINGS)
@@ -145,7 +145,7 @@ def open_cuda(api: str = AUTO, device_index: int = 0) -> Cuda:
     """
     check_api(api)
     if api == AUTO:
-        api = next(filter(_is_installed, (CUDA_BINDINGS, PYCUDA)), CUDA_BINDINGS)
+        api = PYCUDA if is_installed("pycuda") and not is_installed("cuda.bindings") else CUDA_BINDINGS
     if api == CUDA_BINDINGS:
         from .cuda_bindings import CudaBindings
 
@@ -159,10 +159,3 @@ def check_api(api: str) -> None:
     """Raise UserError unless it is one of CUDA_APIS."""
     if api not in CUDA_APIS:
         raise UserError(f"there is no CUDA api '{api}'; there are {', '.join(CUDA_APIS)}")
-
-
-def _is_installed(api: str) -> bool:
-    try:
-        return importlib.util.find_spec("pycuda" if api == PYCUDA else "cuda.bindings") is not None
-    except ModuleNotFoundError:  # of `cuda`, in which `bindings` lies
-        return False

@@ -6,14 +6,14 @@ The driver's functions alone are used, no CUDA runtime: a driver that is older t
 from __future__ import annotations
 
 import ctypes
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, MissingPackageError
+from ..errors import DeviceError
+from ..system.packages import require
 from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Graphs, Stream
 
 
@@ -23,11 +23,7 @@ class CudaBindings:
     name = CUDA_BINDINGS
 
     def __init__(self, device_index: int) -> None:
-        try:
-            self._api = importlib.import_module("cuda.bindings.driver")
-        except ImportError as error:
-            is_missing = isinstance(error, ModuleNotFoundError)
-            raise MissingPackageError(CUDA_BINDINGS, reason=None if is_missing else str(error)) from error
+        self._api = require("cuda.bindings.driver", package=CUDA_BINDINGS)
         self._call("cuInit", 0)
         count = self._call("cuDeviceGetCount")
         if device_index >= count:

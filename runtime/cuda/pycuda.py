@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, MissingPackageError, cut
+from ..errors import DeviceError, cut
+from ..system.packages import require
 from . import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
 
 
@@ -120,11 +121,10 @@ def _release(context: Any) -> None:
 
 
 def _load() -> Any:
+    require("pycuda", extra=PYCUDA)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pycuda's advice on versions, beside the error itself
+            warnings.simplefilter("ignore")  # pycuda's advice on versions, next to the error itself
             return importlib.import_module("pycuda.driver")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(PYCUDA, extra=PYCUDA) from error
-    except ImportError as error:  # libcuda, the driver's library, is not there or lacks a function
+    except ImportError as error:  # libcuda, the driver's library, is missing or lacks a function
         raise DeviceError(f"pycuda cannot start: {error}; it needs an NVIDIA GPU and its driver") from error

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, MissingPackageError, UserError
+from ..errors import ImageError, UserError
+from ..system.packages import require
 
 
 @dataclass(frozen=True, order=True)
@@ -45,7 +45,7 @@ def list_crops(folder: str | Path) -> list[DndCrop]:
         MissingPackageError: h5py is not installed.
     """
     path = info_path(folder)
-    h5py = _load_h5py()
+    h5py = require("h5py", extra="dnd")
     try:
         with h5py.File(path) as file:
             references = file["info/boundingboxes"][0]
@@ -105,7 +105,7 @@ def read_windows(
     Raises:
         ImageError, MissingPackageError: as of `read_crops`.
     """
-    h5py = _load_h5py()
+    h5py = require("h5py", extra="dnd")
     for image, of_image in groupby(crops, key=lambda crop: crop.image):
         path = image_path(folder, image)
         try:
@@ -146,11 +146,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "is missing"
     return f"cannot be read ({' '.join(str(error).split())})"
-
-
-def _load_h5py() -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingPackageError("h5py", extra="dnd") from error
-    return h5py

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError, MissingPackageError, cut
+from ..system.packages import require
 from . import tiff
 from .exif import Directory, Entry
 from .formats import FormatError, Header
@@ -149,10 +150,7 @@ def load_tifffile() -> Any:
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        import tifffile
-    except ImportError as error:
-        raise MissingPackageError("tifffile", extra="large") from error
+    tifffile = require("tifffile", extra="large")
     # What it says of odd tags is not for who runs n2b; where there is a handler, logging prints nothing.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     return tifffile

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingPackageError
+from ..system.packages import require
 from .access import Access, Refusal
 from .address import Endpoint
 from .live import Live
@@ -162,10 +162,7 @@ class PageServer:
 
 def require_websockets() -> None:
     """Raise MissingPackageError unless the package websockets is installed."""
-    try:
-        import websockets.asyncio.server  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("websockets", extra="serve") from error
+    require("websockets.asyncio.server", package="websockets", extra="serve")
 
 
 def _response(status: HTTPStatus, body: bytes, kind: str, cookie: str | None = None) -> Response:

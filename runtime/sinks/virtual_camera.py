@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EnvironmentFault, MissingPackageError
+from ..errors import EnvironmentFault
 from ..frame import Frame
 from ..system.opencv import load_opencv
+from ..system.packages import require
 from .to_8bit import to_rgb
 
 _logger = logging.getLogger(__name__)
@@ -37,11 +38,7 @@ class VirtualCameraSink:
     """
 
     def __init__(self, device: str | None = None) -> None:
-        try:
-            import pyvirtualcam
-        except ImportError as error:
-            raise MissingPackageError("pyvirtualcam", extra="virtualcam") from error
-        self._package = pyvirtualcam
+        self._package = require("pyvirtualcam", extra="virtualcam")
         self._device = device
         self._camera: Any = None
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from ..errors import MissingPackageError
+from .packages import opencv_hint, repair_hint
 
 
 def load_opencv() -> Any:
@@ -21,19 +22,18 @@ def load_opencv() -> Any:
     """
     try:
         import cv2
-    except ModuleNotFoundError as error:
-        if error.name == "cv2":
-            raise MissingPackageError("opencv-python-headless") from error
-        raise _cannot_load(str(error)) from error
-    except ImportError as error:  # e.g. libGL.so.1, which opencv-python wants and a slim container lacks
-        raise _cannot_load(str(error)) from error
+    except ImportError as error:  # e.g. libGL.so.1, which opencv-python needs and a slim container lacks
+        if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+            raise MissingPackageError("OpenCV", hint=opencv_hint()) from error
+        raise MissingPackageError("OpenCV", reason=str(error), hint=_repair_hint()) from error
     if not hasattr(cv2, "imdecode"):
-        raise _cannot_load("its folder is there, but empty")
+        raise MissingPackageError("OpenCV", reason="its folder is empty", hint=_repair_hint())
     return cv2
 
 
-def _cannot_load(reason: str) -> MissingPackageError:
-    return MissingPackageError("OpenCV", reason=reason, instead="opencv-python-headless")
+def _repair_hint() -> str:
+    hint = repair_hint("cv2", "")
+    return "pip install opencv-python-headless in its place" if hint.startswith("pip") else hint
 
 
 class _StandardError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import MissingPackageError
+from .packages import require
 
 BT709 = 1  # a colour matrix, ITU-T H.273 table 4
 
@@ -15,13 +15,7 @@ def load_av() -> Any:
     Raises:
         MissingPackageError: it is not installed, or does not load.
     """
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("av", extra="video") from error
-    except ImportError as error:
-        raise MissingPackageError("av", extra="video", reason=str(error)) from error
-    return av
+    return require("av", extra="video")
 
 
 def matrix_of(colorspace: int) -> str:

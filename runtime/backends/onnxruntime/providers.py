@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from ...errors import DeviceError, MissingPackageError, cut
 from ...system.memory import cache_folder
+from ...system.packages import require
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 RTX = "NvTensorRTRTXExecutionProvider"
@@ -69,11 +69,7 @@ def add_rtx(ort: Any, options: Any, index: int) -> None:
         MissingPackageError: the plug-in is not installed, or ONNX Runtime is too old for it.
         DeviceError: it does not load, or finds no such GPU.
     """
-    try:
-        plugin = importlib.import_module(_RTX_MODULE)
-    except ImportError as error:
-        is_missing = isinstance(error, ModuleNotFoundError)
-        raise MissingPackageError(_RTX_PACKAGE, reason=None if is_missing else str(error)) from error
+    plugin = require(_RTX_MODULE, package=_RTX_PACKAGE)
     if not hasattr(ort, "register_execution_provider_library"):
         raise MissingPackageError(
             "onnxruntime>=1.24", reason=f"{_RTX_PACKAGE} is a plug-in, which {ort.__version__} does not take"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory
 from ...system.memory import usable_cores
+from ...system.packages import install_hint, require
 from ..devices import parse_device
 from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
 
@@ -15,7 +16,6 @@ _logger = logging.getLogger(__name__)
 
 ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
 _FATAL_ONLY = 4  # log severity: errors come as exceptions, and twice is once too often
-NO_CUDA = "this ONNX Runtime was built without CUDA: pip install 'noise2blur[gpu]'"
 # How the arenas, cuDNN, CUDA and C++ say it
 _OUT_OF_MEMORY = (
     "allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED", "AllocateRawInternal",
@@ -37,7 +37,7 @@ def open_on_cpu_or_cuda(
     has_cuda = CUDA in ort.get_available_providers()
     if kind == "cpu" or (kind == "auto" and not has_cuda):
         return _create(ort, model, _options(ort), [CPU]), "cpu"
-    reason = NO_CUDA
+    reason = built_without("CUDA")
     if has_cuda:
         session = _create(ort, model, _options(ort), [cuda_provider(index, max_memory_mb), CPU])
         if CUDA in session.get_providers():
@@ -61,7 +61,7 @@ def open_on_tensorrt(
     ort = load()
     index = _gpu(device, ON_TENSORRT)
     if TENSORRT not in ort.get_available_providers():
-        raise DeviceError(NO_CUDA.replace("CUDA", "TensorRT"))
+        raise DeviceError(built_without("TensorRT"))
     providers = [tensorrt_provider(index, precision, max_memory_mb), cuda_provider(index, max_memory_mb), CPU]
     session = _create(ort, model, _options(ort), providers)
     if TENSORRT not in session.get_providers():
@@ -84,6 +84,11 @@ def open_on_rtx(model: Path, device: str) -> tuple[Any, str]:
     return _create(ort, model, options, None), f"cuda:{index}"
 
 
+def built_without(provider: str) -> str:
+    """Return the message for an ONNX Runtime that lacks "CUDA" or "TensorRT"."""
+    return f"this ONNX Runtime was built without {provider}: {install_hint('onnxruntime-gpu', 'gpu')}"
+
+
 def has_cuda() -> bool:
     """Whether ONNX Runtime is installed and was built with CUDA."""
     try:
@@ -98,13 +103,7 @@ def load() -> Any:
     Raises:
         MissingPackageError: it is not installed, or cannot load.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("onnxruntime", extra="cpu") from error
-    except ImportError as error:
-        raise MissingPackageError("onnxruntime", extra="cpu", reason=str(error)) from error
-    return onnxruntime
+    return require("onnxruntime", extra="cpu")
 
 
 def fault_of(error: Exception, device: str, shape: tuple[int, ...]) -> EnvironmentFault:

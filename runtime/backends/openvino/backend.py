@@ -11,13 +11,13 @@ import numpy as np
 from ...errors import (
     DeviceError,
     EnvironmentFault,
-    MissingPackageError,
     ModelError,
     OutOfMemory,
     cut,
 )
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import give_back_free_memory, usable_cores
+from ...system.packages import require
 from ..devices import parse_device
 from ..graph_contract import check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
@@ -55,7 +55,7 @@ class OpenVinoBackend:
             raise DeviceError(f"openvino runs on the CPU only, not on {device}; take onnxruntime or tensorrt")
         self.model = model
         self.passed_over: tuple[str, ...] = ()
-        self._core: Any = _load().Core()
+        self._core: Any = require("openvino", extra="openvino").Core()
         self._network: Any = _read(self._core, model)
         self.shape, io = _read_contract(self._network, model)
         self.info = _read_info(self._network, model)
@@ -129,16 +129,6 @@ class OpenVinoBackend:
     def _forget(self, shape: tuple[int, ...]) -> None:
         self._requests.pop(shape, None)
         give_back_free_memory()
-
-
-def _load() -> Any:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("openvino", extra="openvino") from error
-    except (ImportError, OSError) as error:
-        raise MissingPackageError("openvino", extra="openvino", reason=str(error)) from error
-    return openvino
 
 
 def _has_bf16(core: Any) -> bool:

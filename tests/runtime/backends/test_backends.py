@@ -122,7 +122,7 @@ class TestOnnxRuntime:
     def test_cuda_that_is_not_there_is_reported_or_with_strict_an_error(self, make_model, caplog):
         path = make_model()
         assert OnnxRuntimeBackend(path, device="cuda").device == "cpu"
-        assert re.search(r"using the CPU, since .*pip install 'noise2blur\[gpu\]'", caplog.text)
+        assert re.search(r"using the CPU, since .*pip install onnxruntime-gpu", caplog.text)
         with pytest.raises(DeviceError, match=r"without CUDA"):
             OnnxRuntimeBackend(path, device="cuda", strict=True)
 
@@ -135,7 +135,7 @@ class TestOnnxRuntime:
     def test_onnxruntime_that_is_missing_names_what_to_install(self, make_model, monkeypatch):
         path = make_model()
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[cpu\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install onnxruntime"):
             OnnxRuntimeBackend(path)
 
 
@@ -200,11 +200,9 @@ def engine(tmp_path, monkeypatch):
 
 
 class TestTensorRT:
-    @pytest.mark.parametrize(("flavour", "extra"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "rtx")])
-    def test_a_missing_package_is_named(self, engine, flavour, extra):
-        with pytest.raises(
-            MissingPackageError, match=rf"{flavour} is not installed: .*noise2blur\[{extra}\]"
-        ):
+    @pytest.mark.parametrize("flavour", ["tensorrt", "tensorrt-rtx"])
+    def test_a_missing_package_is_named(self, engine, flavour):
+        with pytest.raises(MissingPackageError, match=rf"{flavour} is not installed: pip install {flavour}"):
             open_backend(ModelFiles(engine=engine(flavour=flavour)))
 
     def test_type_stubs_do_not_pass_for_the_package(self, engine, monkeypatch):

@@ -87,7 +87,7 @@ class TestTensorRT:
 
     def test_what_is_missing_is_told(self, sessions, make_model):
         sessions(has=[CUDA], starts=[CUDA])
-        with pytest.raises(DeviceError, match=r"built without TensorRT: pip install 'noise2blur\[gpu\]'"):
+        with pytest.raises(DeviceError, match=r"built without TensorRT: pip install onnxruntime-gpu"):
             OnnxRuntimeBackend(make_model(), name="onnxruntime-tensorrt")
         sessions(has=[TENSORRT, CUDA], starts=[CUDA])
         with pytest.raises(DeviceError, match="cannot start TensorRT"):

@@ -162,7 +162,7 @@ class TestOnACpu:
     def test_without_any_it_says_what_to_install(self, files, monkeypatch):
         monkeypatch.setattr(choice_cpu, "_installed", lambda: [])
         monkeypatch.setitem(sys.modules, "onnxruntime", None)
-        with pytest.raises(MissingPackageError, match=r"pip install 'noise2blur\[cpu\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install onnxruntime"):
             open_on_cpu(files)
 
     def test_a_library_that_fails_in_the_race_leaves_nothing_open(self, libraries, files, monkeypatch):
