@@ -54,7 +54,7 @@ def main() -> None:
         print(f"n2b-infer large.tif -o denoised.tif {' '.join(options)}")
         peak_mb, seconds, said = measure([str(source), "-o", str(result), *options], arguments.stop_after)
         print(said)
-        megapixels, pictures_mb = height * width / 1e6, LargeTiff(source).picture.nbytes / 1e6
+        megapixels, pictures_mb = height * width / 1e6, LargeTiff(source).info.nbytes / 1e6
         print(
             f"{width}×{height} px = {megapixels:.0f} MP of {arguments.dtype}, {pictures_mb:.0f} MB as pixels"
         )
@@ -158,7 +158,7 @@ def largest_difference(source: Path, result: Path) -> int:
     import cv2
 
     before, after = LargeTiff(source), LargeTiff(result)
-    height = before.picture.shape[0]
+    height = before.info.shape[0]
     tops = range(0, height, 1000)
     around = before.bands((max(0, top - 1), min(height, top + 1001)) for top in tops)
     largest = 0

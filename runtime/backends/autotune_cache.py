@@ -17,7 +17,7 @@ from ..system.memory import cache_folder, usable_cores
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def fact_path(question: str, model: Path, packages: tuple[str, ...]) -> Path:
+def entry_path(question: str, model: Path, packages: tuple[str, ...]) -> Path:
     """The file that holds a question's answer: by the model's bytes, the packages' versions, and the CPU.
 
     Args:
@@ -30,7 +30,7 @@ def fact_path(question: str, model: Path, packages: tuple[str, ...]) -> Path:
     return cache_folder() / f"{question}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}.json"
 
 
-def recall(path: Path) -> dict[str, Any] | None:
+def read_entry(path: Path) -> dict[str, Any] | None:
     """What was kept; None: nothing, or nothing legible."""
     try:
         fact = json.loads(path.read_bytes())
@@ -39,7 +39,7 @@ def recall(path: Path) -> dict[str, Any] | None:
     return fact if isinstance(fact, dict) else None
 
 
-def keep(path: Path, fact: dict[str, Any]) -> None:
+def write_entry(path: Path, fact: dict[str, Any]) -> None:
     """Keep a fact; where the folder cannot be written it is found out again at the next start."""
     try:
         write_atomically(path, json.dumps(fact).encode())

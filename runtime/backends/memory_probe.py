@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..system.memory import allocated_bytes, give_back_free_memory, resident_bytes
+from ..system.memory import allocated_bytes, release_free_memory, resident_bytes
 
 if TYPE_CHECKING:
     from .protocol import Backend
@@ -38,7 +38,7 @@ def measure_bytes_per_px(backend: Backend, *, before_px: int = 0, share_used: fl
         Bytes a pixel; None where it cannot be told, since only Linux tells it, or nothing had to be added.
     """
     uncounted = backend.run(trial_batch(backend, before_px)).size // 3 if before_px else 0
-    give_back_free_memory()  # or the run would fill what is there already
+    release_free_memory()  # or the run would fill what is there already
     resident, allocated = resident_bytes(), allocated_bytes()
     if resident is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..system.timing import take_turns
+from ..system.timing import time_interleaved
 from .memory_probe import trial_batch
 
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def race(backends: Sequence[Backend]) -> list[float]:
     """
     batches = [trial_batch(backend, _SIDE_PX) for backend in backends]
     runs = [partial(backend.run, batch) for backend, batch in zip(backends, batches, strict=True)]
-    return take_turns(runs, _RUNS)
+    return time_interleaved(runs, _RUNS)

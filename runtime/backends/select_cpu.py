@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import EnvironmentFault, ModelError
 from ..system.packages import install_hint, is_installed
-from .autotune_cache import fact_path, keep, recall
+from .autotune_cache import entry_path, read_entry, write_entry
 from .onnxruntime.backend import OnnxRuntimeBackend
 from .openvino.backend import OpenVinoBackend
 from .protocol import Backend
@@ -36,7 +36,7 @@ def open_fastest(model: Path) -> Backend:
     ]
     if len(installed) < len(_CLASSES):
         return _with(_open(installed[0] if installed else "onnxruntime", model), missing)
-    path = fact_path("fastest", model, _PACKAGES)
+    path = entry_path("fastest", model, _PACKAGES)
     return _open_remembered(path, model) or _race(path, model)
 
 
@@ -45,7 +45,7 @@ def _installed() -> list[str]:
 
 
 def _open_remembered(path: Path, model: Path) -> Backend | None:
-    fact = recall(path) or {}
+    fact = read_entry(path) or {}
     taken, passed_over = fact.get("taken"), fact.get("passed_over")
     if taken not in tuple(_CLASSES) or not isinstance(passed_over, list):
         return None
@@ -69,7 +69,7 @@ def _race(path: Path, model: Path) -> Backend:
     if errors:  # not kept: what failed today may be repaired tomorrow
         return _with(opened[0], [f"{name}: {error}" for name, error in errors.items()])
     backend, passed_over = _faster(opened)
-    keep(path, {"taken": backend.name, "passed_over": passed_over})
+    write_entry(path, {"taken": backend.name, "passed_over": passed_over})
     return _with(backend, passed_over)
 
 

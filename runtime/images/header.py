@@ -23,7 +23,7 @@ class Header:
     format: str
     exif: bytes | None = None
     icc_profile: bytes | None = None
-    has_more_pictures: bool = False  # pages of a TIFF, frames of an animation
+    has_more_images: bool = False  # pages of a TIFF, frames of an animation
     is_grey_with_alpha: bool = False  # OpenCV decodes such a file to four channels
     is_inverted: bool = False  # the smallest value is white
     is_premultiplied: bool = False  # colours are multiplied by alpha

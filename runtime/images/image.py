@@ -92,7 +92,7 @@ def read_image(path: str | Path) -> Image:
         header.dropped.append("colour profile")
     for part in header.dropped:
         _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
-    if header.has_more_pictures:
+    if header.has_more_images:
         _logger.warning(f"{path}: it holds several pictures; only the first is read")
     return image
 

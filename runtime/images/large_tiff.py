@@ -163,7 +163,7 @@ def _map(path: Path) -> memoryview:
 
 
 def _describe(data: memoryview) -> tuple[Header, Picture]:
-    layout, (description, order) = tiff.read_layout(data), tiff.read_travelling(data)
+    layout, (description, order) = tiff.read_layout(data), tiff.read_transferable(data)
     description = _copied(description)  # before the header makes tags neutral, and the file is closed
     header = tiff.read_header(data)
     if layout is None or not layout.is_plain:

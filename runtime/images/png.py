@@ -41,7 +41,7 @@ def read_header(data: memoryview) -> Header:
         elif kind == b"tRNS" and colour == _GREY:
             header.dropped.append("transparent colour")  # OpenCV ignores it, though not in RGB or a palette
         elif kind == b"acTL":
-            header.has_more_pictures = unpack(">I", content, 0)[0] > 1
+            header.has_more_images = unpack(">I", content, 0)[0] > 1
         elif kind in (b"iCCP", b"eXIf"):
             name = "colour profile" if kind == b"iCCP" else "EXIF block"
             if zlib.crc32(content, zlib.crc32(kind)) != checksum:

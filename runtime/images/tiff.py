@@ -18,7 +18,7 @@ MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _KINDS = {t.UNSIGNED: "unsigned", t.SIGNED: "signed", t.FLOAT: "floating-point"}
 # names of document and page, XMP, IPTC, GeoTIFF (6), and GDAL's metadata and value for "no data"
-_ALSO_TRAVELLING = (269, 285, 700, 33723, 33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
+_TRANSFERABLE = (269, 285, 700, 33723, 33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
 _MOST_PAGES = 64  # a chain of pages is followed this far
 
 
@@ -35,7 +35,7 @@ def read_header(data: memoryview) -> Header:
     extra = _check_supported(entries, structure, value)
     header.is_inverted = value[t.PHOTOMETRIC] == t.WHITE_IS_ZERO
     header.is_premultiplied = extra == t.PREMULTIPLIED
-    header.has_more_pictures = _has_more_pages(data, structure, following)
+    header.has_more_images = _has_more_pages(data, structure, following)
     header.icc_profile = bytes(entries[t.ICC_PROFILE].value) if t.ICC_PROFILE in entries else None
     try:
         description = tags.read_description(data, structure, entries)
@@ -99,7 +99,7 @@ def read_layout(data: memoryview) -> Layout | None:
     return None if dtype is None else Layout(shape, dtype, is_plain)
 
 
-def read_travelling(data: memoryview) -> tuple[Directory, Order]:
+def read_transferable(data: memoryview) -> tuple[Directory, Order]:
     """What says something of the picture and holds for its result too, and the byte order of its values.
 
     Beside what an EXIF block takes along, that is XMP, IPTC, and where on Earth the picture lies.
@@ -107,7 +107,7 @@ def read_travelling(data: memoryview) -> tuple[Directory, Order]:
     structure = tags.read_structure(data)
     entries, _ = tags.read_directory(data, structure, structure.first)
     described = tags.read_description(data, structure, entries)
-    return described | {tag: entries[tag] for tag in _ALSO_TRAVELLING if tag in entries}, structure.order
+    return described | {tag: entries[tag] for tag in _TRANSFERABLE if tag in entries}, structure.order
 
 
 def _first_values(entries: dict[int, Entry], structure: Structure) -> dict[int, int]:

@@ -22,7 +22,7 @@ def read_header(data: memoryview) -> Header:
         chunk = cut(body, position + 8, length)
         position += 8 + length + length % 2
         if kind == b"VP8X" and length:
-            header.has_more_pictures = bool(chunk[0] & _ANIMATION)
+            header.has_more_images = bool(chunk[0] & _ANIMATION)
         elif kind == b"ICCP":
             header.icc_profile = bytes(chunk)
         elif kind == b"EXIF":

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ImageError
 from ..images.metrics import noise_sigma
-from ..sinks.to_8bit import to_8_bit
+from ..sinks.to_8bit import to_uint8
 from ..system.opencv import load_opencv
 
 PAIR, SNAPSHOT = 1, 2  # kinds of message
@@ -56,7 +56,7 @@ def pair_noise(pair: Pair) -> tuple[float, float] | None:
     """σ of the noise before and after, in grey levels of 255, from the middle; None for tiny pictures."""
     if min(pair.before.shape[:2]) < 3:
         return None
-    before, after = (noise_sigma(to_8_bit(_middle(picture))) for picture in (pair.before, pair.after))
+    before, after = (noise_sigma(to_uint8(_middle(picture))) for picture in (pair.before, pair.after))
     return before, after
 
 
@@ -76,7 +76,7 @@ def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:
 
 def _encode(suffix: str, pixels: np.ndarray, parameters: list[Any]) -> bytes:
     cv2 = load_opencv()
-    pixels = to_8_bit(pixels)
+    pixels = to_uint8(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     is_done, data = cv2.imencode(suffix, pixels, parameters)

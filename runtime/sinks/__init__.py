@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from .folder import FolderSink
 from .record import RecordSink, VideoSink
-from .sink import AttendedSink, Sink
+from .sink import InteractiveSink, Sink
 from .video_writer import VIDEO_FORMATS
 from .virtual_camera import VirtualCameraSink
 from .window import WindowSink
 
 __all__ = [
     "VIDEO_FORMATS",
-    "AttendedSink",
+    "InteractiveSink",
     "FolderSink",
     "RecordSink",
     "Sink",

@@ -22,9 +22,9 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class AttendedSink(Sink, Protocol):
+class InteractiveSink(Sink, Protocol):
     """A sink that a user acts on, also while no frame comes."""
 
-    def attend(self) -> bool:
+    def poll(self) -> bool:
         """Do what the user has asked for; False when no more frames are wanted."""
         ...

@@ -13,7 +13,7 @@ from ..errors import UserError
 _logger = logging.getLogger(__name__)
 
 
-class OtherStreams:
+class StreamCopy:
     """What an original has beside its picture, copied packet by packet.
 
     Attributes:

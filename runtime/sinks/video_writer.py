@@ -14,8 +14,8 @@ import numpy as np
 from ..errors import UserError
 from ..system.files import atomic_path
 from ..system.pyav import BT709, load_av, matrix_of
-from .stream_copy import OtherStreams
-from .to_8bit import to_rgb
+from .stream_copy import StreamCopy
+from .to_8bit import to_rgb_uint8
 
 VIDEO_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with any times
 
@@ -71,7 +71,7 @@ class VideoWriter:
             UserError: the disk is full.
         """
         with self._told():
-            frame = self._av.VideoFrame.from_ndarray(to_rgb(pixels), format="rgb24").reformat(
+            frame = self._av.VideoFrame.from_ndarray(to_rgb_uint8(pixels), format="rgb24").reformat(
                 format=self._stream.pix_fmt, dst_colorspace=self._matrix
             )
             frame.pts = round(Fraction(time_ns, 10**9) / self._clock) + self._start
@@ -116,7 +116,7 @@ class VideoWriter:
         self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
         encoder = self._stream.codec_context
         encoder.color_range = _LIMITED_RANGE
-        self._others = OtherStreams(self._av, self._container, original, self.path)
+        self._others = StreamCopy(self._av, self._container, original, self.path)
         self._holds.callback(self._others.close)
         video = self._others.video
         if video is None:

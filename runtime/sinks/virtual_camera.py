@@ -12,7 +12,7 @@ from ..errors import EnvironmentFault
 from ..frame import Frame
 from ..system.opencv import load_opencv
 from ..system.packages import require
-from .to_8bit import to_rgb
+from .to_8bit import to_rgb_uint8
 
 _logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class VirtualCameraSink:
         if self._camera is None:
             self._camera = self._open(height, width)
         camera = self._camera
-        rgb = to_rgb(denoised)
+        rgb = to_rgb_uint8(denoised)
         if (width, height) != (camera.width, camera.height):
             cv2 = load_opencv()
             rgb = cv2.resize(rgb, (camera.width, camera.height), interpolation=cv2.INTER_AREA)

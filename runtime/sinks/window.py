@@ -11,14 +11,14 @@ import numpy as np
 from ..errors import EnvironmentFault
 from ..frame import Frame
 from ..system.opencv import load_opencv
-from .to_8bit import to_rgb
+from .to_8bit import to_rgb_uint8
 
 _ESCAPE, _SPACE = 27, 32
 VIEWS = SPLIT, BEFORE, AFTER = "before | after", "before", "after"
 
 
 class WindowSink:
-    """Shows each frame, left of a line as it came and right of it denoised. See AttendedSink.
+    """Shows each frame, left of a line as it came and right of it denoised. See InteractiveSink.
 
     Space changes between both, before and after; the line follows the mouse while a button is held; q, Esc or
     closing the window ends it. Drawn at the window's own size, so that line and letters stay sharp.
@@ -58,9 +58,9 @@ class WindowSink:
         if self._frame is None:
             self._cv2.resizeWindow(self._title, width, height)
         self._frame, self._is_drawn = (frame.pixels, denoised), False
-        return self.attend()
+        return self.poll()
 
-    def attend(self) -> bool:
+    def poll(self) -> bool:
         """Follow keys and mouse, also between frames; False once the user has ended it."""
         if self._frame is not None and not self._is_drawn and not self._is_ended:
             self._cv2.imshow(self._title, self._draw(*self._frame))
@@ -105,7 +105,7 @@ class WindowSink:
 
     def _scaled(self, pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         cv2 = self._cv2
-        bgr = cv2.cvtColor(to_rgb(pixels), cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(to_rgb_uint8(pixels), cv2.COLOR_RGB2BGR)
         if bgr.shape[:2] == (height, width):
             return bgr
         is_smaller = height < bgr.shape[0]

@@ -46,7 +46,7 @@ def allocated_bytes() -> int | None:
     return told.uordblks + told.hblkhd
 
 
-def give_back_free_memory() -> None:
+def release_free_memory() -> None:
     """Hand what malloc keeps for later back to the system, so that `resident_bytes` is what is in use."""
     try:
         ctypes.CDLL(None).malloc_trim(0)

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 _GLANCE_S = 0.03
 
 
-def ahead(
+def prefetch(
     items: Iterable[Item], depth: int = 1, *, while_waiting: Callable[[], object] | None = None
 ) -> Generator[Item, None, None]:
     """The same items in the same order, each made while the one before is being used.
@@ -28,7 +28,7 @@ def ahead(
         while_waiting: called some thirty times a second while the next item is waited for.
     """
     channel: _Channel[Item] = _Channel(depth)
-    worker = threading.Thread(target=_feed, args=(items, channel), name="ahead", daemon=True)
+    worker = threading.Thread(target=_feed, args=(items, channel), name="prefetch", daemon=True)
     worker.start()
     try:
         yield from channel.items(while_waiting)

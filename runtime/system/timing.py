@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 
-def take_turns(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
+def time_interleaved(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
     """How long each of several ways takes.
 
     Args:

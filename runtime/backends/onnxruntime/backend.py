@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...model_info import METADATA_KEY, ModelInfo
-from ...system.memory import give_back_free_memory
+from ...system.memory import release_free_memory
 from ..graph_contract import DENOISED, IMAGE, check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
@@ -93,7 +93,7 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """See Backend.close."""
         self._session = None
-        give_back_free_memory()
+        release_free_memory()
 
 
 def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:

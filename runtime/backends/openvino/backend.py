@@ -16,13 +16,13 @@ from ...errors import (
     cut,
 )
 from ...model_info import METADATA_KEY, ModelInfo
-from ...system.memory import give_back_free_memory, usable_cores
+from ...system.memory import release_free_memory, usable_cores
 from ...system.packages import require
 from ..devices import parse_device
 from ..graph_contract import check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
-from .precision import stands_bf16
+from .precision import tolerates_bf16
 
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 _DESCRIPTION = ["framework", METADATA_KEY]  # where an ONNX file's metadata goes
@@ -65,7 +65,7 @@ class OpenVinoBackend:
         self._bytes_per_px: float | None = None
         self._hint = "f32"
         self.precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
-        if _has_bf16(self._core) and stands_bf16(self, self._run_in):
+        if _has_bf16(self._core) and tolerates_bf16(self, self._run_in):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
@@ -94,7 +94,7 @@ class OpenVinoBackend:
         """See Backend.close."""
         self._requests.clear()
         self._network = self._core = None
-        give_back_free_memory()
+        release_free_memory()
 
     def _run_in(self, hint: str, batch: np.ndarray) -> np.ndarray:
         """What the model makes of a batch in another precision, "f32" or "bf16"; a new array."""
@@ -128,7 +128,7 @@ class OpenVinoBackend:
 
     def _forget(self, shape: tuple[int, ...]) -> None:
         self._requests.pop(shape, None)
-        give_back_free_memory()
+        release_free_memory()
 
 
 def _has_bf16(core: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...images.metrics import psnr
-from ..autotune_cache import fact_path, keep, recall
+from ..autotune_cache import entry_path, read_entry, write_entry
 from ..memory_probe import trial_batch
 
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ _SIDE_PX = 128
 _SIGMA = 25  # of the picture's noise, in levels of 255
 
 
-def stands_bf16(backend: Backend, run_in: Callable[[str, np.ndarray], np.ndarray]) -> bool:
+def tolerates_bf16(backend: Backend, run_in: Callable[[str, np.ndarray], np.ndarray]) -> bool:
     """Whether BF16 changes a model's result by less than LEAST_PSNR_DB, tried once a model and CPU.
 
     Args:
         backend: the model.
         run_in: runs a batch in "f32" or "bf16".
     """
-    path = fact_path("bf16", backend.model, ("openvino",))
-    known = (recall(path) or {}).get("psnr_db")
+    path = entry_path("bf16", backend.model, ("openvino",))
+    known = (read_entry(path) or {}).get("psnr_db")
     if not isinstance(known, float):
         batch = _noisy_picture(trial_batch(backend, _SIDE_PX))
         known = psnr(*(np.concatenate(run_in(hint, batch)) for hint in ("bf16", "f32")))
-        keep(path, {"psnr_db": known})
+        write_entry(path, {"psnr_db": known})
     return known > LEAST_PSNR_DB
 
 

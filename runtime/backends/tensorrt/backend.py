@@ -15,7 +15,7 @@ from ..graph_contract import IMAGE, check_graph, check_info, precision_of
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .engine_file import check_fits, read_description, stale
 from .log import is_out_of_memory, runtime_logger
-from .rtx_runtime_cache import Kernels, kernels_path
+from .rtx_runtime_cache import RuntimeCache, runtime_cache_path
 from .slots import Scratch, Slot
 
 
@@ -53,7 +53,7 @@ class TensorRTBackend:
         self._trt = trt
         self._runtime: Any = None
         self._engine: Any = None
-        self._kernels: Kernels | None = None
+        self._kernels: RuntimeCache | None = None
         self._scratch: Scratch | None = None
         self._slots: dict[int, Slot] = {}
         self._last_started: Slot | None = None
@@ -66,7 +66,7 @@ class TensorRTBackend:
                 self.shape, io = _read_contract(trt, self._engine, model)
                 check_info(self.info, self.shape, io, model)
                 if self.name == "tensorrt-rtx" and gpu is not None:
-                    self._kernels = Kernels(trt, self._engine, kernels_path(model, trt.__version__, gpu))
+                    self._kernels = RuntimeCache(trt, self._engine, runtime_cache_path(model, trt.__version__, gpu))
                 self._make_room()
         except BaseException:
             self.close()

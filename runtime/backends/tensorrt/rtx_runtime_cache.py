@@ -15,14 +15,14 @@ from ...system.memory import cache_folder
 _logger = logging.getLogger(__name__)
 
 
-def kernels_path(model: Path, version: str, gpu: Gpu) -> Path:
+def runtime_cache_path(model: Path, version: str, gpu: Gpu) -> Path:
     """Where an engine's kernels lie in the user's cache folder: by version, GPU and the engine's bytes."""
     name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
     capability = gpu.compute_capability.replace(".", "")
     return cache_folder() / f"rtx-{version}-{name}-sm{capability}-{sha256_of_file(model)[:16]}.kernels"
 
 
-class Kernels:
+class RuntimeCache:
     """The kernels of one engine.
 
     TensorRT-RTX itself takes only those that fit its version, the GPU and the driver; where the file does

@@ -24,7 +24,7 @@ OpenVinoBackend = module.OpenVinoBackend
 @pytest.fixture
 def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a CPU that has no BF16."""
-    monkeypatch.setattr(module, "stands_bf16", lambda *_: False)
+    monkeypatch.setattr(module, "tolerates_bf16", lambda *_: False)
 
 
 @pytest.fixture
