@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from ..images.convert import middle_crop, to_uint8
 from ..images.metrics import noise_sigma
-from ..sinks.to_8bit import to_uint8
 from ..system.opencv import load_opencv
 
 PAIR, SNAPSHOT = 1, 2  # kinds of message
@@ -56,13 +56,10 @@ def pair_noise(pair: Pair) -> tuple[float, float] | None:
     """σ of the noise before and after, in grey levels of 255, from the middle; None for tiny pictures."""
     if min(pair.before.shape[:2]) < 3:
         return None
-    before, after = (noise_sigma(to_uint8(_middle(picture))) for picture in (pair.before, pair.after))
+    before, after = (
+        noise_sigma(to_uint8(middle_crop(picture, _MEASURED_PX))) for picture in (pair.before, pair.after)
+    )
     return before, after
-
-
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    top, left = (max(0, side - _MEASURED_PX) // 2 for side in pixels.shape[:2])
-    return pixels[top : top + _MEASURED_PX, left : left + _MEASURED_PX]
 
 
 def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from .window import WindowSink
 
 __all__ = [
     "VIDEO_FORMATS",
-    "InteractiveSink",
     "FolderSink",
+    "InteractiveSink",
     "RecordSink",
     "Sink",
     "VideoSink",

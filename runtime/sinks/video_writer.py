@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..images.convert import to_rgb_uint8
 from ..system.files import atomic_path
 from ..system.pyav import BT709, load_av, matrix_of
 from .stream_copy import StreamCopy
-from .to_8bit import to_rgb_uint8
 
 VIDEO_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # that hold H.264 frames with any times
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import EnvironmentFault
 from ..frame import Frame
+from ..images.convert import to_rgb_uint8
 from ..system.opencv import load_opencv
 from ..system.packages import require
-from .to_8bit import to_rgb_uint8
 
 _logger = logging.getLogger(__name__)
 

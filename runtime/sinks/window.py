@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import EnvironmentFault
 from ..frame import Frame
+from ..images.convert import to_rgb_uint8
 from ..system.opencv import load_opencv
-from .to_8bit import to_rgb_uint8
 
 _ESCAPE, _SPACE = 27, 32
 VIEWS = SPLIT, BEFORE, AFTER = "before | after", "before", "after"

@@ -53,7 +53,7 @@ class TensorRTBackend:
         self._trt = trt
         self._runtime: Any = None
         self._engine: Any = None
-        self._kernels: RuntimeCache | None = None
+        self._runtime_cache: RuntimeCache | None = None
         self._scratch: Scratch | None = None
         self._slots: dict[int, Slot] = {}
         self._last_started: Slot | None = None
@@ -66,7 +66,9 @@ class TensorRTBackend:
                 self.shape, io = _read_contract(trt, self._engine, model)
                 check_info(self.info, self.shape, io, model)
                 if self.name == "tensorrt-rtx" and gpu is not None:
-                    self._kernels = RuntimeCache(trt, self._engine, runtime_cache_path(model, trt.__version__, gpu))
+                    self._runtime_cache = RuntimeCache(
+                        trt, self._engine, runtime_cache_path(model, trt.__version__, gpu)
+                    )
                 self._make_room()
         except BaseException:
             self.close()
@@ -119,11 +121,11 @@ class TensorRTBackend:
             for slot in self._slots.values():
                 slot.close()
             self._slots.clear()
-            if self._kernels is not None:
-                self._kernels.save()
+            if self._runtime_cache is not None:
+                self._runtime_cache.save()
             if self._scratch is not None:
                 self._scratch.free()
-            self._kernels = self._scratch = self._engine = self._runtime = None
+            self._runtime_cache = self._scratch = self._engine = self._runtime = None
         self._cuda.close()
 
     def _load(self) -> None:
@@ -159,8 +161,8 @@ class TensorRTBackend:
     def _make_slot(self) -> Slot:
         assert self._scratch is not None
         trt = self._trt
-        if self._kernels is not None:
-            context = self._kernels.create_context(self._engine, borrows_memory=bool(self._scratch.size))
+        if self._runtime_cache is not None:
+            context = self._runtime_cache.create_context(self._engine, user_managed=bool(self._scratch.size))
         elif self._scratch.size:
             context = self._engine.create_execution_context(
                 trt.ExecutionContextAllocationStrategy.USER_MANAGED

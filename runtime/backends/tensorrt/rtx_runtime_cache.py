@@ -46,14 +46,14 @@ class RuntimeCache:
         # only TensorRT-RTX itself knows when.
         self._config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
 
-    def create_context(self, engine: Any, *, borrows_memory: bool) -> Any:
+    def create_context(self, engine: Any, *, user_managed: bool) -> Any:
         """An execution context that takes its kernels from here and leaves new ones; None: out of memory.
 
         Args:
             engine: the engine.
-            borrows_memory: it is lent the memory that it works in, and does not allocate it.
+            user_managed: the caller provides its scratch memory.
         """
-        if borrows_memory:
+        if user_managed:
             rtx = self._rtx
             self._config.set_execution_context_allocation_strategy(
                 rtx.ExecutionContextAllocationStrategy.USER_MANAGED

@@ -31,7 +31,7 @@ def _save_as(path, kind):
     ("CMYK.tif", "convert it to RGB"), ("LAB.tif", "convert it to RGB"), ("CMYK.jpg", "convert it to RGB"),
     ("float16.tif", "16-bit floating-point"), ("float64.tif", "64-bit floating-point"),
     ("int16.tif", "16-bit signed"), ("uint32.tif", "32-bit unsigned"), ("grey with alpha.tif", "2 channels"),
-    ("planes.tif", "stored apart"),
+    ("planes.tif", "separate planes"),
 ])  # fmt: skip
 def test_what_would_be_misread_is_refused(tmp_path, name, words):
     _save_as(tmp_path / name, name.split(".")[0])
