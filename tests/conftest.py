@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from n2b.runtime.backends import select_cpu as choice_cpu
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,7 +29,7 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 @pytest.fixture(autouse=True)
 def auto_takes_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a CPU `auto` takes the faster library, in BF16 where it can: that is not the same everywhere."""
-    monkeypatch.setattr(choice_cpu, "_installed", lambda: ["onnxruntime"])
+    monkeypatch.setitem(sys.modules, "openvino", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""TensorRT (10.0 and later) and TensorRT-RTX: engines on an NVIDIA GPU."""
+"""Run an engine by TensorRT (10.0 and later) or TensorRT-RTX on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ...system.tensorrt import load
 from ..graph_contract import IMAGE, check_graph, check_info, precision_of
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
 from .engine_file import check_fits, read_description, stale
-from .log import is_out_of_memory, runtime_logger
+from .log import is_out_of_memory, tensorrt_logger
 from .rtx_runtime_cache import RuntimeCache, runtime_cache_path
 from .slots import Scratch, Slot
 
 
 class TensorRTBackend:
-    """An engine that n2b-export built, with its description `<engine>.json` beside it; an OverlappedBackend.
+    """An engine that n2b-export built, with its description `<engine>.json`; an OverlappedBackend.
 
-    Of an engine that takes a range of tile sizes, the one that it was tuned for is used. `run` uses the first
-    slot; its result lies in memory that the next `run` overwrites. An engine of TensorRT for one size runs as
-    a CUDA graph from the second run on, where the CUDA api has graphs; TensorRT-RTX captures graphs itself.
+    Of a range of tile sizes, the engine's optimum is used. `run` uses the first slot, and overwrites its
+    previous result. An engine of TensorRT for one size runs as a CUDA graph from the second run on, if the
+    CUDA binding has graphs; TensorRT-RTX captures graphs itself.
 
     Args:
         model: the engine.
-        device_index: which GPU.
-        cuda_api: "auto", "pycuda" or "cuda-bindings".
+        device_index: index of the GPU.
+        cuda_api: one of CUDA_APIS.
 
     Raises:
         ModelError: the engine or its description is missing or damaged.
-        StaleEngineError: the engine was built for another GPU, TensorRT or ONNX file than is here.
-        MissingPackageError: the engine's flavour of TensorRT, or the CUDA api, is not installed.
-        DeviceError: there is no GPU, its memory does not suffice for the engine, or it has failed.
+        StaleEngineError: the engine was built for another GPU, TensorRT or ONNX file.
+        MissingPackageError: the engine's flavour of TensorRT, or the CUDA binding, is not installed.
+        DeviceError: there is no GPU, its memory is too small for the engine, or it failed.
     """
 
     slots = 2
@@ -60,8 +60,8 @@ class TensorRTBackend:
         self._cuda = open_cuda(cuda_api, device_index)
         try:
             with self._cuda.current():
-                self._log = runtime_logger(self.name)
-                self._runtime = trt.Runtime(self._log)  # has to outlive the engine
+                self._log = tensorrt_logger(self.name)
+                self._runtime = trt.Runtime(self._log)  # must outlive the engine
                 self._load()
                 self.shape, io = _read_contract(trt, self._engine, model)
                 check_info(self.info, self.shape, io, model)
@@ -69,7 +69,7 @@ class TensorRTBackend:
                     self._runtime_cache = RuntimeCache(
                         trt, self._engine, runtime_cache_path(model, trt.__version__, gpu)
                     )
-                self._make_room()
+                self._allocate()
         except BaseException:
             self.close()
             raise
@@ -83,16 +83,16 @@ class TensorRTBackend:
     def buffer(self, slot: int, shape: tuple[int, ...]) -> np.ndarray:
         """See OverlappedBackend.buffer."""
         with self._cuda.current():
-            if slot not in self._slots and slot in range(self.slots):  # the second one when it is first used
+            if slot not in self._slots and slot in range(self.slots):  # the second one at its first use
                 self._slots[slot] = self._make_slot()
             try:
-                return self._slot(slot, is_under_way=False).reserve(tuple(shape))
+                return self._slot(slot, is_in_flight=False).reserve(tuple(shape))
             except MemoryError as error:
                 raise OutOfMemory(self.device, shape) from error
 
     def start(self, slot: int) -> None:
         """See OverlappedBackend.start."""
-        starting = self._slot(slot, is_under_way=False)
+        starting = self._slot(slot, is_in_flight=False)
         last = self._last_started
         with self._cuda.current():
             try:
@@ -106,17 +106,17 @@ class TensorRTBackend:
     def finish(self, slot: int) -> np.ndarray:
         """See OverlappedBackend.finish."""
         with self._cuda.current():
-            return self._slot(slot, is_under_way=True).finish()
+            return self._slot(slot, is_in_flight=True).finish()
 
     def measure_bytes_per_px(self) -> float:
-        """See Backend.measure_bytes_per_px; assumed: the engine decides the tile's size, not the memory."""
+        """See Backend.measure_bytes_per_px; not measured: the engine determines the tile size."""
         return ASSUMED_BYTES_PER_PX
 
     def close(self) -> None:
         """See Backend.close."""
         with self._cuda.current():
             for slot in self._slots.values():
-                if slot.is_under_way:
+                if slot.is_in_flight:
                     slot.finish()
             for slot in self._slots.values():
                 slot.close()
@@ -130,30 +130,30 @@ class TensorRTBackend:
 
     def _load(self) -> None:
         if self.info.engine.get("version_compat"):
-            self._runtime.engine_host_code_allowed = True  # such an engine brings its own runtime
+            self._runtime.engine_host_code_allowed = True  # such an engine contains its own runtime
         if isinstance(core := self.info.engine.get("dla"), int):
             self._runtime.DLA_core = core
         self._engine = self._runtime.deserialize_cuda_engine(self.model.read_bytes())
         if self._engine is None:
-            error = self._log.take_error()
+            error = self._log.take_errors()
             if is_out_of_memory(error):
-                raise self._no_room()
+                raise self._out_of_memory()
             reason = f" ({cut(error)})" if error else ""
             raise stale(self.model, self.info, f"{self.name} {self._trt.__version__} cannot load it{reason}")
 
-    def _make_room(self) -> None:
-        """Take the memory that the engine works in, so that one that does not fit says so as it is opened."""
+    def _allocate(self) -> None:
+        """Allocate scratch memory and the first slot, so that an engine that does not fit fails at once."""
         try:
             self._scratch = Scratch(self._cuda, self._engine)
         except MemoryError as error:
-            raise self._no_room() from error
+            raise self._out_of_memory() from error
         self._slots[0] = self._make_slot()
 
-    def _slot(self, index: int, *, is_under_way: bool) -> Slot:
+    def _slot(self, index: int, *, is_in_flight: bool) -> Slot:
         slot = self._slots.get(index)
-        if slot is None or slot.is_under_way != is_under_way:
+        if slot is None or slot.is_in_flight != is_in_flight:
             state = (
-                "cannot be finished: it was not started" if is_under_way else "has no buffer, or is under way"
+                "cannot be finished: it was not started" if is_in_flight else "has no buffer, or is in flight"
             )
             raise RuntimeError(f"slot {index} {state}")
         return slot
@@ -170,25 +170,25 @@ class TensorRTBackend:
         else:
             context = self._engine.create_execution_context()
         if context is None:
-            raise self._no_room()
+            raise self._out_of_memory()
         self._scratch.lend_to(context)
         is_static = min(self._engine.get_tensor_shape(IMAGE)) > 0
         graphs = self._cuda.graphs if is_static and self.name == "tensorrt" else None
         return Slot(self._cuda, context, self.info.io, graphs=graphs)
 
-    def _no_room(self) -> DeviceError:
+    def _out_of_memory(self) -> DeviceError:
         return DeviceError(f"{self.name} cannot start {self.model}: {self.device} lacks memory; free some")
 
     def _failure(self, shape: tuple[int, ...]) -> OutOfMemory | DeviceError:
-        error = self._log.take_error()
+        error = self._log.take_errors()
         if is_out_of_memory(error):
             return OutOfMemory(self.device, shape)
-        reason = f": {cut(error)}" if error else ""  # told to the logger that TensorRT was given first
+        reason = f": {cut(error)}" if error else ""  # of the first logger that TensorRT was given
         return DeviceError(f"{self.name} failed to run {self.model} on {self.device}{reason}")
 
 
 def _read_contract(trt: Any, engine: Any, model: Path) -> tuple[InputShape, str]:
-    """What the engine takes, when its input and output are those that n2b-export makes."""
+    """Return the input's shape and dtype; raise ModelError if the engine does not follow the contract."""
     names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
     inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
     tensors = {name: (_dtype(trt, engine, name), list(engine.get_tensor_shape(name))) for name in names}

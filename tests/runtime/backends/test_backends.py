@@ -62,7 +62,7 @@ class TestOnnxRuntime:
         one_line(error)
 
     def test_a_file_without_description_is_refused(self, make_model):
-        with pytest.raises(ModelError, match=r"does not say what it is.*use n2b-export"):
+        with pytest.raises(ModelError, match=r"does not describe itself.*use n2b-export"):
             OnnxRuntimeBackend(make_model(described=False))
 
     def test_a_damaged_description_is_refused(self, make_model):
@@ -97,7 +97,7 @@ class TestOnnxRuntime:
         else:
             graph.output.append(graph.input[0])
         onnx.save(model, path)
-        expected = r"is no denoiser of n2b: .*expected is image → denoised, both N×H×W×3"
+        expected = r"is not a denoiser of n2b: .*expected is image → denoised, both N×H×W×3"
         with pytest.raises(ModelError, match=expected) as error:
             OnnxRuntimeBackend(path)
         one_line(error)

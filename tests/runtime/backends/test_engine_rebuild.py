@@ -58,7 +58,7 @@ def test_what_differs_and_what_to_do_is_told_in_one_line(stale: Path, exported: 
     with pytest.raises(StaleEngineError) as caught:
         open_backend(ModelFiles(engine=stale))
     assert str(caught.value) == (
-        f"{stale} does not fit: it was built on Orin (8.7), and this is RTX 4090 (8.9); build it again: "
+        f"{stale} does not fit: it was built on Orin (8.7), and this is RTX 4090 (8.9); rebuild it: "
         f"n2b-export {stale.with_suffix('.onnx')} --engine {stale} --target tensorrt"
     )
     assert exported == []
@@ -67,14 +67,14 @@ def test_what_differs_and_what_to_do_is_told_in_one_line(stale: Path, exported: 
 def test_an_onnx_file_that_was_replaced_is_told(stale: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tensorrt, "find_gpu", lambda _index: Gpu("Orin", "8.7"))
     stale.with_suffix(".onnx").write_bytes(b"another")
-    with pytest.raises(StaleEngineError, match=r"another model\.fp16\.onnx than the one beside it"):
+    with pytest.raises(StaleEngineError, match=r"another model\.fp16\.onnx than the one next to it"):
         open_backend(ModelFiles(engine=stale))
 
 
 def test_without_the_onnx_file_it_says_which_is_wanted(stale: Path, exported: list[list[str]]) -> None:
     stale.with_suffix(".onnx").unlink()
     for choice in ("never", "auto"):
-        with pytest.raises(StaleEngineError, match=r"put model\.fp16\.onnx beside it, then n2b-export"):
+        with pytest.raises(StaleEngineError, match=r"put model\.fp16\.onnx next to it, then n2b-export"):
             open_backend(ModelFiles(engine=stale), rebuild=choice)
     assert exported == []
 

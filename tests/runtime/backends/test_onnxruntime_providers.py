@@ -98,7 +98,7 @@ class TestTensorRT:
     def test_a_cache_folder_that_cannot_be_made_is_told(self, sessions, make_model, cache_of_its_own):
         sessions(has=[TENSORRT, CUDA], starts=[TENSORRT, CUDA])
         cache_of_its_own.write_text("no folder")
-        with pytest.raises(DeviceError, match=r"cannot be made: .*set XDG_CACHE_HOME"):
+        with pytest.raises(DeviceError, match=r"cannot make the folder .*set XDG_CACHE_HOME"):
             OnnxRuntimeBackend(make_model(), name="onnxruntime-tensorrt")
 
 

@@ -52,7 +52,7 @@ def load(
             change(engine)
         name = flavour.replace("-", "_")
         monkeypatch.setitem(sys.modules, name, fake_tensorrt(name, engine, reason))
-        tensorrt_log.runtime_logger.cache_clear()
+        tensorrt_log.tensorrt_logger.cache_clear()
         monkeypatch.setattr(module, "find_gpu", lambda _index: gpu)
         monkeypatch.setattr(module, "open_cuda", lambda _api, _index: cuda)
         cuda.is_closed = False
@@ -64,7 +64,7 @@ def load(
         return TensorRTBackend(path)
 
     yield open_engine
-    tensorrt_log.runtime_logger.cache_clear()
+    tensorrt_log.tensorrt_logger.cache_clear()
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:
@@ -321,5 +321,5 @@ class TestKernels:
         backend.run(picture(*SMALL))
         cache_of_its_own.write_text("no folder")
         backend.close()
-        assert re.search("compiled kernels were not kept: cannot write", caplog.text)
+        assert re.search("compiled kernels were not saved: cannot write", caplog.text)
         assert cuda.is_closed

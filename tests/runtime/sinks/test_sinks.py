@@ -9,7 +9,7 @@ import pytest
 from n2b.runtime.errors import EnvironmentFault, UserError
 from n2b.runtime.frame import Frame
 from n2b.runtime.images.image import read_image
-from n2b.runtime.sinks import InteractiveSink, FolderSink, Sink, WindowSink
+from n2b.runtime.sinks import FolderSink, InteractiveSink, Sink, WindowSink
 
 BEFORE = np.zeros((4, 6, 3), np.uint8)
 AFTER = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
