@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Literal, get_args
 
-from ..cuda import AUTO, check_api
+from ..cuda import check_api
 from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError, UserError
 from ..model_files import ModelFiles
 from ..system.gpu import find_gpu
@@ -30,7 +30,7 @@ def open_backend(
     device: str = "auto",
     strict: bool = False,
     rebuild: str = "never",
-    cuda_api: str = AUTO,
+    cuda_api: str = "auto",
     max_memory_mb: float | None = None,
 ) -> Backend:
     """Load a model with the library that runs it best.

@@ -1,6 +1,6 @@
-"""CUDA's driver through cuda-bindings, NVIDIA's own package, which needs no compiler.
+"""Use CUDA's driver through cuda-bindings, NVIDIA's package, which needs no compiler.
 
-The driver's functions alone are used, no CUDA runtime: a driver that is older than the package serves too.
+It calls the driver only, not the CUDA runtime, so that a driver older than the package works too.
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ class CudaBindings:
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
         """See Graphs.capture."""
-        # Of this thread only: what another does meanwhile, such as allocating, would else end the capture.
+        # Of this thread only: calls of other threads, such as allocations, would invalidate the capture.
         mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream.native, mode)
         try:
             work()
-        finally:  # a capture that was begun has to be ended, or the stream is of no more use
+        finally:  # or the stream would be unusable
             captured = self._call("cuStreamEndCapture", stream.native)
         try:
             return self._call("cuGraphInstantiate", captured, 0)
@@ -133,7 +133,7 @@ class CudaBindings:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             status, *results = getattr(self._api, function)(*arguments)
-        except RuntimeError as error:  # the driver, or a function of it, is missing
+        except RuntimeError as error:  # the driver, or one of its functions, is missing
             reason = str(error).rstrip(".")
             raise DeviceError(
                 f"CUDA cannot start: {reason}; it needs an NVIDIA GPU and its driver"

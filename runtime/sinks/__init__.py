@@ -1,4 +1,4 @@
-"""Where a stream's frames go."""
+"""Write a stream's frames to folders, videos, windows and cameras. Imports: images, system, frame."""
 
 from __future__ import annotations
 

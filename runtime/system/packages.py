@@ -65,7 +65,7 @@ def install_hint(package: str, extra: str | None = None) -> str:
         if JETPACK.exists():
             return "sudo apt install nvidia-jetpack"
     if extra in BESIDE_OPENCV and (is_installed("cv2") or is_hidden("cv2")):
-        missing = (name for name in BESIDE_OPENCV[extra] if name == package or not _has_distribution(name))
+        missing = (name for name in BESIDE_OPENCV[extra] if name == package or not has_distribution(name))
         return f"pip install {' '.join(missing)}"
     return f"pip install 'noise2blur[{extra}]'" if extra else f"pip install {package}"
 
@@ -93,7 +93,8 @@ def is_hidden(module: str) -> bool:
 _SHOW_SYSTEM_PACKAGES = "the system has it, for environments made with python3 -m venv --system-site-packages"
 
 
-def _has_distribution(name: str) -> bool:
+def has_distribution(name: str) -> bool:
+    """Return whether pip knows a package as installed."""
     try:
         importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...cuda import AUTO, open_cuda
+from ...cuda import open_cuda
 from ...errors import DeviceError, OutOfMemory, cut
 from ...system.gpu import find_gpu
 from ...system.tensorrt import load
@@ -40,7 +40,7 @@ class TensorRTBackend:
 
     slots = 2
 
-    def __init__(self, model: Path, *, device_index: int = 0, cuda_api: str = AUTO) -> None:
+    def __init__(self, model: Path, *, device_index: int = 0, cuda_api: str = "auto") -> None:
         self.model = model
         self.info = read_description(model)
         self.name = self.info.engine["flavour"]
