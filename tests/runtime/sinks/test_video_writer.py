@@ -167,7 +167,7 @@ def test_a_recording_overwrites_nothing(tmp_path):
     with pytest.raises(UserError, match=r"out\.mp4 already exists"):
         RecordSink(tmp_path / "out.mp4")
     (tmp_path / "new-2.mp4").write_text("an older one")
-    with pytest.raises(UserError, match=r"new-2\.mp4 is there already"):
+    with pytest.raises(UserError, match=r"new-2\.mp4 already exists"):
         record(tmp_path / "new.mp4", [(48, 64), (32, 64)])
     assert (tmp_path / "new-2.mp4").read_text() == "an older one"
     assert len(pictures(tmp_path / "new.mp4")) == 1
