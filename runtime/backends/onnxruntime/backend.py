@@ -11,7 +11,7 @@ from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory
 from ..graph_contract import DENOISED, IMAGE, check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .session import (
     ON_RTX,
     ON_TENSORRT,
@@ -73,7 +73,7 @@ class OnnxRuntimeBackend:
         except BaseException:
             self.close()
             raise
-        self.precision = precision_of(self.info)
+        self.precision: Precision = precision_of(self.info)
         self._bytes_per_px: float | None = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ...system.packages import require
 from ..devices import parse_device
 from ..graph_contract import check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .precision import tolerates_bf16
 
 _DTYPES = {"u8": "uint8", "f32": "float32"}
@@ -64,7 +64,7 @@ class OpenVinoBackend:
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._bytes_per_px: float | None = None
         self._hint = "f32"
-        self.precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
+        self.precision: Precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
         if _has_bf16(self._core) and tolerates_bf16(self, self._run_in):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"

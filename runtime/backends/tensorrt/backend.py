@@ -12,7 +12,7 @@ from ...errors import DeviceError, OutOfMemory, cut
 from ...system.gpu import find_gpu
 from ...system.tensorrt import load
 from ..graph_contract import IMAGE, check_graph, check_info, precision_of
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .engine_file import check_fits, read_description, stale
 from .log import is_out_of_memory, tensorrt_logger
 from .rtx_runtime_cache import RuntimeCache, runtime_cache_path
@@ -45,7 +45,7 @@ class TensorRTBackend:
         self.info = read_description(model)
         self.name = self.info.engine["flavour"]
         self.device = f"cuda:{device_index}"
-        self.precision = precision_of(self.info)
+        self.precision: Precision = precision_of(self.info)
         self.passed_over: tuple[str, ...] = ()
         trt = load(self.name)
         gpu = find_gpu(device_index)
