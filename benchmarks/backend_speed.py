@@ -15,7 +15,7 @@ from n2b.runtime.backends.onnxruntime.backend import OnnxRuntimeBackend
 from n2b.runtime.backends.openvino.backend import OpenVinoBackend
 from n2b.runtime.model_files import find_model
 from n2b.runtime.system.memory import usable_cores
-from n2b.runtime.system.timing import take_turns
+from n2b.runtime.system.timing import time_interleaved
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def compare(name: str, side_px: int, rounds: int) -> str:
     assert path is not None, f"{name} has no ONNX file"
     one, other = OnnxRuntimeBackend(path, device="cpu"), OpenVinoBackend(path)
     tile = noisy_tile(side_px, one.info.io)
-    ours, theirs = take_turns([lambda: one.run(tile), lambda: other.run(tile)], rounds)
+    ours, theirs = time_interleaved([lambda: one.run(tile), lambda: other.run(tile)], rounds)
     difference = psnr(other.run(tile)[0], one.run(tile)[0])
     cells = [name, f"{ours * 1e3:.0f}", f"{theirs * 1e3:.0f}", other.precision, f"{ours / theirs:.2f}"]
     one.close()

@@ -54,7 +54,7 @@ def main() -> None:
         print(f"n2b-infer large.tif -o denoised.tif {' '.join(options)}")
         peak_mb, seconds, said = measure([str(source), "-o", str(result), *options], arguments.stop_after)
         print(said)
-        megapixels, images_mb = height * width / 1e6, LargeTiff(source).picture.nbytes / 1e6
+        megapixels, images_mb = height * width / 1e6, LargeTiff(source).info.nbytes / 1e6
         print(f"{width}×{height} px = {megapixels:.0f} MP of {arguments.dtype}, {images_mb:.0f} MB as pixels")
         if not result.exists():
             print(f"stopped after {seconds:.0f} s; peak resident memory {peak_mb:.0f} MB")

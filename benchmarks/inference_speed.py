@@ -22,7 +22,7 @@ import numpy as np
 from n2b.runtime.images.metrics import psnr
 from n2b.runtime.model_files import find_model
 from n2b.runtime.system.memory import usable_cores
-from n2b.runtime.system.timing import take_turns
+from n2b.runtime.system.timing import time_interleaved
 
 from benchmarks.image_pipelines import Way, ways
 from benchmarks.noisy_images import SIGMA, add_noise, clean_image
@@ -82,7 +82,7 @@ def print_stills(megapixels: float, models: list[Path], folder: Path, rounds: in
         all_ways = list(ways(noisy, models, folder, opened))
         quality, first_s = zip(*(_first(way, clean) for way in all_ways), strict=True)
         quick = [way.run for way, its_s in zip(all_ways, first_s, strict=True) if its_s < _LONG_S]
-        turns = iter(take_turns(quick, rounds, warm=True))
+        turns = iter(time_interleaved(quick, rounds, warm=True))
         seconds = [next(turns) if its_s < _LONG_S else its_s for its_s in first_s]
     px = noisy.shape[0] * noisy.shape[1]
     first = all_ways[0].computed_px / seconds[0]

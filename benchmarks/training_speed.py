@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from n2b.runtime.images.image import Image, write_image
-from n2b.runtime.system.timing import take_turns
+from n2b.runtime.system.timing import time_interleaved
 from n2b.training.batches import draw_batch
 from n2b.training.config import TrainConfig
 from n2b.training.data.dataset import load_dataset
@@ -86,7 +86,7 @@ def _compare(config: TrainConfig, run: Path, steps: int, rounds: int, workers: i
             yield
 
     loops = [plain_loop(config, device, workers), ours()]
-    seconds = take_turns([partial(_advance, loop, steps, device) for loop in loops], rounds)
+    seconds = time_interleaved([partial(_advance, loop, steps, device) for loop in loops], rounds)
     names = ["plain PyTorch, fp32", f"n2b-train, {precision}"]
     flops = flops_per_step(config)
     print(f"{'':22}{'steps/s':>9}{'ratio':>7}{'GFLOP/s':>10}{'of the ceiling':>16}")

@@ -25,7 +25,7 @@ from .inference.tile_size import AUTO, batch_size, check_sizes, halved_tile, til
 from .inference.tiling import TilePlan, plan_tiles
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
-from .system.prefetch import ahead
+from .system.prefetch import prefetch
 
 _logger = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ class Denoiser:
         Raises:
             As `__call__`, after the results of the images before.
         """
-        with closing(ahead(self._results(images, strength))) as results:
+        with closing(prefetch(self._results(images, strength))) as results:
             yield from results
 
     def _results(self, images: Iterable[Any], strength: float) -> Iterator[Any]:
@@ -201,7 +201,7 @@ class Denoiser:
                 taken.append(image if isinstance(image, Frame) else None)
                 yield image.pixels if isinstance(image, Frame) else image
 
-        with closing(ahead(images)) as read:
+        with closing(prefetch(images)) as read:
             for result, _ in self.denoise_each(pixels(read), strength):
                 frame = taken.popleft()
                 yield result if frame is None else dataclasses.replace(frame, pixels=result)

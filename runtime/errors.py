@@ -72,9 +72,9 @@ class MissingPackageError(EnvironmentFault):
 
     Args:
         package: the name that pip knows.
-        extra: the extra of n2b that brings it, such as "cpu" (optional).
-        reason: why an installed package does not load (optional).
-        instead: the package that serves in its place (optional).
+        extra: the extra of noise2blur that contains it, such as "export"; None: no extra does.
+        reason: why an installed package cannot be loaded; None: it is not installed.
+        hint: what to do, where that is not `pip install`.
     """
 
     def __init__(
@@ -83,13 +83,11 @@ class MissingPackageError(EnvironmentFault):
         *,
         extra: str | None = None,
         reason: str | None = None,
-        instead: str | None = None,
+        hint: str | None = None,
     ) -> None:
         command = f"pip install 'noise2blur[{extra}]'" if extra else f"pip install {package}"
-        if instead:
-            command = f"pip install {instead} in its place"
         state = f"cannot be loaded ({reason})" if reason else "is not installed"
-        super().__init__(f"{package} {state}: {command}")
+        super().__init__(f"{package} {state}: {hint or command}")
         self.package = package
 
 

@@ -38,7 +38,7 @@ RETURNED = {
     "ILayer.get_input": "ITensor",
     "INetworkDefinition.get_layer": "ILayer",
 }
-# Names that one flavour alone has. What uses them is for TensorRT-RTX only: `--portable`, and `Kernels`.
+# Names that one flavour alone has. What uses them is for TensorRT-RTX only: `--portable`, and `RuntimeCache`.
 ONLY_RTX = {
     "ComputeCapability",
     "IBuilderConfig.num_compute_capabilities",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx
 
@@ -13,8 +11,6 @@ from .progress import BuildProgress
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
-
-_logger = logging.getLogger(__name__)
 
 
 def parser_errors(parser: trt.OnnxParser, model: onnx.ModelProto) -> list[str]:
@@ -27,35 +23,6 @@ def _parser_error(parser_error: trt.ParserError, model: onnx.ModelProto) -> str:
     node = model.graph.node[index] if 0 <= index < len(model.graph.node) else None
     where = f"node '{node.name}' ({node.op_type}): " if node else ""
     return f"{where}{parser_error.desc()} ({parser_error.code()}, {parser_error.func()})"
-
-
-@cache  # TensorRT keeps the first logger that it is given for the life of the process
-def build_logger(flavour: str) -> Any:
-    """A logger with `start(verbose)`, to be called before a build, and `summary()` of its errors."""
-    if not TYPE_CHECKING:
-        trt = load(flavour)
-
-    class Logger(trt.ILogger):
-        """Keeps the errors of a build for its error message."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.start(verbose=False)
-
-        def start(self, verbose: bool) -> None:
-            self._errors: list[str] = []
-            self._shown = int(trt.ILogger.INFO if verbose else trt.ILogger.INTERNAL_ERROR)
-
-        def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-            if int(severity) <= int(trt.ILogger.ERROR):
-                self._errors.append(msg)
-            if int(severity) <= self._shown:
-                _logger.info(f"{flavour}: {msg}")
-
-        def summary(self) -> str:
-            return "; ".join(dict.fromkeys(self._errors))  # in order, without repetitions
-
-    return Logger()
 
 
 def build_monitor(flavour: str, progress: BuildProgress) -> trt.IProgressMonitor:

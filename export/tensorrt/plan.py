@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from ...runtime.backends.tensorrt.log import tensorrt_logger
 from ...runtime.errors import DeviceError, EnvironmentFault
 from ...runtime.system.gpu import find_gpu
 from ...runtime.system.tensorrt import load
 from ..onnx.file import is_dynamic
 from .config import save_timing_cache, set_options, set_profile, use_timing_cache
-from .messages import build_logger, build_monitor, parser_errors
+from .messages import build_monitor, parser_errors
 from .network import check_dla_takes_some, precision_of_network
 from .options import BuilderOptions
 from .precision import BuiltPrecision, check_precision, precision_in_engine
@@ -71,14 +72,15 @@ def build_plan(
     if not TYPE_CHECKING:
         trt = load(settings.flavour)
     name = f"{settings.flavour} {trt.__version__}"
-    logger = build_logger(settings.flavour)
-    logger.start(settings.verbose)
+    logger = tensorrt_logger(settings.flavour)
+    logger.take_errors()  # of earlier builds
+    logger.shown = int(trt.ILogger.INFO if settings.verbose else trt.ILogger.INTERNAL_ERROR)
     try:
         builder = trt.Builder(logger)
     except (TypeError, RuntimeError) as error:  # the binding's word for "it gave no builder"
         raise DeviceError(
-            f"{name} finds no GPU to build for ({logger.summary() or error}); build on the device that will "
-            "run the engine, or leave the engine out with --target none"
+            f"{name} finds no GPU to build for ({logger.take_errors() or error}); build on the device that "
+            "will run the engine, or leave the engine out with --target none"
         ) from error
     config = builder.create_builder_config()
     set_options(settings.flavour, builder, config, settings.options)  # first: it is quick to refuse
@@ -102,7 +104,7 @@ def build_plan(
     del monitor  # it had to outlive the build
     if plan is None:
         raise EnvironmentFault(
-            f"{name} cannot build the engine ({logger.summary() or 'it gave no reason'}); try a smaller "
+            f"{name} cannot build the engine ({logger.take_errors() or 'it gave no reason'}); try a smaller "
             "--tile or --batch, or leave the engine out with --target none"
         )
     if settings.timing_cache is not None:
@@ -117,11 +119,11 @@ def build_plan(
 def _parse(flavour: str, builder: trt.Builder, model: onnx.ModelProto) -> trt.INetworkDefinition:
     if not TYPE_CHECKING:
         trt = load(flavour)
-    logger = build_logger(flavour)
+    logger = tensorrt_logger(flavour)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(model.SerializeToString()):
-        reason = "; ".join(parser_errors(parser, model)) or logger.summary()
+        reason = "; ".join(parser_errors(parser, model)) or logger.take_errors()
         raise EnvironmentFault(f"{flavour} {trt.__version__} cannot read the model: {reason}")
     return network
 
@@ -130,7 +132,7 @@ def _precision_of_plan(plan: bytes, settings: BuildSettings) -> BuiltPrecision |
     """What the finished engine says; None where it does not load here, as on another kind of GPU."""
     if not TYPE_CHECKING:
         trt = load(settings.flavour)
-    runtime = trt.Runtime(build_logger(settings.flavour))
+    runtime = trt.Runtime(tensorrt_logger(settings.flavour))
     if settings.options.version_compat:
         runtime.engine_host_code_allowed = True  # it brings its own runtime; it was built just now
     if settings.options.dla is not None:

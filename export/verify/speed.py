@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ...calibration.session import open_session, run_session
-from ...runtime.system.timing import take_turns
+from ...runtime.system.timing import time_interleaved
 from ..onnx.file import read_onnx
 
 _OPEN_PX = 256  # side of the input where the file leaves it open
@@ -32,7 +32,7 @@ def ms_per_megapixel(paths: Sequence[Path]) -> list[float]:
     runs = [partial(run_session, session, batch) for session, batch in zip(sessions, batches, strict=True)]
     return [
         1e3 * seconds / (batch.size / 3 / 1e6)
-        for seconds, batch in zip(take_turns(runs, _ROUNDS), batches, strict=True)
+        for seconds, batch in zip(time_interleaved(runs, _ROUNDS), batches, strict=True)
     ]
 
 

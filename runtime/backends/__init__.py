@@ -1,16 +1,18 @@
-"""What runs a model: one file for each library, behind one protocol, and the choice between them."""
+"""Run models: a folder per inference library, one protocol. Imports: cuda, images, system, model_info."""
 
 from .devices import parse_device
 from .protocol import ASSUMED_BYTES_PER_PX, Backend, InputShape, OverlappedBackend
-from .select import BACKENDS, REBUILD, open_backend
+from .select import BACKENDS, REBUILD, BackendName, Rebuild, open_backend
 
 __all__ = [
     "ASSUMED_BYTES_PER_PX",
     "BACKENDS",
     "REBUILD",
     "Backend",
+    "BackendName",
     "InputShape",
     "OverlappedBackend",
+    "Rebuild",
     "open_backend",
     "parse_device",
 ]

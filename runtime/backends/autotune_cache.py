@@ -1,4 +1,4 @@
-"""What was found out about a model on this machine, kept in the user's cache folder for the next start."""
+"""Cache measurements of a model on this machine in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from ..system.memory import cache_folder, usable_cores
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def fact_path(question: str, model: Path, packages: tuple[str, ...]) -> Path:
-    """The file that holds a question's answer: by the model's bytes, the packages' versions, and the CPU.
+def entry_path(name: str, model: Path, packages: tuple[str, ...]) -> Path:
+    """Return the path of an entry, by the model's bytes, the versions of packages, and the CPU.
 
     Args:
-        question: a word, such as "fastest".
-        model: the model's file.
-        packages: the names of the packages that the answer depends on.
+        name: of the measurement, such as "fastest".
+        model: path of the model.
+        packages: names of the packages that the result depends on.
     """
     versions = [f"{package} {_version(package)}" for package in packages]
     parts = [sha256_of_file(model), *versions, cpu_name(), str(usable_cores())]
-    return cache_folder() / f"{question}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}.json"
+    return cache_folder() / f"{name}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}.json"
 
 
-def recall(path: Path) -> dict[str, Any] | None:
-    """What was kept; None: nothing, or nothing legible."""
+def read_entry(path: Path) -> dict[str, Any] | None:
+    """Read an entry; None if it is absent or damaged."""
     try:
-        fact = json.loads(path.read_bytes())
+        entry = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return fact if isinstance(fact, dict) else None
+    return entry if isinstance(entry, dict) else None
 
 
-def keep(path: Path, fact: dict[str, Any]) -> None:
-    """Keep a fact; where the folder cannot be written it is found out again at the next start."""
+def write_entry(path: Path, entry: dict[str, Any]) -> None:
+    """Write an entry; if that fails, the next start measures again."""
     try:
-        write_atomically(path, json.dumps(fact).encode())
+        write_atomically(path, json.dumps(entry).encode())
     except UserError:
         return
 
 
 @cache
 def cpu_name() -> str:
-    """The CPU's name, as its maker gave it where the system tells (Linux does)."""
+    """Return the name of the CPU: its model under Linux, else its architecture."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:
@@ -61,5 +61,5 @@ def cpu_name() -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # built from source, say
+    except PackageNotFoundError:  # e.g. built from source
         return ""

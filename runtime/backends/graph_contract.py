@@ -1,8 +1,11 @@
-"""Whether a graph is one that n2b-export makes."""
+"""Contract of every exported graph: the names, dtypes and shapes of its one input and one output.
+
+`image` → `denoised`, both N×H×W×3 RGB, both uint8 in 0..255 or float32 in [0, 1].
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import ModelError
 from ..model_info import METADATA_KEY
@@ -12,41 +15,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model_info import ModelInfo
-    from .protocol import InputShape
+    from .protocol import InputShape, Precision
 
-INPUT, OUTPUT = "image", "denoised"  # the names of a graph's one input and one output
-_COMPUTED_IN = {"int8-cpu": "int8"}  # the form of an INT8 file that CPUs are fast with
+IMAGE, DENOISED = "image", "denoised"  # names of the graph's input and output; export writes them
+_PRECISIONS = {"int8-cpu": "int8"}  # of forms whose name is not that of their precision
 
 
 def check_graph(
     inputs: Mapping[str, tuple[str, Sequence]], outputs: Mapping[str, tuple[str, Sequence]], source: Path
 ) -> str:
-    """The io, "uint8" or "float32", of a graph that takes and gives what n2b-export makes.
+    """Return the dtype of a graph, "uint8" or "float32".
 
     Args:
         inputs, outputs: dtype and shape of each tensor by its name.
-        source: the model's file, for the error message.
+        source: path of the model, for the error message.
 
     Raises:
-        ModelError: it is another kind of graph.
+        ModelError: the graph does not follow the contract.
     """
-    if list(inputs) == [INPUT] and list(outputs) == [OUTPUT]:
-        (dtype, shape), (result_dtype, result_shape) = inputs[INPUT], outputs[OUTPUT]
+    if list(inputs) == [IMAGE] and list(outputs) == [DENOISED]:
+        (dtype, shape), (result_dtype, result_shape) = inputs[IMAGE], outputs[DENOISED]
         images = len(shape) == len(result_shape) == 4 and shape[3] == result_shape[3] == 3
         if dtype == result_dtype and dtype in ("uint8", "float32") and images:
             return dtype
-    found = " → ".join(
+    actual = " → ".join(
         ", ".join(f"{name} {dtype} {'×'.join(map(str, shape))}" for name, (dtype, shape) in tensors.items())
         for tensors in (inputs, outputs)
     )
     raise ModelError(
-        f"{source} is no denoiser of n2b: it maps {found}; expected is {INPUT} → {OUTPUT}, both N×H×W×3, "
-        "both uint8 or float32; use n2b-export"
+        f"{source} is not a denoiser of n2b: it maps {actual}; expected is {IMAGE} → {DENOISED}, "
+        "both N×H×W×3, both uint8 or float32; use n2b-export"
     )
 
 
 def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> None:
-    """Raise ModelError unless a description agrees with the graph it came with."""
+    """Raise ModelError unless the description in a model agrees with its graph."""
     if info.io != io:
         raise ModelError(f"{source} takes {io}, but its description says {info.io}; export the model again")
     if (shape.height is None) != (shape.width is None):
@@ -60,18 +63,18 @@ def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> Non
 
 
 def check_described(text: str | None, model: Path) -> str:
-    """The description that lies in an ONNX file's metadata.
+    """Return the description in an ONNX file's metadata.
 
     Raises:
-        ModelError: it is not there.
+        ModelError: there is none.
     """
     if text is None:
         raise ModelError(
-            f"{model} does not say what it is (no '{METADATA_KEY}' in its metadata): use n2b-export"
+            f"{model} does not describe itself (no '{METADATA_KEY}' in its metadata): use n2b-export"
         )
     return text
 
 
-def precision_of(info: ModelInfo) -> str:
-    """What a model is computed in by a library that takes its file as it is: "fp32", "fp16", "int8"."""
-    return _COMPUTED_IN.get(info.precision, info.precision)
+def precision_of(info: ModelInfo) -> Precision:
+    """Return the precision of a model in a library that runs its file unchanged."""
+    return cast("Precision", _PRECISIONS.get(info.precision, info.precision))

@@ -1,4 +1,4 @@
-"""How much memory a model needs on a CPU, found out by running it."""
+"""Measure the memory that a model needs on a CPU, by running it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..system.memory import allocated_bytes, give_back_free_memory, resident_bytes
+from ..system.memory import allocated_bytes, release_free_memory, resident_bytes
 
 if TYPE_CHECKING:
     from .protocol import Backend
@@ -15,7 +15,7 @@ TRIAL_PX = 256
 
 
 def trial_batch(backend: Backend, side_px: int = TRIAL_PX) -> np.ndarray:
-    """A batch of zeros that the model takes: of its own tile size, else of about `side_px`."""
+    """Return a batch of zeros for a model: of its own tile size, else of about `side_px`."""
     multiple = backend.info.size_multiple_px
     side = -(-side_px // multiple) * multiple
     height, width = backend.shape.tile_hw or (side, side)
@@ -23,22 +23,21 @@ def trial_batch(backend: Backend, side_px: int = TRIAL_PX) -> np.ndarray:
 
 
 def measure_bytes_per_px(backend: Backend, *, before_px: int = 0, share_used: float = 1.0) -> float | None:
-    """What a run of a small tile adds to the process's memory, for one pixel of the batch.
+    """Return the memory that a run of a small tile adds to the process, per pixel of the batch.
 
-    That is what becomes resident. Memory that an earlier model has freed and malloc has kept becomes resident
-    no more, so it is at least what malloc hands out.
+    That is the growth of resident memory. Memory that an earlier model freed and malloc kept is resident
+    already, so the result is at least the growth of allocated memory.
 
     Args:
         backend: the model.
-        before_px: side of a smaller tile that is run first, so that what does not grow with the tile, or was
-            free in the process before, is not counted; 0: none.
-        share_used: how much of what the backend takes from malloc it certainly writes to.
+        before_px: side of a smaller tile that is run first, to count only what grows with the tile; 0: none.
+        share_used: part of the allocated memory that the backend certainly writes to.
 
     Returns:
-        Bytes a pixel; None where it cannot be told, since only Linux tells it, or nothing had to be added.
+        Bytes per pixel; None if unavailable (only Linux reports it) or if nothing was added.
     """
     uncounted = backend.run(trial_batch(backend, before_px)).size // 3 if before_px else 0
-    give_back_free_memory()  # or the run would fill what is there already
+    release_free_memory()  # or the run would reuse it
     resident, allocated = resident_bytes(), allocated_bytes()
     if resident is None:
         return None

@@ -1,9 +1,9 @@
-"""What a backend is: the protocol that each inference library is put behind."""
+"""Define the protocol of a backend, which each inference library implements."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,35 +12,37 @@ if TYPE_CHECKING:
 
     from ..model_info import ModelInfo
 
-# A working set that was not measured: that of the full-width U-Net in ONNX Runtime on a CPU, rounded up.
+Precision = Literal["fp32", "bf16", "fp16", "int8", "int8, bf16"]  # of the computation
+
+# Default of an unmeasured working set: the full-width U-Net in ONNX Runtime on a CPU, rounded up.
 ASSUMED_BYTES_PER_PX = 1500.0
 
 
 @dataclass(frozen=True)
 class InputShape:
-    """The batches that a model takes, N×H×W×3; None: any size."""
+    """The batch sizes that a model takes, N×H×W×3; None: any."""
 
     batch: int | None = None
     height: int | None = None
     width: int | None = None
-    largest_batch: int | None = None  # where `batch` is None: the most of them
+    largest_batch: int | None = None  # maximum where `batch` is None
 
     @property
     def tile_hw(self) -> tuple[int, int] | None:
-        """The one tile size that the model takes, or None when any will do."""
+        """The fixed tile size (height, width) in px; None: any."""
         return None if self.height is None or self.width is None else (self.height, self.width)
 
 
 class Backend(Protocol):
-    """A model that is loaded and ready to run. Not safe to share between threads."""
+    """A loaded model, ready to run. Not safe to share between threads."""
 
-    name: str  # "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx"
+    name: str  # "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", …
     device: str  # "cpu", "cuda:0"
     model: Path
     info: ModelInfo
     shape: InputShape
-    precision: str  # what is computed in: "fp32", "bf16", "fp16", "int8"; "int8, bf16": the rest in BF16
-    passed_over: tuple[str, ...]  # what `auto` did not take: "onnxruntime: 0.61 times as fast here"
+    precision: Precision  # "int8, bf16": layers that are not INT8 run in BF16
+    passed_over: tuple[str, ...]  # alternatives that `auto` rejected: "onnxruntime: 0.61× as fast here"
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """Denoise a batch of tiles.
@@ -53,17 +55,17 @@ class Backend(Protocol):
             The result, of the same shape and dtype; valid until the next `run` or `close`.
 
         Raises:
-            OutOfMemory: the memory does not suffice; a smaller batch may be run then.
+            OutOfMemory: a smaller batch may fit.
             EnvironmentFault: the device failed.
         """
         ...
 
     def measure_bytes_per_px(self) -> float:
-        """Memory of the working set for one pixel of a batch, from a trial run where it can be measured."""
+        """Return the working set in bytes per pixel of a batch, measured by a trial run where possible."""
         ...
 
     def close(self) -> None:
-        """Free the memory; to be called once, no `run` after it."""
+        """Free the memory. Call it once, and no `run` after it."""
         ...
 
 
@@ -72,27 +74,28 @@ class OverlappedBackend(Backend, Protocol):
     """A backend on a GPU that copies one batch while it computes another.
 
     Each slot has memory for a batch and its result. The caller fills `buffer(slot, …)`, calls `start(slot)`,
-    does the same with the next slot, and then `finish(slot)`. Slots are finished in the order that they were
-    started in.
+    does the same with the next slot, and then calls `finish(slot)`, in the order of the starts.
     """
 
-    slots: int  # how many batches may be under way
+    slots: int  # number of batches that may be in flight
 
     def buffer(self, slot: int, shape: tuple[int, ...], /) -> np.ndarray:
-        """Page-locked memory of N×H×W×3 `info.io`, for the caller to fill.
+        """Return page-locked memory of N×H×W×3 `info.io`, for the caller to fill.
 
-        Valid until the next `buffer` of that slot with another shape. The slot is not under way.
+        Valid until the next `buffer` of that slot with another shape. The slot must not be in flight.
 
         Raises:
-            OutOfMemory: the memory does not suffice; the slot may be asked for a smaller batch.
+            OutOfMemory: a smaller batch may fit.
         """
         ...
 
     def start(self, slot: int, /) -> None:
-        """Begin to copy a slot's batch in, to denoise it and to copy the result back; returns at once."""
+        """Start to copy a slot's batch in, denoise it and copy the result back; return at once."""
         ...
 
     def finish(self, slot: int, /) -> np.ndarray:
-        """Wait for a slot's result, N×H×W×3 `info.io`, in page-locked memory; valid until the slot is started
-        again, or its buffer has another shape."""
+        """Wait for a slot's result, N×H×W×3 `info.io`, in page-locked memory.
+
+        Valid until the slot is started again or gets a buffer of another shape.
+        """
         ...

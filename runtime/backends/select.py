@@ -1,11 +1,12 @@
-"""Which backend runs a model."""
+"""Select the backend that runs a model."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal, get_args
 
-from ..cuda import AUTO, check_api
+from ..cuda import check_api
 from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError, UserError
 from ..model_files import ModelFiles
 from ..system.gpu import find_gpu
@@ -14,8 +15,12 @@ from .protocol import Backend
 
 _logger = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx")
-REBUILD = ("auto", "never")  # whether an engine that does not fit is built again
+BackendName = Literal[
+    "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx"
+]  # fmt: skip
+BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
+Rebuild = Literal["auto", "never"]
+REBUILD: tuple[Rebuild, ...] = get_args(Rebuild)
 
 
 def open_backend(
@@ -25,29 +30,29 @@ def open_backend(
     device: str = "auto",
     strict: bool = False,
     rebuild: str = "never",
-    cuda_api: str = AUTO,
+    cuda_api: str = "auto",
     max_memory_mb: float | None = None,
 ) -> Backend:
-    """Load a model with the library that fits it.
+    """Load a model with the library that runs it best.
 
-    `auto` takes the engine where there is one that runs here; else the ONNX file, with ONNX Runtime on CUDA
-    where both are there, and on a CPU with OpenVINO or ONNX Runtime, whichever is faster here. `passed_over`
-    of the backend says why not the others. What cannot be had as asked is replaced by the next best with a
-    Python warning that says so, or is an error when `strict`.
+    `auto` takes an engine that runs here; else the ONNX file, by ONNX Runtime on CUDA if both are available,
+    else on the CPU by OpenVINO or ONNX Runtime, whichever is faster. The backend's `passed_over` has the
+    reasons against the others. If a request cannot be met, the next best is used and a warning is logged;
+    with `strict` it is an error.
 
     Args:
         files: the forms of the model.
         backend: one of BACKENDS.
         device: "auto", "cpu", "cuda" or "cuda:1".
-        strict: refuse whatever is not exactly what was asked for.
-        rebuild: "auto": an engine that was built for something else than what is here is built again first,
-            from the ONNX file beside it, by n2b-export, which can take minutes; or "never".
-        cuda_api: what an engine's memory is had through: "auto", "pycuda" or "cuda-bindings".
-        max_memory_mb: the most that ONNX Runtime may take of a GPU's memory, in 10⁶ bytes; None: no limit.
+        strict: raise an error instead of using anything but what was requested.
+        rebuild: "auto": first rebuild an engine that does not fit this machine from the ONNX file next to it,
+            by n2b-export, which can take minutes; or "never".
+        cuda_api: CUDA binding that allocates an engine's GPU memory, one of CUDA_APIS.
+        max_memory_mb: limit of ONNX Runtime's GPU memory, in 10⁶ bytes; None: no limit.
 
     Raises:
-        UserError: no such backend, device or CUDA api.
-        ModelError: the model is not there in the form that the backend needs, or is damaged.
+        UserError: there is no such backend, device or CUDA binding.
+        ModelError: the model is damaged, or missing in the form that the backend needs.
         MissingPackageError: the library is not installed.
         DeviceError: the device is missing.
     """
@@ -80,8 +85,8 @@ def open_backend(
 
 
 def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
-    """An ONNX file where it runs best: on CUDA, else on the CPU."""
-    from .onnxruntime.session import NO_CUDA, has_cuda
+    """Open an ONNX file on CUDA, else on the CPU."""
+    from .onnxruntime.session import built_without, has_cuda
     from .select_cpu import open_fastest
 
     kind, index = parse_device(device)
@@ -89,7 +94,7 @@ def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | Non
         return open_fastest(path)
     if kind == "auto" and not has_cuda():
         backend = open_fastest(path)
-        backend.passed_over = (f"cuda: {NO_CUDA}", *backend.passed_over)
+        backend.passed_over = (f"cuda: {built_without('CUDA')}", *backend.passed_over)
         return backend
     return _open_onnx(path, "onnxruntime", device, strict, max_memory_mb)
 

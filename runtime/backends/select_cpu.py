@@ -1,89 +1,91 @@
-"""OpenVINO or ONNX Runtime: the faster one on this CPU, for this model."""
+"""Select the faster of OpenVINO and ONNX Runtime for a model on this CPU."""
 
 from __future__ import annotations
 
-import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import EnvironmentFault, ModelError
-from .autotune_cache import fact_path, keep, recall
+from ..system.packages import install_hint, is_installed
+from ..system.timing import time_interleaved
+from .autotune_cache import entry_path, read_entry, write_entry
+from .memory_probe import trial_batch
 from .onnxruntime.backend import OnnxRuntimeBackend
 from .openvino.backend import OpenVinoBackend
 from .protocol import Backend
-from .race import race
 
 _CLASSES: dict[str, Any] = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}
 _EXTRAS = {"onnxruntime": "cpu", "openvino": "openvino"}
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu")
+_RUNS = 3
+_SIDE_PX = 128  # a larger tile widens the lead, and a cold start waits for it
 
 
 def open_fastest(model: Path) -> Backend:
-    """An ONNX file on the CPU, in the faster of the libraries that are installed and take it.
+    """Open an ONNX file on the CPU with the faster of the installed libraries that can run it.
 
-    They race once for a model and machine, which takes about a second; the outcome is kept in the user's
-    cache folder. The backend's `passed_over` tells of the other.
+    They are compared once per model and machine, which takes about a second; the result is kept in the user's
+    cache folder. The backend's `passed_over` has the reason against the other.
 
     Raises:
-        ModelError: no library takes the file.
+        ModelError: no library can run the file.
         MissingPackageError: none is installed.
     """
-    installed = _installed()
+    installed = [name for name in _CLASSES if is_installed(name)]
     missing = [
-        f"{name}: is not installed: pip install 'noise2blur[{extra}]'"
+        f"{name}: not installed: {install_hint(name, extra)}"
         for name, extra in _EXTRAS.items()
         if name not in installed
     ]
     if len(installed) < len(_CLASSES):
         return _with(_open(installed[0] if installed else "onnxruntime", model), missing)
-    path = fact_path("fastest", model, _PACKAGES)
-    return _open_remembered(path, model) or _race(path, model)
+    path = entry_path("fastest", model, _PACKAGES)
+    return _open_cached(path, model) or _compare(path, model)
 
 
-def _installed() -> list[str]:
-    return [name for name in _CLASSES if importlib.util.find_spec(name) is not None]
-
-
-def _open_remembered(path: Path, model: Path) -> Backend | None:
-    fact = recall(path) or {}
-    taken, passed_over = fact.get("taken"), fact.get("passed_over")
+def _open_cached(path: Path, model: Path) -> Backend | None:
+    entry = read_entry(path) or {}
+    taken, passed_over = entry.get("taken"), entry.get("passed_over")
     if taken not in tuple(_CLASSES) or not isinstance(passed_over, list):
         return None
     try:
         return _with(_open(taken, model), [str(reason) for reason in passed_over])
-    except (EnvironmentFault, ModelError):  # it opened then: whatever it is, the race tells
+    except (EnvironmentFault, ModelError):  # it opened before: compare again
         return None
 
 
-def _race(path: Path, model: Path) -> Backend:
+def _compare(path: Path, model: Path) -> Backend:
     opened: list[Backend] = []
     errors: dict[str, EnvironmentFault | ModelError] = {}
     for name in _CLASSES:
         try:
             opened.append(_open(name, model))
-            opened[-1].measure_bytes_per_px()  # which is not to be told after the race, with its leavings
+            opened[-1].measure_bytes_per_px()  # before other runs leave memory behind
         except (EnvironmentFault, ModelError) as error:
             errors[name] = error
     if not opened:
         raise errors["onnxruntime"]
-    if errors:  # not kept: what failed today may be repaired tomorrow
+    if errors:  # not cached: the fault may be repaired
         return _with(opened[0], [f"{name}: {error}" for name, error in errors.items()])
     backend, passed_over = _faster(opened)
-    keep(path, {"taken": backend.name, "passed_over": passed_over})
+    write_entry(path, {"taken": backend.name, "passed_over": passed_over})
     return _with(backend, passed_over)
 
 
 def _faster(opened: list[Backend]) -> tuple[Backend, list[str]]:
-    """The faster of two, and why not the other, which is closed."""
+    """Return the faster of two, and the reason against the other, which is closed."""
     try:
-        seconds = race(opened)
+        batches = [trial_batch(backend, _SIDE_PX) for backend in opened]
+        runs = [partial(backend.run, batch) for backend, batch in zip(opened, batches, strict=True)]
+        seconds = time_interleaved(runs, _RUNS)
     except BaseException:
         for backend in opened:
             backend.close()
         raise
-    (best, winner), (least, loser) = sorted(zip(seconds, opened, strict=True), key=lambda entry: entry[0])
+    (fast_s, winner), (slow_s, loser) = sorted(zip(seconds, opened, strict=True), key=lambda entry: entry[0])
     loser.close()
-    return winner, [f"{loser.name}: {best / least:.2f} times as fast here"]
+    return winner, [f"{loser.name}: {fast_s / slow_s:.2f}× as fast here"]
 
 
 def _open(name: str, model: Path) -> Backend:

@@ -74,11 +74,11 @@ def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunRep
     from ..pipelines.stream import denoise_stream
     from ..sinks import VideoSink
     from ..sources.video_pyav import exact_video_frames
-    from ..system.prefetch import ahead
+    from ..system.prefetch import prefetch
 
     meter = StreamMeter()
     with (
-        closing(ahead(exact_video_frames(job.source))) as frames,  # read while one is denoised
+        closing(prefetch(exact_video_frames(job.source))) as frames,  # read while one is denoised
         closing(VideoSink(job.destination, job.source)) as sink,
         closing(
             denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter)

@@ -1,151 +1,152 @@
-"""GPU memory, page-locked host memory, streams, events and graphs: one interface, two implementations.
+"""Manage GPU and page-locked memory, streams, events and graphs. Imports: system, errors.
 
-`cuda_bindings.py` needs no compiler and has graphs; `pycuda.py` is for where pycuda is what there is. Both
-work in the GPU's primary context, which PyTorch, OpenCV and TensorRT use too, and make it current only while
-it is used.
+Two bindings implement one interface: `cuda_bindings.py` needs no compiler and has graphs; `pycuda.py` serves
+where only pycuda is installed. Both use the GPU's primary context, as PyTorch, OpenCV and TensorRT do, and
+make it current only while they need it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from ..errors import UserError
+from ..system.packages import is_installed
 
-AUTO, CUDA_BINDINGS, PYCUDA = "auto", "cuda-bindings", "pycuda"
-CUDA_APIS = (AUTO, PYCUDA, CUDA_BINDINGS)
+CudaApi = Literal["auto", "pycuda", "cuda-bindings"]
+CUDA_APIS: tuple[CudaApi, ...] = get_args(CudaApi)
+CUDA_BINDINGS, PYCUDA = "cuda-bindings", "pycuda"
 
-# What a stream, event and graph are made with, alike in both
-NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: a stream does not wait for what others put on the default stream
-DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING: an event orders work, nobody asks it for a time
+# Flags of streams and events
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: a stream does not wait for the default stream
+DISABLE_TIMING = 2  # CU_EVENT_DISABLE_TIMING: events only order work
 
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """Bytes on the GPU, and as many in page-locked host memory, which the GPU reads and writes directly."""
+    """Memory on the GPU, and as much page-locked host memory, which the GPU accesses directly."""
 
     device_address: int
-    host: np.ndarray  # uint8, (size,); empty where it was made without
-    owned: tuple[Any, ...]  # what the implementation gives back
+    host: np.ndarray  # uint8, (size,); empty for a buffer on the GPU only
+    owned: tuple[Any, ...]  # freed by the implementation
 
 
 @dataclass(eq=False)
 class Stream:
-    """Work that the GPU does in order."""
+    """A queue of GPU work that runs in order."""
 
-    handle: int  # a CUstream, as TensorRT takes it
+    handle: int  # a CUstream, for TensorRT
     native: Any
 
 
 @dataclass(eq=False)
 class Event:
-    """A mark in a stream, which another stream can wait for."""
+    """A point in a stream that another stream can wait for."""
 
     native: Any
 
 
 class Graphs(Protocol):
-    """Work of a stream, kept to be done again with a single call. Called inside `Cuda.current`."""
+    """Recorded work of a stream, launched by one call. Use it within `Cuda.current`."""
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
-        """A graph of what `work` puts on the stream, which is not done now."""
+        """Record what `work` enqueues on the stream, without running it; return the graph."""
         ...
 
     def launch(self, graph: Any, stream: Stream) -> None:
-        """Do a graph's work, in the order of the stream."""
+        """Enqueue a graph's work."""
         ...
 
     def destroy_graph(self, graph: Any) -> None:
-        """Give a graph back."""
+        """Free a graph."""
         ...
 
 
 class Cuda(Protocol):
-    """One GPU. Every method but `current` and `close` is called inside `current`.
+    """One GPU. Use every method but `current` and `close` within `current`.
 
-    What fails raises DeviceError, but for memory that does not suffice: MemoryError.
+    Failures raise DeviceError; too little memory raises MemoryError.
     """
 
     name: str  # "cuda-bindings", "pycuda"
 
     @property
     def graphs(self) -> Graphs | None:
-        """Its graphs; None: the package has none."""
+        """CUDA graphs; None: the binding has none."""
         ...
 
     def current(self) -> AbstractContextManager[None]:
-        """Makes the GPU's primary context current in this thread, and after it what was current before."""
+        """Make the GPU's primary context current in this thread, for the block."""
         ...
 
     def allocate(self, size: int, *, host: bool = True) -> Buffer:
-        """A buffer of so many bytes; without `host` on the GPU only."""
+        """Allocate a buffer of so many bytes; without `host` on the GPU only."""
         ...
 
     def free(self, buffer: Buffer) -> None:
-        """Give a buffer back; its array must not be touched any more."""
+        """Free a buffer; its array must not be used any more."""
         ...
 
     def create_stream(self) -> Stream:
-        """A stream that is not held up by other streams."""
+        """Create a stream that does not wait for the default stream."""
         ...
 
     def destroy_stream(self, stream: Stream) -> None:
-        """Give a stream back."""
+        """Free a stream."""
         ...
 
     def synchronise(self, stream: Stream) -> None:
-        """Wait until a stream has done everything."""
+        """Wait until a stream has finished its work."""
         ...
 
     def create_event(self) -> Event:
-        """An event, which is not in a stream yet."""
+        """Create an event."""
         ...
 
     def destroy_event(self, event: Event) -> None:
-        """Give an event back."""
+        """Free an event."""
         ...
 
     def record(self, event: Event, stream: Stream) -> None:
-        """Put the mark behind what the stream has to do by now."""
+        """Record an event after the work enqueued so far."""
         ...
 
     def wait(self, stream: Stream, event: Event) -> None:
-        """Let a stream go on only after the mark; returns at once."""
+        """Make a stream wait for an event; return at once."""
         ...
 
     def copy_in(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """Copy a buffer's first `size` bytes from the host to the GPU, in the order of the stream."""
+        """Enqueue a copy of a buffer's first `size` bytes from the host to the GPU."""
         ...
 
     def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """Copy a buffer's first `size` bytes from the GPU to the host, in the order of the stream."""
+        """Enqueue a copy of a buffer's first `size` bytes from the GPU to the host."""
         ...
 
     def close(self) -> None:
-        """Release the context; everything else has been given back before."""
+        """Release the context, after everything else was freed."""
         ...
 
 
-def open_cuda(api: str = AUTO, device_index: int = 0) -> Cuda:
-    """A GPU, through one of the two packages.
+def open_cuda(api: str = "auto", device_index: int = 0) -> Cuda:
+    """Open a GPU with one of the two bindings.
 
     Args:
-        api: one of CUDA_APIS; auto: cuda-bindings where it is installed, since it has graphs, else pycuda.
-        device_index: which GPU.
+        api: one of CUDA_APIS; auto: cuda-bindings if installed, since it has graphs, else pycuda.
+        device_index: index of the GPU.
 
     Raises:
         UserError: there is no such api.
-        MissingPackageError: its package is not installed or cannot load.
+        MissingPackageError: its package is not installed or cannot be loaded.
         DeviceError: there is no such GPU, or no driver.
     """
     check_api(api)
-    if api == AUTO:
-        api = next(filter(_is_installed, (CUDA_BINDINGS, PYCUDA)), CUDA_BINDINGS)
+    if api == "auto":
+        api = PYCUDA if is_installed("pycuda") and not is_installed("cuda.bindings") else CUDA_BINDINGS
     if api == CUDA_BINDINGS:
         from .cuda_bindings import CudaBindings
 
@@ -159,10 +160,3 @@ def check_api(api: str) -> None:
     """Raise UserError unless it is one of CUDA_APIS."""
     if api not in CUDA_APIS:
         raise UserError(f"there is no CUDA api '{api}'; there are {', '.join(CUDA_APIS)}")
-
-
-def _is_installed(api: str) -> bool:
-    try:
-        return importlib.util.find_spec("pycuda" if api == PYCUDA else "cuda.bindings") is not None
-    except ModuleNotFoundError:  # of `cuda`, in which `bindings` lies
-        return False

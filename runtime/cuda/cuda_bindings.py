@@ -1,19 +1,19 @@
-"""CUDA's driver through cuda-bindings, NVIDIA's own package, which needs no compiler.
+"""Use CUDA's driver through cuda-bindings, NVIDIA's package, which needs no compiler.
 
-The driver's functions alone are used, no CUDA runtime: a driver that is older than the package serves too.
+It calls the driver only, not the CUDA runtime, so that a driver older than the package works too.
 """
 
 from __future__ import annotations
 
 import ctypes
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, MissingPackageError
+from ..errors import DeviceError
+from ..system.packages import require
 from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Graphs, Stream
 
 
@@ -23,11 +23,7 @@ class CudaBindings:
     name = CUDA_BINDINGS
 
     def __init__(self, device_index: int) -> None:
-        try:
-            self._api = importlib.import_module("cuda.bindings.driver")
-        except ImportError as error:
-            is_missing = isinstance(error, ModuleNotFoundError)
-            raise MissingPackageError(CUDA_BINDINGS, reason=None if is_missing else str(error)) from error
+        self._api = require("cuda.bindings.driver", package=CUDA_BINDINGS)
         self._call("cuInit", 0)
         count = self._call("cuDeviceGetCount")
         if device_index >= count:
@@ -110,12 +106,12 @@ class CudaBindings:
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
         """See Graphs.capture."""
-        # Of this thread only: what another does meanwhile, such as allocating, would else end the capture.
+        # Of this thread only: calls of other threads, such as allocations, would invalidate the capture.
         mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream.native, mode)
         try:
             work()
-        finally:  # a capture that was begun has to be ended, or the stream is of no more use
+        finally:  # or the stream would be unusable
             captured = self._call("cuStreamEndCapture", stream.native)
         try:
             return self._call("cuGraphInstantiate", captured, 0)
@@ -137,7 +133,7 @@ class CudaBindings:
     def _call(self, function: str, *arguments: Any) -> Any:
         try:
             status, *results = getattr(self._api, function)(*arguments)
-        except RuntimeError as error:  # the driver, or a function of it, is missing
+        except RuntimeError as error:  # the driver, or one of its functions, is missing
             reason = str(error).rstrip(".")
             raise DeviceError(
                 f"CUDA cannot start: {reason}; it needs an NVIDIA GPU and its driver"

@@ -1,7 +1,8 @@
-"""CUDA's driver through pycuda, which is built where it is installed; it has no graphs.
+"""Use CUDA's driver through pycuda, which is compiled at installation and has no graphs. Kept for machines
+that have pycuda and not cuda-bindings.
 
-What pycuda makes belongs to the context that is current, and wants to be given back in it. Garbage collection
-could come in any thread, so everything is given back by hand.
+Objects of pycuda belong to the current context and must be freed in it. Garbage collection may run in any
+thread, so everything is freed explicitly.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, MissingPackageError, cut
+from ..errors import DeviceError, cut
+from ..system.packages import require
 from . import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
 
 
@@ -31,7 +33,7 @@ class PyCuda:
         count = self._call(self._driver.Device.count)
         if device_index >= count:
             raise DeviceError(f"there is no GPU cuda:{device_index}; this machine has {count}")
-        # A context of its own (`make_context`) would not share memory with TensorRT's and PyTorch's.
+        # A new context (`make_context`) would not share memory with TensorRT and PyTorch.
         self._context = self._call(self._driver.Device(device_index).retain_primary_context)
 
     @contextmanager
@@ -67,7 +69,7 @@ class PyCuda:
 
     def destroy_stream(self, stream: Stream) -> None:
         """See Cuda.destroy_stream."""
-        stream.native = None  # with its last reference pycuda gives it back
+        stream.native = None  # pycuda frees it with its last reference
 
     def synchronise(self, stream: Stream) -> None:
         """See Cuda.synchronise."""
@@ -99,8 +101,8 @@ class PyCuda:
 
     def close(self) -> None:
         """See Cuda.close."""
-        # pycuda leaves a context that it releases current in the thread that releases it: so a thread that
-        # ends with that, in which the context has to be current, or pycuda would not release it.
+        # pycuda releases only a current context, and leaves it current in that thread: so do it in a thread
+        # that ends with it.
         thread = threading.Thread(target=_release, args=(self._context,))
         thread.start()
         thread.join()
@@ -120,11 +122,10 @@ def _release(context: Any) -> None:
 
 
 def _load() -> Any:
+    require("pycuda", extra=PYCUDA)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pycuda's advice on versions, beside the error itself
+            warnings.simplefilter("ignore")  # pycuda's advice on versions, next to the error itself
             return importlib.import_module("pycuda.driver")
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(PYCUDA, extra=PYCUDA) from error
-    except ImportError as error:  # libcuda, the driver's library, is not there or lacks a function
+    except ImportError as error:  # libcuda, the driver's library, is missing or lacks a function
         raise DeviceError(f"pycuda cannot start: {error}; it needs an NVIDIA GPU and its driver") from error

@@ -1,0 +1,1 @@
+"""Read, write, convert and measure images. Imports: system, errors."""

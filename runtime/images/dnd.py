@@ -1,7 +1,7 @@
-"""The Darmstadt Noise Dataset's files: 50 photographs with a camera's own noise, and 20 boxes in each.
+"""Read the Darmstadt Noise Dataset (DND): 50 photographs with real camera noise, 20 boxes in each.
 
 Plötz and Roth, "Benchmarking Denoising Algorithms with Real Photographs", CVPR 2017. There is no public
-ground truth: a server measures what is sent to it.
+ground truth: a server scores submissions.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, MissingPackageError, UserError
+from ..errors import ImageError, UserError
+from ..system.packages import require
 
 
 @dataclass(frozen=True, order=True)
 class DndCrop:
-    """One of the benchmark's boxes.
+    """A box of the benchmark.
 
     Attributes:
-        image, box: numbers from 1, as the results' names have them (0001_01 to 0050_20).
-        top, left, height, width: in px; 512×512 in the benchmark as published.
+        image, box: numbers from 1, as in the names of the results (0001_01 to 0050_20).
+        top, left, height, width: in px; 512×512 in the published benchmark.
     """
 
     image: int
@@ -35,25 +35,25 @@ class DndCrop:
 
 
 def list_crops(folder: str | Path) -> list[DndCrop]:
-    """All boxes of the benchmark (1,000 as published), in order.
+    """Return all boxes of the benchmark in order; the published one has 1,000.
 
     Args:
-        folder: holds info.mat and images_srgb/.
+        folder: contains info.mat and images_srgb/.
 
     Raises:
-        UserError: it holds no such benchmark.
+        UserError: the folder does not contain the benchmark.
         MissingPackageError: h5py is not installed.
     """
     path = info_path(folder)
-    h5py = _load_h5py()
+    h5py = require("h5py", extra="dnd")
     try:
         with h5py.File(path) as file:
             references = file["info/boundingboxes"][0]
             boxes = [np.asarray(file[reference]).T for reference in references]  # 20×4, counted from 1
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(
-            f"{folder} is not the DND benchmark: its info.mat {_reason(error)}; name the folder that holds "
-            "info.mat and images_srgb"
+            f"{folder} is not the DND benchmark: its info.mat {_reason(error)}; name the "
+            "folder that contains info.mat and images_srgb"
         ) from error
     return [
         DndCrop(image, number, top - 1, left - 1, bottom - top + 1, right - left + 1)
@@ -63,7 +63,7 @@ def list_crops(folder: str | Path) -> list[DndCrop]:
 
 
 def split_crops(crops: Sequence[DndCrop], seed: int) -> tuple[list[DndCrop], list[DndCrop]]:
-    """Two random halves, each in order: the first to train on, the second held out.
+    """Split into two random halves, each in order: the first to train on, the second held out.
 
     As section 4.2 of Noise2Blur (Lin et al., arXiv 1912.01158) has it: 500 of 1,000 crops each.
     """
@@ -73,12 +73,12 @@ def split_crops(crops: Sequence[DndCrop], seed: int) -> tuple[list[DndCrop], lis
 
 
 def held_out_crops(folder: str | Path, seed: int) -> list[DndCrop]:
-    """The half of the boxes that a training with this seed does not see; errors as of `list_crops`."""
+    """Return the half that a training with this seed does not see; errors as of `list_crops`."""
     return split_crops(list_crops(folder), seed)[1]
 
 
 def read_crops(folder: str | Path, crops: Sequence[DndCrop]) -> Iterator[tuple[DndCrop, np.ndarray]]:
-    """The noisy sRGB pixels of boxes, float32 (H, W, 3) in [0, 1]; only these are read from the files.
+    """Read the noisy sRGB pixels of boxes, float32 (H, W, 3) in [0, 1], and no others.
 
     Raises:
         ImageError: an image is missing, damaged, or smaller than its box.
@@ -91,21 +91,21 @@ def read_crops(folder: str | Path, crops: Sequence[DndCrop]) -> Iterator[tuple[D
 def read_windows(
     folder: str | Path, crops: Sequence[DndCrop], *, halo_px: int = 0, multiple_px: int = 1
 ) -> Iterator[tuple[DndCrop, np.ndarray, tuple[slice, slice]]]:
-    """Boxes with what lies around them.
+    """Read boxes with the pixels around them.
 
     Args:
         folder: as of `list_crops`.
         crops: the boxes.
-        halo_px: how far around a box the image is read, where it reaches so far.
-        multiple_px: windows begin at multiples of this in the image, and end there or at its border.
+        halo_px: overlap, the width of the border that is read around a box, within the image.
+        multiple_px: windows start at multiples of this in the image, and end there or at its border.
 
     Yields:
-        A box, the noisy sRGB pixels of its window, float32 (H, W, 3) in [0, 1], and the box inside of them.
+        A box, the noisy sRGB pixels of its window, float32 (H, W, 3) in [0, 1], and the box within them.
 
     Raises:
         ImageError, MissingPackageError: as of `read_crops`.
     """
-    h5py = _load_h5py()
+    h5py = require("h5py", extra="dnd")
     for image, of_image in groupby(crops, key=lambda crop: crop.image):
         path = image_path(folder, image)
         try:
@@ -119,7 +119,7 @@ def read_windows(
                     box = slice(top, top + crop.height), slice(left, left + crop.width)
                     if pixels[box].shape != (crop.height, crop.width, 3):
                         raise ImageError(
-                            f"{path} does not hold the {crop.height}×{crop.width} px of its box {crop.box}"
+                            f"{path} does not contain the {crop.height}×{crop.width} px of its box {crop.box}"
                         )
                     yield crop, pixels, box
         except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
@@ -127,12 +127,12 @@ def read_windows(
 
 
 def image_path(folder: str | Path, image: int) -> Path:
-    """The file of an image, counted from 1."""
+    """Return the path of an image, counted from 1."""
     return Path(folder) / "images_srgb" / f"{image:04d}.mat"
 
 
 def info_path(folder: str | Path) -> Path:
-    """The file of the boxes."""
+    """Return the path of the list of boxes."""
     return Path(folder) / "info.mat"
 
 
@@ -146,11 +146,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "is missing"
     return f"cannot be read ({' '.join(str(error).split())})"
-
-
-def _load_h5py() -> Any:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingPackageError("h5py", extra="dnd") from error
-    return h5py

@@ -1,6 +1,6 @@
-"""Directories of tags: the structure that TIFF files and EXIF blocks share (TIFF 6.0, EXIF 2.32).
+"""Read and write directories of tags, which TIFF files and EXIF blocks share (TIFF 6.0, EXIF 2.32).
 
-A *block* is an EXIF block as JPEG, PNG and WebP carry it: a small TIFF structure of its own.
+A *block* is an EXIF block as JPEG, PNG and WebP contain it: a small TIFF structure.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from .header import LARGEST_PROFILE_BYTES, FormatError, cut, unpack
 ORIENTATION = 274
 SHORT, LONG, UNDEFINED, LONG8, IFD8 = 3, 4, 7, 16, 18
 
-# type → bytes a value: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SSHORT, SLONG, SRATIONAL,
+# type → bytes per value: BYTE, ASCII, SHORT, LONG, RATIONAL, SBYTE, UNDEFINED, SSHORT, SLONG, SRATIONAL,
 # FLOAT, DOUBLE, IFD, and BigTIFF's LONG8, SLONG8, IFD8
 _VALUE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _BIG_VALUE_BYTES = _VALUE_BYTES | {16: 8, 17: 8, 18: 8}
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
-# The tags of a first directory that describe a picture rather than say how it is stored: description,
-# make, model, orientation, resolution (3), software, date, artist, host, rating (2), copyright, and
-# what Windows adds (5).
+# Tags of a first directory that describe an image, not how it is stored: description, make, model,
+# orientation, resolution (3), software, date, artist, host, rating (2), copyright, and Windows' own (5).
 _DESCRIPTIVE = {
     270,
     271,
@@ -40,7 +39,7 @@ _DESCRIPTIVE = {
     33432,
     *range(40091, 40096),
 }
-# EXIF's own directory, which may point to that of interoperability, and GPS
+# The EXIF directory, which may contain the interoperability directory, and the GPS directory
 _SUBDIRECTORIES: dict[int, dict] = {34665: {40965: {}}, 34853: {}}
 
 
@@ -49,24 +48,24 @@ Order = Literal["<", ">"]
 
 @dataclass(frozen=True)
 class Structure:
-    """How a file lays its directories out."""
+    """The layout of a file's directories."""
 
-    order: Order  # little-endian or big-endian, as struct writes it
+    order: Order  # little-endian or big-endian, in the notation of `struct`
     is_big: bool  # BigTIFF: 64-bit offsets
     first: int  # offset of the first directory
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag's values, raw, in the byte order of their structure."""
+    """The raw values of a tag, in the byte order of their structure."""
 
     kind: int
     count: int
     value: bytes | memoryview
-    offset: int = 0  # where the value was found
+    offset: int = 0  # of the value in the data
 
     def integers(self, order: Order) -> tuple[int, ...]:
-        """The values of an entry of an unsigned integer type; none for any other."""
+        """Return the values of an unsigned integer type; of other types none."""
         letter = _INTEGERS.get(self.kind)
         return struct.unpack(f"{order}{self.count}{letter}", self.value) if letter else ()
 
@@ -75,28 +74,28 @@ Directory = dict[int, "Entry | Directory"]
 
 
 def read_structure(data: memoryview) -> Structure:
-    """The first bytes of a TIFF file or an EXIF block.
+    """Read the first bytes of a TIFF file or an EXIF block.
 
     Raises:
-        FormatError: they are not those of either.
+        FormatError: the data is neither.
     """
     orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
     order = orders.get(bytes(data[:2]))
     if order is None:
-        raise FormatError("is damaged: it does not begin like a TIFF structure")
+        raise FormatError("is damaged: it does not start like a TIFF structure")
     (version,) = unpack(order + "H", data, 2)
     if version == 42:
         return Structure(order, False, *unpack(order + "I", data, 4))
     if version == 43:
         return Structure(order, True, *unpack(order + "Q", data, 8))
-    raise FormatError("is damaged: it does not begin like a TIFF structure")
+    raise FormatError("is damaged: it does not start like a TIFF structure")
 
 
 def read_directory(data: memoryview, structure: Structure, offset: int) -> tuple[dict[int, Entry], int]:
-    """The entries of the directory at `offset`, less those whose value lies outside, and the next offset.
+    """Return the entries of the directory at `offset`, and the next offset; skip values outside the data.
 
     Raises:
-        FormatError: the directory itself lies outside the data.
+        FormatError: the directory itself is outside the data.
     """
     count_format, size, width = ("Q", 20, 8) if structure.is_big else ("H", 12, 4)
     word = structure.order + ("Q" if structure.is_big else "I")
@@ -118,7 +117,7 @@ def read_directory(data: memoryview, structure: Structure, offset: int) -> tuple
 
 
 def orientation(block: bytes) -> int:
-    """1..8 as EXIF defines them; 1 where the block says nothing, or nonsense.
+    """Return the EXIF orientation of a block, 1..8; 1 if it is absent or invalid.
 
     Raises:
         FormatError: the block is damaged.
@@ -130,15 +129,15 @@ def orientation(block: bytes) -> int:
 
 
 def orientation_of(entries: dict[int, Entry], structure: Structure) -> int:
-    """The orientation that a first directory states, 1..8."""
+    """Return the orientation in a first directory, 1..8."""
     values = entries[ORIENTATION].integers(structure.order) if ORIENTATION in entries else ()
     return values[0] if len(values) == 1 and 1 <= values[0] <= 8 else 1
 
 
 def make_upright(block: bytes) -> bytes:
-    """The block for a picture that has been turned upright: orientation 1.
+    """Return the block for an image that has been turned upright: orientation 1.
 
-    A thumbnail, which is not turned with the picture, is taken out of sight.
+    A thumbnail, which is not turned with the image, is unlinked.
     """
     if orientation(block) == 1:
         return block
@@ -153,14 +152,14 @@ def make_upright(block: bytes) -> bytes:
 
 
 def overwrite_integer(data: memoryview, structure: Structure, entry: Entry, value: int) -> None:
-    """Put another number in the place of an entry's first."""
+    """Replace the first value of an entry."""
     struct.pack_into(structure.order + _INTEGERS[entry.kind], data, entry.offset, value)
 
 
 def read_description(data: memoryview, structure: Structure, entries: dict[int, Entry]) -> Directory:
-    """What a first directory says of the picture, with EXIF's and GPS's directories inside it.
+    """Return the descriptive tags of a first directory, with its EXIF and GPS directories.
 
-    What lies outside the data is left out.
+    Values outside the data are left out.
     """
     described: Directory = {tag: entry for tag, entry in entries.items() if tag in _DESCRIPTIVE}
     return described | _read_subdirectories(data, structure, entries, _SUBDIRECTORIES)
@@ -169,24 +168,24 @@ def read_description(data: memoryview, structure: Structure, entries: dict[int, 
 def _read_subdirectories(
     data: memoryview, structure: Structure, entries: dict[int, Entry], tags: dict[int, dict]
 ) -> Directory:
-    found: Directory = {}
+    directories: Directory = {}
     for tag, inner_tags in tags.items():
         pointers = entries[tag].integers(structure.order) if tag in entries else ()
         if len(pointers) == 1:
             try:
                 inner, _ = read_directory(data, structure, pointers[0])
             except FormatError:
-                continue  # like a value that lies outside
+                continue  # like a value outside the data
             known = {t: e for t, e in inner.items() if e.kind in _VALUE_BYTES and t not in inner_tags}
-            found[tag] = known | _read_subdirectories(data, structure, inner, inner_tags)
-    return found
+            directories[tag] = known | _read_subdirectories(data, structure, inner, inner_tags)
+    return directories
 
 
 def write_block(description: Directory, order: Order) -> bytes | None:
-    """An EXIF block of a description; None when it is empty.
+    """Return a description as an EXIF block; None if it is empty.
 
     Raises:
-        FormatError: it claims more than any real one holds.
+        FormatError: it is larger than any real one.
     """
     if not description:
         return None
@@ -198,16 +197,16 @@ def _start(order: Order, first: int) -> bytes:
 
 
 def write_directory(directory: Directory, order: Order, start: int, *, is_big: bool = False) -> bytes:
-    """The bytes of a directory, and of all that hangs on it, for the even offset `start` of a file.
+    """Return the bytes of a directory with its values and subdirectories, for an even offset `start`.
 
     Args:
-        directory: its values are in this byte order.
-        order: of the file.
-        start: where it will be.
-        is_big: the file is a BigTIFF file.
+        directory: its values are in the byte order `order`.
+        order: byte order of the file.
+        start: offset of the directory in the file.
+        is_big: for a BigTIFF file.
 
     Raises:
-        FormatError: it claims more than any real one holds, or lies beyond what 32-bit offsets reach.
+        FormatError: it is larger than any real one, or beyond the reach of 32-bit offsets.
     """
     count, word, pointer, width = ("Q", "Q", IFD8, 8) if is_big else ("H", "I", LONG, 4)
     table = bytearray(struct.pack(order + count, len(directory)))

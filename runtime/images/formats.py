@@ -1,7 +1,7 @@
-"""File formats: what stands around the compressed pixels, one module a format.
+"""Recognise image formats and read their headers, one module per format.
 
-OpenCV decodes and encodes pixels, and knows nothing, or in its older versions little, of colour profiles,
-EXIF blocks and orientation. These modules read and write those, within the bounds of the data given.
+OpenCV decodes and encodes pixels; before 5.0 it keeps EXIF blocks and colour profiles of few formats or none,
+and JetPack has 4.8. These modules read and write them.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _BMP_MAGIC = b"BM"
 
 @dataclass(frozen=True)
 class Format:
-    """What a file format can hold."""
+    """The capabilities of a file format."""
 
     name: str
     suffixes: tuple[str, ...]
     dtypes: tuple[str, ...]
     holds_alpha: bool = True
     holds_metadata: bool = True  # a colour profile and an EXIF block
-    holds_grey: bool = True  # where not, grey is stored as RGB
+    holds_grey: bool = True  # else grey is stored as RGB
     holds_grey_with_alpha: bool = True
     largest_side_px: int = (1 << 31) - 1
 
@@ -42,13 +42,13 @@ FORMATS = (
 
 
 def read_header(data: memoryview) -> Header:
-    """What a PNG, JPEG, TIFF, WebP or BMP file says of its picture, recognised by its first bytes.
+    """Read the header of a PNG, JPEG, TIFF, WebP or BMP file, recognised by its first bytes.
 
     Args:
-        data: the whole file, writable: tags of a TIFF file that OpenCV would act on are made neutral.
+        data: the whole file, writable: TIFF tags that OpenCV would act on are neutralised.
 
     Raises:
-        FormatError: it is none of these, is cut short, or is of a kind that is not supported.
+        FormatError: it has another format, is cut short, or is not supported.
     """
     start = bytes(data[:12])
     if start.startswith(png.MAGIC):
@@ -60,5 +60,5 @@ def read_header(data: memoryview) -> Header:
     if start.startswith(webp.MAGIC) and start.endswith(b"WEBP"):
         return webp.read_header(data)
     if start.startswith(_BMP_MAGIC):
-        return Header("BMP")  # it carries nothing that is kept
+        return Header("BMP")  # it has no metadata that is kept
     raise FormatError("is not a PNG, JPEG, TIFF, WebP or BMP image")

@@ -1,4 +1,4 @@
-"""What a file says of its picture besides the pixels: the result of reading any format's header."""
+"""Describe what an image file contains besides pixels: the result of reading any format's header."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-LARGEST_PROFILE_BYTES = 32 << 20  # a colour profile or EXIF block that claims more is damaged
+LARGEST_PROFILE_BYTES = 32 << 20  # a larger colour profile or EXIF block is damaged
 
 
 class FormatError(Exception):
-    """What is wrong with a file, in words that go after its name: "is cut short"."""
+    """A fault of a file, as words that follow its name: "is cut short"."""
 
 
 @dataclass
 class Header:
-    """What has to be known to turn a decoder's output into an Image.
+    """The facts that turn a decoder's output into an Image.
 
-    `exif` and `icc_profile` are as they were found; `dropped` names what was too damaged to keep.
+    `exif` and `icc_profile` are unchanged; `dropped` names damaged parts that are left out.
     """
 
     format: str
     exif: bytes | None = None
     icc_profile: bytes | None = None
-    has_more_pictures: bool = False  # pages of a TIFF, frames of an animation
+    has_more_images: bool = False  # pages of a TIFF, frames of an animation
     is_grey_with_alpha: bool = False  # OpenCV decodes such a file to four channels
     is_inverted: bool = False  # the smallest value is white
     is_premultiplied: bool = False  # colours are multiplied by alpha
@@ -31,7 +31,7 @@ class Header:
 
 
 def unpack(layout: str, data: memoryview, offset: int) -> tuple[Any, ...]:
-    """struct.unpack_from that reports the end of the data as a FormatError."""
+    """Call struct.unpack_from; the end of the data is a FormatError."""
     try:
         return struct.unpack_from(layout, data, offset)
     except struct.error as error:
@@ -39,7 +39,7 @@ def unpack(layout: str, data: memoryview, offset: int) -> tuple[Any, ...]:
 
 
 def cut(data: memoryview, start: int, length: int) -> memoryview:
-    """`length` bytes from `start`, all of them or a FormatError."""
+    """Return `length` bytes from `start`; fewer are a FormatError."""
     if start < 0 or length < 0 or start + length > len(data):
         raise FormatError("is cut short")
     return data[start : start + length]

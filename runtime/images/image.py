@@ -1,4 +1,4 @@
-"""Images in and out: the one place where files become arrays, and arrays files.
+"""Read image files into arrays and write arrays to image files.
 
 The dtype decides the depth, never the values: uint8 is 0..255, uint16 is 0..65535, float32 is [0, 1].
 """
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import ImageError
 from ..system.files import atomic_path
 from ..system.opencv import load_opencv, quiet
 from . import exif, jpeg, png, tiff_writer, webp
+from .convert import from_float, to_float
 from .formats import FORMATS, Format, FormatError, Header, read_header
 
 _logger = logging.getLogger(__name__)
@@ -26,18 +26,18 @@ _logger = logging.getLogger(__name__)
 IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
 
 _DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
-_BAND_BYTES = 1 << 20  # what is converted at once
+_BAND_BYTES = 1 << 20  # converted at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Pixels and what has to travel with them.
+    """Pixels with their alpha and metadata.
 
     Attributes:
         pixels: (H, W, C), H and W ≥ 1, C = 1 (grey) or 3 (RGB), uint8, uint16 or float32 in [0, 1].
         alpha: (H, W), of the same dtype, the colours not multiplied by it; None when opaque.
         icc_profile: the colour profile's bytes.
-        exif: an EXIF block (a TIFF structure); its orientation is 1, for the pixels are upright.
+        exif: an EXIF block (a TIFF structure) with orientation 1: the pixels are upright.
 
     Raises:
         ImageError: the arrays are not as described.
@@ -63,19 +63,18 @@ class Image:
             )
 
     def with_pixels(self, pixels: np.ndarray) -> Image:
-        """The same image with other pixels, (H, W, C); with alpha, of the same size and dtype."""
+        """Return the image with other pixels, (H, W, C); with alpha, of the same size and dtype."""
         return dataclasses.replace(self, pixels=pixels)
 
 
 def read_image(path: str | Path) -> Image:
-    """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright as its EXIF orientation says.
+    """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation.
 
-    Palettes become RGB. Metadata that is damaged is left out, and of several pages or frames the first
-    is read; both with a warning. While it decodes, the file and two copies of the pixels are in memory
-    (OpenCV hands them over as a copy); afterwards the pixels alone.
+    Palettes become RGB. Damaged metadata is left out, and of several pages or frames the first is read; both
+    are logged as warnings. Decoding needs memory for the file and two copies of the pixels.
 
     Raises:
-        ImageError: the file is missing, no image, damaged, or of a kind that is not supported.
+        ImageError: the file is missing, not an image, damaged or not supported.
     """
     data = _read_bytes(path)
     try:
@@ -92,13 +91,13 @@ def read_image(path: str | Path) -> Image:
         header.dropped.append("colour profile")
     for part in header.dropped:
         _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
-    if header.has_more_pictures:
-        _logger.warning(f"{path}: it holds several pictures; only the first is read")
+    if header.has_more_images:
+        _logger.warning(f"{path}: it contains several images; only the first is read")
     return image
 
 
 def _read_bytes(path: str | Path) -> np.ndarray:
-    """The file as a writable array of uint8; np.fromfile makes it without a second copy."""
+    """Return the file as a writable array of uint8, without a second copy."""
     try:
         if Path(path).is_dir():
             raise ImageError(f"{path} is a folder, not an image")
@@ -112,7 +111,7 @@ def _read_bytes(path: str | Path) -> np.ndarray:
 
 
 def _decode(data: np.ndarray, header: Header) -> np.ndarray:
-    """The pixels as OpenCV gives them: (H, W) or (H, W, 3 or 4), BGR or BGRA."""
+    """Return the pixels as OpenCV decodes them: (H, W) or (H, W, 3 or 4), BGR or BGRA."""
     cv2 = load_opencv()
     try:
         with quiet():
@@ -128,14 +127,14 @@ def _decode(data: np.ndarray, header: Header) -> np.ndarray:
             raise FormatError("does not fit into memory; free some or cut the image into parts") from error
         pixels = None
     if pixels is None:
-        raise FormatError(f"is damaged, or a {header.format} image of a kind that OpenCV cannot decode")
+        raise FormatError(f"is damaged, or a kind of {header.format} that OpenCV cannot decode")
     if pixels.dtype.name not in _DEPTHS:
         raise FormatError(f"has {pixels.dtype} samples; convert it to 8 or 16 bit")
     return pixels
 
 
 def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
-    """(H, W, C) and alpha (H, W) out of what OpenCV decoded, which is overwritten where that saves memory."""
+    """Return (H, W, C) RGB or grey and alpha (H, W) from decoded pixels, which may be overwritten."""
     cv2 = load_opencv()
     if header.is_inverted:
         np.subtract(white(decoded.dtype), decoded, out=decoded)
@@ -156,14 +155,14 @@ def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray
 
 
 def _bands(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Views of some rows each, together all: an operation on them needs little memory beside."""
+    """Return views of some rows each, so that an operation on them needs little extra memory."""
     rows = max(1, _BAND_BYTES // pixels[0].nbytes)
     for top in range(0, len(pixels), rows):
         yield pixels[top : top + rows]
 
 
 def divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
-    """Undo, in place, that colours (H, W, C) are multiplied by alpha (H, W); black where that is 0."""
+    """Divide premultiplied colours (H, W, C) by alpha (H, W), in place; black where alpha is 0."""
     opacity = to_float(alpha)[:, :, None]
     visible = np.broadcast_to(opacity > 0, pixels.shape)
     straight = np.divide(to_float(pixels), opacity, out=np.zeros(pixels.shape, np.float32), where=visible)
@@ -171,12 +170,12 @@ def divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
 
 
 def white(dtype: np.dtype) -> Any:
-    """The value of white in pixels of this dtype."""
+    """Return the value of white in pixels of this dtype."""
     return np.float32(1) if dtype == np.float32 else np.iinfo(dtype).max
 
 
 def _orientation(header: Header) -> int:
-    """The EXIF orientation; a block too damaged to say is dropped from the header."""
+    """Return the EXIF orientation; a damaged block is dropped from the header."""
     if header.exif is None:
         return 1
     try:
@@ -188,7 +187,7 @@ def _orientation(header: Header) -> int:
 
 
 def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels turned and mirrored so that EXIF orientation 1..8 becomes 1."""
+    """Turn and mirror pixels so that EXIF orientation 1..8 becomes 1."""
     cv2 = load_opencv()
     if orientation >= 5:
         decoded = cv2.transpose(decoded)
@@ -197,26 +196,26 @@ def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
-    """The colour profile if it is whole and speaks of such pixels, else None."""
+    """Return the colour profile if it is whole and for this number of channels, else None."""
     if icc_profile is None or len(icc_profile) < 128 or icc_profile[36:40] != b"acsp":
         return None
     return icc_profile if icc_profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 
 def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> None:
-    """Write an image, whole or not at all, in the format that the suffix of `path` names.
+    """Write an image, whole or not at all, in the format of the suffix of `path`.
 
-    PNG and TIFF need no memory beside the image; JPEG, WebP and BMP need one copy of the pixels.
-    TIFF stores grey with alpha as RGB with alpha, WebP all grey as RGB; WebP is written without loss, but
-    for colours under an alpha of 0. BMP holds neither EXIF block nor colour profile: a warning says so.
+    JPEG, WebP and BMP need memory for a copy of the pixels; PNG and TIFF do not. TIFF stores grey with alpha
+    as RGB with alpha, WebP all grey as RGB; WebP is lossless, except for colours where alpha is 0. BMP loses
+    the EXIF block and the colour profile, which is logged as a warning.
 
     Args:
         path: ends in one of IMAGE_SUFFIXES, in either case.
-        image: what to write; its EXIF block and colour profile go with it.
-        jpeg_quality: 1..100, for JPEG alone.
+        image: written with its EXIF block and colour profile.
+        jpeg_quality: 1..100, for JPEG only.
 
     Raises:
-        ImageError: the format cannot hold this depth, transparency or size, or is not known.
+        ImageError: the format is unknown or cannot hold this depth, transparency or size.
         UserError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
@@ -242,7 +241,7 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
 
 
 def _format_for(path: Path, image: Image) -> Format:
-    """The format that the suffix stands for, once it is known to hold the image."""
+    """Return the format of the suffix; raise ImageError if it cannot hold the image."""
     suffix = path.suffix.lower()
     form = next((form for form in FORMATS if suffix in form.suffixes), None)
     if form is None:
@@ -257,7 +256,7 @@ def _format_for(path: Path, image: Image) -> Format:
 
 
 def _obstacles(form: Format, image: Image) -> list[str]:
-    """What of the image the format cannot hold."""
+    """Return what the format cannot hold of the image."""
     obstacles = []
     if image.pixels.dtype.name not in form.dtypes:
         obstacles.append(f"{_DEPTHS[image.pixels.dtype.name]} samples")
@@ -271,7 +270,7 @@ def _obstacles(form: Format, image: Image) -> list[str]:
 def _encode(
     name: str, image: Image, jpeg_quality: int, metadata: dict[str, bytes | None]
 ) -> list[bytes | memoryview]:
-    """The pieces of a JPEG, WebP or BMP file."""
+    """Encode as JPEG, WebP or BMP; return the pieces of the file."""
     cv2 = load_opencv()
     pixels = np.ascontiguousarray(image.pixels)
     if image.alpha is not None:
@@ -294,19 +293,3 @@ def _encode(
     if name == "WebP":
         return webp.embed(data, image.pixels.shape[:2], has_alpha=image.alpha is not None, **metadata)
     return [data]
-
-
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """uint8, uint16 or float32 pixels as float32 in [0, 1]."""
-    if pixels.dtype == np.float32:
-        return pixels
-    return np.multiply(pixels, 1 / np.iinfo(pixels.dtype).max, dtype=np.float32)
-
-
-def from_float(pixels: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
-    """float32 pixels in [0, 1] as uint8, uint16 or float32; clipped and rounded to the nearest level."""
-    target = np.dtype(dtype)
-    if target == np.float32:
-        return pixels
-    largest = np.iinfo(target.name).max
-    return np.rint(np.clip(pixels, 0, 1) * np.float32(largest)).astype(target)

@@ -1,4 +1,7 @@
-"""JPEG: the segments around the compressed pixels (ITU-T T.81 annex B, EXIF 2.32, ICC.1 annex B.4)."""
+"""Read and write the segments of a JPEG file (ITU-T T.81 annex B, EXIF 2.32, ICC.1 annex B.4).
+
+OpenCV keeps EXIF blocks and colour profiles only from 5.0 on.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 
 def read_header(data: memoryview) -> Header:
-    """Walk the segments up to the end-of-image marker, which a file that was cut short lacks."""
+    """Read the segments up to the end-of-image marker, which a truncated file lacks."""
     header = Header("JPEG")
     profile: dict[int, bytes] = {}
     profile_parts = 0
@@ -45,7 +48,7 @@ def read_header(data: memoryview) -> Header:
             profile[segment[12]] = bytes(segment[14:])
             profile_parts = segment[13]
     if not components:
-        raise FormatError("is damaged: it has no picture")
+        raise FormatError("is damaged: it has no image")
     if profile:
         if sorted(profile) == list(range(1, profile_parts + 1)):
             header.icc_profile = b"".join(profile[part] for part in sorted(profile))
@@ -55,13 +58,13 @@ def read_header(data: memoryview) -> Header:
 
 
 def embed(encoded: memoryview, *, exif: bytes | None, icc_profile: bytes | None) -> list[bytes | memoryview]:
-    """The pieces of the file `encoded` with an EXIF block and a colour profile put in.
+    """Return the pieces of the file `encoded` with an EXIF block and a colour profile added.
 
     Raises:
-        FormatError: one of them is larger than a JPEG file can hold.
+        FormatError: one of them is too large for JPEG.
     """
     start = 2
-    if encoded[3] == _APP0:  # JFIF wants its segment to stay the first
+    if encoded[3] == _APP0:  # the JFIF segment has to stay the first
         start += 2 + unpack(">H", encoded, 4)[0]
     segments = [_segment(_APP1, _EXIF + exif)] if exif else []
     step = _LARGEST_SEGMENT_BYTES - len(_ICC) - 2

@@ -1,7 +1,4 @@
-"""How far an image is from its reference: PSNR and SSIM, in float64 and with little memory beside.
-
-And how noisy an image is by itself.
-"""
+"""Compare images by PSNR and SSIM, in float64 with little extra memory, and estimate noise."""
 
 from __future__ import annotations
 
@@ -17,18 +14,21 @@ from ..system.opencv import load_opencv
 _WINDOW_PX = 11
 _SIGMA_PX = 1.5
 _K1, _K2 = 0.01, 0.03
-_BAND_SAMPLES = 1 << 20  # how many values are turned to float64 at once
+_BAND_SAMPLES = 1 << 20  # converted to float64 at a time
 
 
 def psnr(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> float:
-    """Peak signal-to-noise ratio in dB, 10·log₁₀(data_range² / mean squared difference); inf when equal.
+    """Return the peak signal-to-noise ratio in dB, 10·log₁₀(data_range² / mean squared difference).
 
     Args:
-        a, b: two images of one shape and dtype.
+        a, b: two images of the same shape and dtype.
         data_range: largest value less smallest; None: 255 for uint8, 65535 for uint16, 1 for float.
 
+    Returns:
+        dB; inf if the images are equal.
+
     Raises:
-        UserError: shapes or dtypes differ, or the dtype has no data range of its own.
+        UserError: shapes or dtypes differ, or the data range of the dtype is unknown.
     """
     peak = _check(a, b, data_range)
     if not a.size:
@@ -43,18 +43,18 @@ def psnr(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> fl
 
 
 def ssim(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> float:
-    """Structural similarity, at most 1, which equal images have (Wang et al., 2004).
+    """Return the structural similarity, at most 1, the value of equal images (Wang et al., 2004).
 
     Gaussian window of 11×11 px, σ = 1.5 px, K₁ = 0.01, K₂ = 0.03, averaged over the pixels whose window
-    lies inside the image, then over the channels. The same as scikit-image's `structural_similarity` with
+    is inside the image, then over the channels. The same as scikit-image's `structural_similarity` with
     `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2`.
 
     Args:
-        a, b: two images of one dtype and shape, (H, W) or (H, W, C), H and W ≥ 11.
+        a, b: two images of the same dtype and shape, (H, W) or (H, W, C), H and W ≥ 11.
         data_range: largest value less smallest; None: 255 for uint8, 65535 for uint16, 1 for float.
 
     Raises:
-        UserError: shapes or dtypes differ, the dtype has no data range of its own, or they are too small.
+        UserError: shapes or dtypes differ, the data range is unknown, or the images are too small.
     """
     peak = _check(a, b, data_range)
     if a.ndim not in (2, 3) or min(a.shape[:2]) < _WINDOW_PX or not a.size:
@@ -70,11 +70,11 @@ def ssim(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> fl
 
 
 def noise_sigma(image: np.ndarray) -> float:
-    """Standard deviation of the noise in an image without its reference, estimated.
+    """Estimate the standard deviation of the noise in an image, without a reference.
 
     Immerkær, "Fast Noise Variance Estimation" (Computer Vision and Image Understanding 64, 1996), equation
-    4: the mean magnitude of the second difference along both axes, which a smooth picture has next to none
-    of, scaled to the σ that Gaussian noise of this magnitude has. Fine texture counts as noise, and what is
+    4: the mean magnitude of the second difference along both axes, which is close to 0 in a smooth image,
+    scaled to the σ that Gaussian noise of this magnitude has. Fine texture counts as noise, and noise that is
     clipped at black or white is missed. Of several channels, the root of the mean variance.
 
     Args:
@@ -109,7 +109,7 @@ def _check(a: np.ndarray, b: np.ndarray, data_range: float | None) -> float:
 
 
 def _bands(image: np.ndarray, *, overlap_px: int) -> Iterator[slice]:
-    """Slices of rows that together cover the image, each sharing `overlap_px` rows with the next."""
+    """Return slices of rows that cover the image, each sharing `overlap_px` rows with the next."""
     height = image.shape[0]
     step = max(1, _BAND_SAMPLES * height // image.size)
     for top in range(0, height - overlap_px, step):
@@ -117,7 +117,7 @@ def _bands(image: np.ndarray, *, overlap_px: int) -> Iterator[slice]:
 
 
 def _ssim_map(x: np.ndarray, y: np.ndarray, peak: float) -> np.ndarray:
-    """(H − 10, W − 10) similarities of float64 images (H, W); the names are those of the paper."""
+    """Return (H − 10, W − 10) similarities of float64 images (H, W); names as in the paper."""
     c1, c2 = (_K1 * peak) ** 2, (_K2 * peak) ** 2
     mu_x, mu_y = _weighted_mean(x), _weighted_mean(y)
     sigma_xx = _weighted_mean(x * x) - mu_x**2
@@ -129,7 +129,7 @@ def _ssim_map(x: np.ndarray, y: np.ndarray, peak: float) -> np.ndarray:
 
 
 def _weighted_mean(values: np.ndarray) -> Any:
-    """Gaussian means of the windows that lie inside."""
+    """Return the Gaussian means of the windows inside the image."""
     cv2 = load_opencv()
     kernel = cv2.getGaussianKernel(_WINDOW_PX, _SIGMA_PX, cv2.CV_64F)
     radius = _WINDOW_PX // 2

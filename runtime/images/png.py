@@ -1,8 +1,8 @@
-"""PNG: the chunks around the compressed pixels, and a writer (W3C PNG, third edition).
+"""Read the chunks of a PNG file, and write PNG files (W3C PNG, third edition).
 
-Why a writer of its own: it goes over the pixels in bands as they are, RGB, where OpenCV's wants a copy
-in BGR; it keeps grey with alpha, the colour profile and the EXIF block, which OpenCV's does not. It is as
-fast, and its files of photographs are a few per cent smaller.
+The writer exists because OpenCV's needs a copy of the pixels in BGR, and before 5.0 loses grey with alpha,
+the colour profile and the EXIF block. This one is as fast, and its files of photographs are a few per cent
+smaller.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .header import LARGEST_PROFILE_BYTES, Header, cut, unpack
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB, _ALPHA = 0, 2, 4  # colour types; alpha is added to either
-_AVERAGE = 3  # the filter that subtracts the mean of the left and the upper byte
-_BAND_BYTES = 1 << 20  # what is filtered and compressed at once
+_AVERAGE = 3  # filter: subtract the mean of the left and the upper byte
+_BAND_BYTES = 1 << 20  # filtered and compressed at a time
 
 
 def read_header(data: memoryview) -> Header:
-    """Walk the chunks up to the last one, which a file that was cut short lacks."""
+    """Read the chunks up to the last one, which a truncated file lacks."""
     header = Header("PNG")
     colour = None
     position = len(MAGIC)
@@ -39,9 +39,9 @@ def read_header(data: memoryview) -> Header:
             (colour,) = unpack("B", content, 9)
             header.is_grey_with_alpha = colour == _GREY + _ALPHA
         elif kind == b"tRNS" and colour == _GREY:
-            header.dropped.append("transparent colour")  # OpenCV ignores it, though not in RGB or a palette
+            header.dropped.append("transparent colour")  # OpenCV ignores it in grey images
         elif kind == b"acTL":
-            header.has_more_pictures = unpack(">I", content, 0)[0] > 1
+            header.has_more_images = unpack(">I", content, 0)[0] > 1
         elif kind in (b"iCCP", b"eXIf"):
             name = "colour profile" if kind == b"iCCP" else "EXIF block"
             if zlib.crc32(content, zlib.crc32(kind)) != checksum:
@@ -56,7 +56,7 @@ def read_header(data: memoryview) -> Header:
 
 
 def _decompress_profile(content: bytes) -> bytes | None:
-    _, _, compressed = content.partition(b"\0")  # a name comes first; then the method, 0
+    _, _, compressed = content.partition(b"\0")  # a name, a zero, and the method, 0
     decompressor = zlib.decompressobj()
     try:
         profile = decompressor.decompress(compressed[1:], LARGEST_PROFILE_BYTES)
@@ -76,10 +76,10 @@ def write(
     """Write a PNG file.
 
     Args:
-        file: where to, from its current position on.
+        file: written from its current position on.
         pixels: (H, W, 1 or 3), uint8 or uint16.
         alpha: (H, W), same dtype, or None.
-        exif, icc_profile: what to put in.
+        exif, icc_profile: EXIF block and colour profile.
     """
     height, width, channels = pixels.shape
     colour = (_RGB if channels == 3 else _GREY) + (_ALPHA if alpha is not None else 0)
@@ -89,7 +89,7 @@ def write(
         _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
     if exif:
         _write_chunk(file, b"eXIf", exif)
-    # After the filter a photograph is noise around zero: run lengths and Huffman codes say all there is.
+    # After the filter a photograph is noise around zero: run lengths and Huffman codes are enough.
     compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
     for rows in _filtered_bands(pixels, alpha):
         compressed = compressor.compress(rows.data)
@@ -100,7 +100,7 @@ def write(
 
 
 def _filtered_bands(pixels: np.ndarray, alpha: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Rows of bytes (band, 1 + row bytes), each headed by the number of its filter."""
+    """Return bands of filtered rows (rows, 1 + row bytes), each row after the number of its filter."""
     height, width, channels = pixels.shape
     pixel_bytes = (channels + (alpha is not None)) * pixels.itemsize
     row_bytes = width * pixel_bytes
@@ -120,7 +120,7 @@ def _filtered_bands(pixels: np.ndarray, alpha: np.ndarray | None) -> Iterator[np
 
 
 def _big_endian_bytes(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """(rows, row bytes): samples as the file wants them, alpha after the colours."""
+    """Return (rows, row bytes): big-endian samples, alpha after the colours."""
     samples = pixels if alpha is None else np.concatenate([pixels, alpha[:, :, None]], axis=2)
     big_endian = np.ascontiguousarray(samples, dtype=samples.dtype.newbyteorder(">"))
     return big_endian.view(np.uint8).reshape(len(samples), -1)

@@ -1,7 +1,7 @@
-"""TIFF written (TIFF 6.0, BigTIFF beyond 4 GB): integers compressed without loss, floats as they are.
+"""Write TIFF files (TIFF 6.0, BigTIFF beyond 4 GB): integers compressed losslessly, floats uncompressed.
 
-Why one of its own: it takes the picture in bands, so that it need not be in memory, marks the alpha as alpha,
-and puts the colour profile and the EXIF directories into the same file at once.
+This writer takes the image in bands, so that it need not fit into memory, marks alpha as such, and writes the
+colour profile and the EXIF directories. OpenCV, libvips and tifffile each lose EXIF or the colour profile.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ import numpy as np
 
 from ..system.memory import usable_cores
 from . import exif as tags
-from . import tiff_tags as t
+from . import tiff as t
 from .exif import LONG, LONG8, SHORT, UNDEFINED, Directory, Entry, Order
 
 _STRIP_SIZE_BYTES = 1 << 20
-_LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them, with what else there is, take a BigTIFF file
+_LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them are written as BigTIFF
 _NATIVE: Order = "<" if sys.byteorder == "little" else ">"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is written beside the pixels.
+class TiffInfo:
+    """The size, type and metadata of an image to write.
 
     Attributes:
-        shape: height, width and samples a pixel: 1 grey, 3 RGB, 4 RGB and alpha, the colours not multiplied.
+        shape: height, width and samples per pixel: 1 grey, 3 RGB, 4 RGB and straight alpha.
         dtype: uint8, uint16 or float32.
-        description: tags that say something of the picture, with EXIF's directories.
-        order: the byte order of their values, and of the file.
-        icc_profile: the colour profile.
+        description: descriptive tags, with the EXIF directories.
+        order: byte order of their values and of the file.
+        icc_profile: colour profile.
     """
 
     shape: tuple[int, int, int]
@@ -47,17 +47,17 @@ class Picture:
 
     @property
     def nbytes(self) -> int:
-        """Of all pixels, uncompressed."""
+        """Size of all pixels in bytes, uncompressed."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
     @property
     def is_big(self) -> bool:
-        """Whether it takes a BigTIFF file."""
+        """True if it has to be written as BigTIFF."""
         return self.nbytes > _LARGEST_TIFF_BYTES
 
     @property
     def rows_per_strip(self) -> int:
-        """As many as make about a megabyte."""
+        """Rows of about a megabyte."""
         height, width, samples = self.shape
         return max(1, min(height, _STRIP_SIZE_BYTES // (width * samples * self.dtype.itemsize)))
 
@@ -70,19 +70,19 @@ def write(
     exif: bytes | None,
     icc_profile: bytes | None,
 ) -> None:
-    """Write a picture that is in memory.
+    """Write an image that is in memory.
 
     Args:
-        file: where to, empty and seekable.
+        file: empty and seekable.
         pixels: (H, W, 1 or 3), uint8, uint16 or float32.
-        alpha: (H, W), same dtype, or None. Grey pixels are then written as RGB, for few programs read
-            grey with alpha from TIFF.
-        exif, icc_profile: what to put in.
+        alpha: (H, W), same dtype, or None. Grey is then written as RGB: few programs read grey with alpha
+            from TIFF.
+        exif, icc_profile: EXIF block and colour profile.
 
     Raises:
         FormatError: the metadata has an impossible size.
     """
-    # The file takes the byte order of its EXIF block, whose values then go over as they are.
+    # The file has the byte order of its EXIF block, whose values are then copied unchanged.
     order, description = _NATIVE, {}
     if exif:
         structure = tags.read_structure(memoryview(exif))
@@ -91,62 +91,62 @@ def write(
         description = tags.read_description(memoryview(exif), structure, entries)
     height, width, channels = pixels.shape
     samples = channels if alpha is None else 4
-    picture = Picture((height, width, samples), pixels.dtype, description, order, icc_profile)
-    write_bands(file, picture, _bands(pixels, alpha, picture.rows_per_strip))
+    info = TiffInfo((height, width, samples), pixels.dtype, description, order, icc_profile)
+    write_bands(file, info, _bands(pixels, alpha, info.rows_per_strip))
 
 
-def write_bands(file: BinaryIO, picture: Picture, bands: Iterable[np.ndarray]) -> None:
-    """Write a picture that comes in bands, from the top; each is asked for when the one before is compressed.
+def write_bands(file: BinaryIO, info: TiffInfo, bands: Iterable[np.ndarray]) -> None:
+    """Write an image in bands, from the top; bands are taken one at a time.
 
     Args:
-        file: where to, empty and seekable.
-        picture: what it is.
+        file: empty and seekable.
+        info: of the whole image.
         bands: (any number of rows, W, samples) each, all rows together.
 
     Raises:
         FormatError: the metadata has an impossible size.
     """
-    order, is_big = picture.order, picture.is_big
+    order, is_big = info.order, info.is_big
     magic = b"II" if order == "<" else b"MM"
     start = struct.pack(order + "HHHQ", 43, 8, 0, 0) if is_big else struct.pack(order + "HI", 42, 0)
     file.write(magic + start)
     offsets, lengths = [], []
-    for strip in _encoded(_regroup(bands, picture.rows_per_strip), order):
+    for strip in _encoded(_regroup(bands, info.rows_per_strip), order):
         offsets.append(file.tell())
         lengths.append(file.write(strip))
     file.write(b"\0" * (file.tell() % 2))
 
-    directory = picture.description | _layout(picture, offsets, lengths)
+    directory = info.description | _layout(info, offsets, lengths)
     first = file.tell()
     file.write(tags.write_directory(directory, order, first, is_big=is_big))
     file.seek(8 if is_big else 4)
     file.write(struct.pack(order + ("Q" if is_big else "I"), first))
 
 
-def _layout(picture: Picture, offsets: list[int], lengths: list[int]) -> Directory:
-    """The tags that say how the picture is stored."""
-    height, width, samples = picture.shape
-    is_float = picture.dtype == np.float32
+def _layout(info: TiffInfo, offsets: list[int], lengths: list[int]) -> Directory:
+    """Return the tags that describe how the image is stored."""
+    height, width, samples = info.shape
+    is_float = info.dtype == np.float32
     numbers = {
         t.WIDTH: (LONG, [width]),
         t.HEIGHT: (LONG, [height]),
-        t.BITS: (SHORT, [8 * picture.dtype.itemsize] * samples),
+        t.BITS: (SHORT, [8 * info.dtype.itemsize] * samples),
         t.COMPRESSION: (SHORT, [t.NOT_COMPRESSED if is_float else t.DEFLATE]),
         t.PHOTOMETRIC: (SHORT, [t.BLACK_IS_ZERO if samples == 1 else t.RGB]),
         t.SAMPLES: (SHORT, [samples]),
-        t.ROWS_PER_STRIP: (LONG, [picture.rows_per_strip]),
+        t.ROWS_PER_STRIP: (LONG, [info.rows_per_strip]),
         t.PLANES: (SHORT, [1]),
         t.SAMPLE_FORMAT: (SHORT, [t.FLOAT if is_float else t.UNSIGNED] * samples),
-        t.STRIP_OFFSETS: (LONG8 if picture.is_big else LONG, offsets),
+        t.STRIP_OFFSETS: (LONG8 if info.is_big else LONG, offsets),
         t.STRIP_BYTES: (LONG, lengths),
     }
     if not is_float:
         numbers[t.PREDICTOR] = (SHORT, [t.DIFFERENCES])
     if samples == 4:
         numbers[t.EXTRA_SAMPLES] = (SHORT, [t.STRAIGHT])
-    directory: Directory = {tag: _entry(picture.order, *entry) for tag, entry in numbers.items()}
-    if picture.icc_profile:
-        directory[t.ICC_PROFILE] = Entry(UNDEFINED, len(picture.icc_profile), picture.icc_profile)
+    directory: Directory = {tag: _entry(info.order, *entry) for tag, entry in numbers.items()}
+    if info.icc_profile:
+        directory[t.ICC_PROFILE] = Entry(UNDEFINED, len(info.icc_profile), info.icc_profile)
     return directory
 
 
@@ -165,26 +165,26 @@ def _bands(pixels: np.ndarray, alpha: np.ndarray | None, rows: int) -> Iterator[
 
 
 def _regroup(bands: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
-    """The same rows, `rows` at a time; the last may be fewer."""
-    left: np.ndarray | None = None
+    """Return the same rows, `rows` at a time; the last may be fewer."""
+    rest: np.ndarray | None = None
     for band in bands:
         begun = 0
-        if left is not None:
-            begun = rows - len(left)
-            left = np.concatenate([left, band[:begun]])
-            if len(left) < rows:
+        if rest is not None:
+            begun = rows - len(rest)
+            rest = np.concatenate([rest, band[:begun]])
+            if len(rest) < rows:
                 continue
-            yield left
+            yield rest
         whole = begun + (len(band) - begun) // rows * rows
         for top in range(begun, whole, rows):
             yield band[top : top + rows]
-        left = band[whole:].copy() if whole < len(band) else None  # the band itself need not stay
-    if left is not None:
-        yield left
+        rest = band[whole:].copy() if whole < len(band) else None  # the band itself is released
+    if rest is not None:
+        yield rest
 
 
 def _encoded(strips: Iterator[np.ndarray], order: Order) -> Iterator[bytes]:
-    """Strips as the file has them, in order; several are compressed at a time."""
+    """Encode strips in order, several at a time."""
     at_once = usable_cores()
     with ThreadPoolExecutor(at_once, "tiff") as pool:
         waiting: deque[Future[bytes]] = deque()
@@ -202,6 +202,6 @@ def _encode(strip: np.ndarray, order: Order) -> bytes:
     differences = np.empty(strip.shape, strip.dtype.newbyteorder(order))
     differences[:, :1] = strip[:, :1]
     np.subtract(strip[:, 1:], strip[:, :-1], out=differences[:, 1:])
-    # Differences of a photograph are noise around zero: run lengths and Huffman codes say all there is.
+    # Differences of a photograph are noise around zero: run lengths and Huffman codes are enough.
     compressor = zlib.compressobj(1, strategy=zlib.Z_RLE)
     return compressor.compress(differences.data) + compressor.flush()

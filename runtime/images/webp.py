@@ -1,4 +1,7 @@
-"""WebP: the RIFF chunks around the compressed pixels (RFC 9649)."""
+"""Read and write the RIFF chunks of a WebP file (RFC 9649).
+
+OpenCV keeps EXIF blocks and colour profiles only from 5.0 on.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _ANIMATION, _EXIF, _ALPHA, _ICC = 0x02, 0x08, 0x10, 0x20  # flags of a VP8X chun
 
 
 def read_header(data: memoryview) -> Header:
-    """Walk the chunks, all of which have to be there."""
+    """Read the chunks; one that is cut short is a FormatError."""
     header = Header("WebP")
     (size,) = unpack("<I", data, 4)
     body = cut(data, 8, size)
@@ -22,7 +25,7 @@ def read_header(data: memoryview) -> Header:
         chunk = cut(body, position + 8, length)
         position += 8 + length + length % 2
         if kind == b"VP8X" and length:
-            header.has_more_pictures = bool(chunk[0] & _ANIMATION)
+            header.has_more_images = bool(chunk[0] & _ANIMATION)
         elif kind == b"ICCP":
             header.icc_profile = bytes(chunk)
         elif kind == b"EXIF":
@@ -39,10 +42,10 @@ def embed(
     exif: bytes | None,
     icc_profile: bytes | None,
 ) -> list[bytes | memoryview]:
-    """The pieces of the file `encoded`, of height and width `size_px`, with an EXIF block and a profile.
+    """Return the pieces of the file `encoded`, `size_px` high and wide, with its metadata added.
 
     Raises:
-        FormatError: together they are larger than a WebP file can be.
+        FormatError: they are too large for WebP.
     """
     if not exif and not icc_profile:
         return [encoded]

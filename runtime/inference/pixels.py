@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ImageError, UserError
-from ..images.image import from_float, to_float
+from ..images.convert import from_float, to_float
 from ..system.opencv import load_opencv
 
 _LARGEST_FLOAT = 10  # noise reaches beyond 1; this far beyond, the image is on another scale

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from ..errors import UserError
 from ..inference.executor import WORK_STAGES
-from ..system.prefetch import ahead
+from ..system.prefetch import prefetch
 
 Item = TypeVar("Item")
 
@@ -52,7 +52,9 @@ def run_overlapped(
     Yields:
         One outcome an item, in order.
     """
-    read_outcomes = ahead(_stage(Outcome(item), READ, lambda outcome: read(outcome.item)) for item in items)
+    read_outcomes = prefetch(
+        _stage(Outcome(item), READ, lambda outcome: read(outcome.item)) for item in items
+    )
     with closing(read_outcomes), ThreadPoolExecutor(1, "writer") as writer:
         written: Future[Outcome[Item]] | None = None
         for outcome in _inferred(read_outcomes, infer):

@@ -14,8 +14,8 @@ from ..controls import Controls
 from ..denoiser import Denoiser
 from ..frame import Frame
 from ..live_stats import StreamMeter
-from ..sinks import AttendedSink, Sink
-from ..system.prefetch import ahead
+from ..sinks import InteractiveSink, Sink
+from ..system.prefetch import prefetch
 from ..system.signals import Stop
 from .result import ImageReport
 from .stages import READ, WRITE
@@ -58,14 +58,14 @@ def denoise_stream(
         One report a frame.
     """
     stop = stop or Stop()
-    attended = [sink for sink in sinks if isinstance(sink, AttendedSink)]
+    interactive = [sink for sink in sinks if isinstance(sink, InteractiveSink)]
 
-    def attend() -> None:
-        if not all(sink.attend() for sink in attended):
+    def poll() -> None:
+        if not all(sink.poll() for sink in interactive):
             stop.request()  # which ends the frames
 
     denoised = _denoise(islice(frames, limit), denoiser, controls, stop)
-    with closing(ahead(denoised, while_waiting=attend if attended else None)) as results:
+    with closing(prefetch(denoised, while_waiting=poll if interactive else None)) as results:
         try:
             for result in results:
                 started = time.perf_counter()

@@ -20,7 +20,7 @@ from ..inference.tile_size import DEFAULT_MEMORY_MB
 from ..inference.tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
 from ..system.files import atomic_path
 from ..system.memory import available_bytes
-from ..system.prefetch import ahead
+from ..system.prefetch import prefetch
 from .job import Job
 from .result import ImageReport
 
@@ -102,17 +102,17 @@ def denoise_by_strips(
             open(temporary, "wb") as file,
             closing(_denoised(source, plan, denoiser, strength, on_progress, report)) as strips,
         ):
-            tiff_writer.write_bands(file, source.picture, strips)
+            tiff_writer.write_bands(file, source.info, strips)
     except FormatError as error:
         raise ImageError(f"{job.destination} {error}") from error
     return report
 
 
 def _plan(denoiser: Denoiser, source: LargeTiff, memory_mb: float) -> TilePlan:
-    height, width, _ = source.picture.shape
+    height, width, _ = source.info.shape
     plan = denoiser.plan(height, width)
     multiple_px, halo_px = denoiser.info.size_multiple_px, denoiser.halo_px
-    row_mb = source.picture.nbytes / height / 1e6
+    row_mb = source.info.nbytes / height / 1e6
     rows = max(int(memory_mb / (_STRIPS_AT_ONCE * row_mb)), 4 * halo_px) // multiple_px * multiple_px
     rows = max(rows, smallest_tile_px(halo_px, multiple_px))
     if plan.tile_hw[0] <= rows:
@@ -133,7 +133,7 @@ def _denoised(
     height = plan.image_hw[0]
     rows = _first_of_each_row(plan)
     spans = ((tile.source.top, min(tile.source.bottom, height)) for tile in rows)
-    with closing(ahead(source.bands(spans))) as bands:
+    with closing(prefetch(source.bands(spans))) as bands:
         for number, (tile, noisy) in enumerate(zip(rows, bands, strict=True)):
             started = time.perf_counter()
             clean = denoiser(
@@ -148,11 +148,11 @@ def _first_of_each_row(plan: TilePlan) -> list[Tile]:
 
 
 def _tell(path: Path, source: LargeTiff, plan: TilePlan) -> None:
-    height, width, _ = source.picture.shape
+    height, width, _ = source.info.shape
     for part in source.header.dropped:
         _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
-    if source.header.icc_profile and not source.picture.icc_profile:
+    if source.header.icc_profile and not source.info.icc_profile:
         _logger.warning(f"{path}: its colour profile does not fit its pixels, and is left out")
-    if source.header.has_more_pictures:
+    if source.header.has_more_images:
         _logger.warning(f"{path}: it holds several pictures; only the first is read")
     _logger.info(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows")

@@ -1,1 +1,1 @@
-"""The live page: a stream's frames before and after, in a browser on this machine or on a phone."""
+"""Serve the live page: frames before and after, in a browser. Imports: images, system, live_stats."""

@@ -1,4 +1,4 @@
-"""Who may see the live page: the token, and the names by which a browser may call this machine."""
+"""Authorise requests to the live page by a token and by the names of this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is answered in the place of what was asked for."""
+    """The response to a request that is refused."""
 
     status: HTTPStatus
     reason: str
@@ -20,17 +20,17 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Access:
-    """The rule for every request.
+    """The rules for every request.
 
-    The token comes in the address that was printed, `/?token=…`; the page then keeps it as a cookie that
-    scripts cannot read and that is not sent along from other sites. Host and Origin are compared so that a
-    foreign page in the same browser can neither connect nor, by a name that it lets point here (DNS
-    rebinding), pass for this one.
+    The token is in the printed address, `/?token=…`; the page then keeps it as a cookie that scripts cannot
+    read and that other sites do not send. Host and Origin are checked so that a foreign page in the same
+    browser can neither connect nor, by a name that it resolves to this machine (DNS rebinding), act as this
+    page.
 
     Attributes:
-        token: what has to be shown; None: nothing, for a page that only this machine reaches.
-        port: where the page is served; a part of the cookie's name, since cookies know no ports.
-        names: host names, in small letters, by which this machine may be called; its addresses may always.
+        token: required token; None: none, for a page that only this machine can reach.
+        port: of the page; a part of the cookie's name, since cookies do not depend on the port.
+        names: lower-case host names of this machine; its addresses are always accepted.
     """
 
     token: str | None
@@ -39,60 +39,58 @@ class Access:
 
     @property
     def cookie_name(self) -> str:
-        """The name of the cookie that holds the token."""
+        """The name of the token's cookie."""
         return f"n2b-{self.port}"
 
     def refusal(
         self, path: str, headers: Mapping[str, str], local_ip: str, *, needs_origin: bool
     ) -> Refusal | None:
-        """Why a request is refused; None when it is not.
+        """Return why a request is refused; None: it is allowed.
 
         Args:
             path: with the query.
-            headers: by their names in small letters.
-            local_ip: the address of this machine that the request came to.
-            needs_origin: whether the request could do something, or read what a foreign page must not.
+            headers: by their lower-case names.
+            local_ip: address of this machine that received the request.
+            needs_origin: the request could change something, or read what a foreign page must not.
         """
-        if self.token is not None and not any(map(self._is_token, self._shown(path, headers))):
+        if self.token is not None and not any(map(self._is_token, self._tokens(path, headers))):
             return Refusal(
-                HTTPStatus.UNAUTHORIZED, "open the whole address that n2b-infer printed, with its token"
+                HTTPStatus.UNAUTHORIZED, "open the complete address that n2b-infer printed, with its token"
             )
         host = headers.get("host", "")
         if not self._is_known(host, local_ip):
-            return Refusal(
-                HTTPStatus.FORBIDDEN, "this host name is not known here; use the address that was printed"
-            )
+            return Refusal(HTTPStatus.FORBIDDEN, "unknown host name; use the address that n2b-infer printed")
         if needs_origin and headers.get("origin", "").lower() != f"http://{host}".lower():
-            return Refusal(HTTPStatus.FORBIDDEN, "a page from elsewhere may not connect")
+            return Refusal(HTTPStatus.FORBIDDEN, "other pages may not connect")
         return None
 
     def cookie(self, path: str) -> str | None:
-        """The Set-Cookie header for a request that showed the token in its address; None for others."""
-        if self.token is None or not any(map(self._is_token, _in_query(path))):
+        """Return the Set-Cookie header for a request with the token in its address; None for others."""
+        if self.token is None or not any(map(self._is_token, _tokens_of_query(path))):
             return None
         return f"{self.cookie_name}={self.token}; Path=/; HttpOnly; SameSite=Strict"
 
-    def _shown(self, path: str, headers: Mapping[str, str]) -> list[str]:
+    def _tokens(self, path: str, headers: Mapping[str, str]) -> list[str]:
         cookies = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-        return [*_in_query(path), *(value for name, _, value in cookies if name == self.cookie_name)]
+        return [*_tokens_of_query(path), *(value for name, _, value in cookies if name == self.cookie_name)]
 
-    def _is_token(self, shown: str) -> bool:
-        return hmac.compare_digest(shown.encode(), (self.token or "").encode())
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(), (self.token or "").encode())
 
     def _is_known(self, host: str, local_ip: str) -> bool:
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name in self.names or _plain(name) == _plain(local_ip)
+        return name in self.names or _normalised(name) == _normalised(local_ip)
 
 
-def _in_query(path: str) -> list[str]:
+def _tokens_of_query(path: str) -> list[str]:
     return parse_qs(urlsplit(path).query).get("token", [])
 
 
-def _plain(ip: str) -> str:
-    """An address in one form: ::ffff:192.0.2.1 is 192.0.2.1."""
+def _normalised(ip: str) -> str:
+    """Return an IP address in one form: ::ffff:192.0.2.1 is 192.0.2.1."""
     try:
         address = ipaddress.ip_address(ip.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Frames as bytes for a browser: pairs of JPEGs in the size it shows, and PNGs."""
+"""Encode frames for a browser: pairs of JPEGs at its size, and PNGs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 
 from ..errors import ImageError
+from ..images.convert import middle_crop, to_uint8
 from ..images.metrics import noise_sigma
-from ..sinks.to_8bit import to_8_bit
 from ..system.opencv import load_opencv
 
 PAIR, SNAPSHOT = 1, 2  # kinds of message
-_HEADER = struct.Struct(">BII")  # kind, number of the frame, length of the first picture in bytes
-_WIDTHS_PX = (480, 960, 1440, 1920)  # few, so that viewers share what is encoded
+_HEADER = struct.Struct(">BII")  # kind, frame number, length of the first image in bytes
+_WIDTHS_PX = (480, 960, 1440, 1920)  # few, so that viewers share encoded images
 _JPEG_QUALITY = 80
-_MEASURED_PX = 512  # side of the part that noise is estimated on
+_MEASURED_PX = 512  # side of the crop on which noise is estimated
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One frame as it came and denoised.
+    """One frame, noisy and denoised.
 
     Attributes:
         number: the frame's index in its stream.
-        before, after: (H, W, C) of one shape and dtype, C = 1 (grey) or 3 (RGB).
+        before, after: (H, W, C) of the same shape and dtype, C = 1 (grey) or 3 (RGB).
     """
 
     number: int
@@ -35,34 +35,31 @@ class Pair:
 
 
 def shared_width_px(wanted_px: int) -> int:
-    """The width that serves a viewer who wants this one; the largest for all that want more."""
+    """Return the shared width in px for a requested one; the largest if it is wider."""
     return next((width for width in _WIDTHS_PX if width >= wanted_px), _WIDTHS_PX[-1])
 
 
 def pair_message(pair: Pair, width_px: int) -> bytes:
-    """Both pictures as JPEGs behind a header, made smaller to this width, never larger."""
+    """Return both images as JPEGs after a header, at most this wide."""
     quality = [load_opencv().IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     before, after = (_encode(".jpg", _at_most(width_px, p), quality) for p in (pair.before, pair.after))
     return _HEADER.pack(PAIR, pair.number & 0xFFFFFFFF, len(before)) + before + after
 
 
 def snapshot_message(pair: Pair) -> bytes:
-    """The denoised picture in full size, 8-bit PNG, behind a header."""
-    picture = _encode(".png", pair.after, [])
-    return _HEADER.pack(SNAPSHOT, pair.number & 0xFFFFFFFF, len(picture)) + picture
+    """Return the denoised image in full size as 8-bit PNG, after a header."""
+    image = _encode(".png", pair.after, [])
+    return _HEADER.pack(SNAPSHOT, pair.number & 0xFFFFFFFF, len(image)) + image
 
 
 def pair_noise(pair: Pair) -> tuple[float, float] | None:
-    """σ of the noise before and after, in grey levels of 255, from the middle; None for tiny pictures."""
+    """Return σ of the noise before and after, in grey levels of 255, in the middle; None for tiny images."""
     if min(pair.before.shape[:2]) < 3:
         return None
-    before, after = (noise_sigma(to_8_bit(_middle(picture))) for picture in (pair.before, pair.after))
+    before, after = (
+        noise_sigma(to_uint8(middle_crop(picture, _MEASURED_PX))) for picture in (pair.before, pair.after)
+    )
     return before, after
-
-
-def _middle(pixels: np.ndarray) -> np.ndarray:
-    top, left = (max(0, side - _MEASURED_PX) // 2 for side in pixels.shape[:2])
-    return pixels[top : top + _MEASURED_PX, left : left + _MEASURED_PX]
 
 
 def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:
@@ -76,10 +73,10 @@ def _at_most(width_px: int, pixels: np.ndarray) -> np.ndarray:
 
 def _encode(suffix: str, pixels: np.ndarray, parameters: list[Any]) -> bytes:
     cv2 = load_opencv()
-    pixels = to_8_bit(pixels)
+    pixels = to_uint8(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     is_done, data = cv2.imencode(suffix, pixels, parameters)
     if not is_done:
-        raise ImageError(f"OpenCV cannot write a picture of shape {pixels.shape} as {suffix}")
+        raise ImageError(f"OpenCV cannot encode an image of shape {pixels.shape} as {suffix}")
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""The live page's server: a thread with an event loop, which answers a browser's requests."""
+"""Serve the live page in a thread with an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingPackageError
+from ..system.packages import require
 from .access import Access, Refusal
 from .address import Endpoint
 from .live import Live
@@ -30,7 +30,7 @@ _FILES = {
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _LIVE = "/live"  # the WebSocket
-_SAFETY = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -39,20 +39,20 @@ _SAFETY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_MOST_CONNECTIONS = 64  # a page that loads takes a few
+_MOST_CONNECTIONS = 64  # a page needs a few to load
 _LONGEST_MESSAGE_BYTES = 1024
-_TO_CLOSE_S = 0.5  # for viewers to take their leave
-_TO_JOIN_S = 5.0
+_CLOSE_S = 0.5  # grace period for viewers to disconnect
+_JOIN_S = 5.0
 
 
 class PageServer:
-    """Serves the page from its start until `close`, in a daemon thread.
+    """Serves the page until `close`, in a daemon thread.
 
     Args:
-        endpoint: where; its socket is closed with the server.
-        access: who may.
-        live: what is shown; from now on the server's, which closes it.
-        max_viewers: how many may watch at once.
+        endpoint: its socket is closed with the server.
+        access: the rules for requests.
+        live: closed with the server.
+        max_viewers: maximum number of simultaneous viewers.
 
     Raises:
         MissingPackageError: the package websockets is not installed.
@@ -73,15 +73,15 @@ class PageServer:
         self._loop = started.result()
 
     def announce(self) -> None:
-        """Tell the viewers, where there are any, of a new pair; from any thread."""
+        """Notify viewers of a new pair, from any thread."""
         if self._viewers:
             self._loop.call_soon_threadsafe(self._live.announce)
 
     def close(self) -> None:
-        """Tell the viewers that the program has ended, and free the port; may be called again."""
+        """Disconnect the viewers and free the port; may be called again."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join(_TO_JOIN_S)
+            self._thread.join(_JOIN_S)
 
     def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         try:
@@ -95,23 +95,23 @@ class PageServer:
         from websockets.asyncio.server import serve
 
         server = await serve(
-            self._welcome,
+            self._accept,
             sock=self._endpoint.listening,
             process_request=self._answer,
             create_connection=_counted(self._connections),
-            compression=None,  # JPEGs do not shrink
+            compression=None,  # JPEGs are compressed
             server_header=None,
-            close_timeout=_TO_CLOSE_S,
+            close_timeout=_CLOSE_S,
             max_size=_LONGEST_MESSAGE_BYTES,
             logger=_websockets_logger(),
         )
         loop = asyncio.get_running_loop()
         started.set_result(loop)
         await self._stop.wait()
-        server.close()  # with code 1001, by which the page knows that the program has ended
-        loop.call_later(_TO_CLOSE_S, self._abort)
+        server.close()  # with code 1001: the page then shows that the program has ended
+        loop.call_later(_CLOSE_S, self._abort)
         await server.wait_closed()
-        while self._connections:  # which Python before 3.12 does not wait for
+        while self._connections:  # Python before 3.12 does not wait for them
             await asyncio.sleep(0.01)
         self._live.close()
 
@@ -119,37 +119,37 @@ class PageServer:
         for connection in list(self._connections):
             connection.transport.abort()
 
-    async def _welcome(self, connection: ServerConnection) -> None:
-        if self._viewers >= self._max_viewers:  # several came at once
+    async def _accept(self, connection: ServerConnection) -> None:
+        if self._viewers >= self._max_viewers:  # several connected at once
             await connection.close(1013, self._full().reason)
             return
         self._viewers += 1
         try:
             await Viewer(connection, self._live).watch()
         except Exception as error:
-            _logger.warning(f"the live page lost a viewer: {type(error).__name__}: {error}")
+            _logger.warning(f"a viewer of the live page was disconnected: {type(error).__name__}: {error}")
         finally:
             self._viewers -= 1
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """What is sent for a request; None: the WebSocket that it asks for."""
+        """Return the response to a request; None: accept its WebSocket."""
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         path = request.path.partition("?")[0]
         is_upgrade = path == _LIVE and headers.get("upgrade", "").lower() == "websocket"
         local_ip = connection.local_address[0]
         refusal = self._access.refusal(request.path, headers, local_ip, needs_origin=is_upgrade)
-        method = getattr(request, "method", "GET")  # websockets before 17 lets no others through
+        method = getattr(request, "method", "GET")  # websockets before 17 rejects others itself
         if refusal is None and method != "GET":
-            refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "this page is only for reading")
+            refusal = Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed")
         elif refusal is None and path == _LIVE:
             if self._viewers >= self._max_viewers:
                 refusal = self._full()
             elif is_upgrade:
                 return None
             else:
-                refusal = Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is the page's WebSocket")
+                refusal = Refusal(HTTPStatus.UPGRADE_REQUIRED, "this is the WebSocket of the page")
         elif refusal is None and path not in _FILES:
-            refusal = Refusal(HTTPStatus.NOT_FOUND, "there is no such page")
+            refusal = Refusal(HTTPStatus.NOT_FOUND, "not found")
         if refusal is not None:
             return _response(refusal.status, f"{refusal.reason}\n".encode(), "text/plain; charset=utf-8")
         name, kind = _FILES[path]
@@ -157,15 +157,12 @@ class PageServer:
 
     def _full(self) -> Refusal:
         viewers = "1 viewer is" if self._max_viewers == 1 else f"{self._max_viewers} viewers are"
-        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{viewers} watching, and no more may at once")
+        return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, f"{viewers} watching, which is the limit")
 
 
 def require_websockets() -> None:
     """Raise MissingPackageError unless the package websockets is installed."""
-    try:
-        import websockets.asyncio.server  # noqa: F401
-    except ImportError as error:
-        raise MissingPackageError("websockets", extra="serve") from error
+    require("websockets.asyncio.server", package="websockets", extra="serve")
 
 
 def _response(status: HTTPStatus, body: bytes, kind: str, cookie: str | None = None) -> Response:
@@ -173,12 +170,12 @@ def _response(status: HTTPStatus, body: bytes, kind: str, cookie: str | None = N
     from websockets.http11 import Response
 
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
-    headers.update({**_SAFETY, **({"Set-Cookie": cookie} if cookie else {})})
+    headers.update({**_SECURITY_HEADERS, **({"Set-Cookie": cookie} if cookie else {})})
     return Response(status.value, status.phrase, headers, body)
 
 
 def _counted(connections: set[Any]) -> type[ServerConnection]:
-    """The class of a connection that is kept in a set while it is open, and cut where there are too many."""
+    """Return a connection class that adds itself to a set while open, and aborts if there are too many."""
     from websockets.asyncio.server import ServerConnection
 
     class Counted(ServerConnection):
@@ -196,7 +193,7 @@ def _counted(connections: set[Any]) -> type[ServerConnection]:
 
 
 def _websockets_logger() -> logging.Logger:
-    """Tells faults of this program, and not what scanners and impatient browsers send."""
+    """Return a logger that drops failed handshakes of scanners and browsers."""
     logger = logging.getLogger(f"{__name__}.websockets")
     logger.setLevel(logging.ERROR)
     if not logger.filters:

@@ -1,4 +1,4 @@
-"""PageSink: frames to the live page."""
+"""Show frames on the live page."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _TOKEN_BYTES = 16
 
 
 class PageSink:
-    """Shows frames, before and after, to browsers; whoever opens the page may change the strength.
+    """Shows frames, before and after, in browsers; every viewer may change the strength.
 
-    `write` only keeps the newest frame, whatever the viewers do; encoding and sending have their own
-    threads. An address that other machines reach is protected by a token, made anew each time.
+    `write` only stores the newest frame; other threads encode and send it. An address that other machines can
+    reach is protected by a new random token.
 
     Args:
-        address: [HOST:]PORT; without a host this machine only, 127.0.0.1. Port 0 is a free one.
-        controls: what the page may change.
-        meter: what it shows.
-        max_viewers: how many may watch at once.
+        address: [HOST:]PORT; without a host, 127.0.0.1. Port 0 selects a free one.
+        controls: changed by the page.
+        meter: statistics for the page.
+        max_viewers: maximum number of simultaneous viewers.
 
     Raises:
-        UserError: the address is none.
-        EnvironmentFault: the port is in use or not allowed, or the package websockets is not installed.
+        UserError: the address is invalid.
+        EnvironmentFault: the port is in use or not permitted, or the package websockets is not installed.
     """
 
     def __init__(self, address: str, controls: Controls, meter: StreamMeter, max_viewers: int = 4) -> None:
@@ -45,11 +45,11 @@ class PageSink:
         self._server = PageServer(endpoint, access, self._live, max_viewers)
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
-        """Keep one frame and its result, which must not be written to afterwards; True."""
+        """Store one frame and its result, which must not be modified afterwards; return True."""
         self._live.put(Pair(frame.index, frame.pixels, denoised))
         self._server.announce()
         return True
 
     def close(self) -> None:
-        """Tell the viewers that the program has ended, and free the port and the threads."""
+        """Disconnect the viewers, free the port and end the threads."""
         self._server.close()

@@ -1,4 +1,4 @@
-"""One viewer's conversation: it asks for the next pair, and gets the newest there is."""
+"""Exchange messages with one viewer, which requests pairs and gets the newest."""
 
 from __future__ import annotations
 
@@ -12,76 +12,76 @@ from .messages import Pair, shared_width_px
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-_NUMBERS_EVERY_S = 0.5
-PATIENCE_S = 20.0  # for one message to be taken
+_STATISTICS_EVERY_S = 0.5
+SEND_TIMEOUT_S = 20.0  # of one message
 _WRONG_MESSAGE = 1008  # "policy violation" (RFC 6455, 7.4.1)
 
 
 class Viewer:
-    """A browser that watches.
+    """The connection to one browser.
 
-    A pair is sent only for a `next`, which the page sends when it has drawn the one before; so a slow viewer
-    gets fewer frames, and no more than one waits for it. One that does not take a message in PATIENCE_S
-    seconds is dropped.
+    A pair is sent only after a `next`, which the page sends when it has drawn the previous one; so a slow
+    viewer gets fewer frames, and at most one waits for it. A viewer that does not receive a message within
+    SEND_TIMEOUT_S is disconnected.
 
     Messages from the page, each a JSON object: {"next": width in px}, {"strength": 0 to 1},
-    {"snapshot": true}. To the page: numbers as JSON, pictures as bytes.
+    {"snapshot": true}. To the page: statistics as JSON, images as bytes.
     """
 
     def __init__(self, connection: ServerConnection, live: Live) -> None:
         self._connection = connection
         self._live = live
-        self._wanted_px: int | None = None  # None: nothing was asked for
+        self._wanted_px: int | None = None  # None: nothing was requested
         self._wants_snapshot = False
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._shown: Pair | None = None
 
     async def watch(self) -> None:
-        """Talk until either side ends it."""
+        """Exchange messages until either side disconnects."""
         from websockets.exceptions import ConnectionClosed
 
-        talks = [asyncio.create_task(talk()) for talk in (self._listen, self._show, self._count)]
+        tasks = [asyncio.create_task(work()) for work in (self._listen, self._show, self._report)]
         try:
-            await asyncio.wait(talks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for talk in talks:
-                talk.cancel()
-            ends = await asyncio.gather(*talks, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, (TimeoutError, asyncio.TimeoutError)):
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, (TimeoutError, asyncio.TimeoutError)):
                 self._connection.transport.abort()
-            elif isinstance(end, BaseException) and not isinstance(
-                end, (ConnectionClosed, asyncio.CancelledError)
+            elif isinstance(result, BaseException) and not isinstance(
+                result, (ConnectionClosed, asyncio.CancelledError)
             ):
-                raise end
+                raise result
 
     async def _listen(self) -> None:
         async for message in self._connection:
-            if not self._obey(message):
+            if not self._handle(message):
                 await self._connection.close(_WRONG_MESSAGE, "not a message of the live page")
 
-    def _obey(self, message: str | bytes) -> bool:
-        """Do what a message asks for; False when it is none of the page's."""
+    def _handle(self, message: str | bytes) -> bool:
+        """Handle a message of the page; return False if it is invalid."""
         try:
-            ((verb, value),) = json.loads(message).items()
+            ((name, value),) = json.loads(message).items()
         except (ValueError, AttributeError, RecursionError):
             return False
-        if verb == "snapshot" and value is True:
+        if name == "snapshot" and value is True:
             self._wants_snapshot = True
-        elif verb == "next" and _is_number(value) and 1 <= value <= 100_000:
+        elif name == "next" and _is_number(value) and 1 <= value <= 100_000:
             self._wanted_px = shared_width_px(int(value))
-        elif verb == "strength" and _is_number(value) and 0 <= value <= 1:
+        elif name == "strength" and _is_number(value) and 0 <= value <= 1:
             self._live.controls.strength = float(value)
             return True
         else:
             return False
-        self._asked.set()
+        self._requested.set()
         return True
 
     async def _show(self) -> None:
         while True:
-            await self._asked.wait()
-            self._asked.clear()
+            await self._requested.wait()
+            self._requested.clear()
             if self._wants_snapshot and self._shown is not None:
                 await self._send(await self._live.snapshot_message(self._shown))
             self._wants_snapshot = False
@@ -89,25 +89,25 @@ class Viewer:
                 await self._show_next(self._wanted_px)
 
     async def _show_next(self, width_px: int) -> None:
-        fresh = asyncio.ensure_future(self._live.newer_than(self._shown))
-        asked = asyncio.ensure_future(self._asked.wait())
+        newer = asyncio.ensure_future(self._live.newer_than(self._shown))
+        requested = asyncio.ensure_future(self._requested.wait())
         try:
-            await asyncio.wait([fresh, asked], return_when=asyncio.FIRST_COMPLETED)
-            if not fresh.done():  # a snapshot while the camera is silent
+            await asyncio.wait([newer, requested], return_when=asyncio.FIRST_COMPLETED)
+            if not newer.done():  # a snapshot while no frame arrives
                 return
-            self._wanted_px, self._shown = None, fresh.result()
+            self._wanted_px, self._shown = None, newer.result()
         finally:
-            fresh.cancel()
-            asked.cancel()
+            newer.cancel()
+            requested.cancel()
         await self._send(await self._live.pair_message(self._shown, width_px))
 
-    async def _count(self) -> None:
+    async def _report(self) -> None:
         while True:
-            await self._send(json.dumps(self._live.numbers()))
-            await asyncio.sleep(_NUMBERS_EVERY_S)
+            await self._send(json.dumps(self._live.statistics()))
+            await asyncio.sleep(_STATISTICS_EVERY_S)
 
     async def _send(self, message: str | bytes) -> None:
-        await asyncio.wait_for(self._connection.send(message), PATIENCE_S)
+        await asyncio.wait_for(self._connection.send(message), SEND_TIMEOUT_S)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""A folder of numbered pictures."""
+"""Write frames as numbered images in a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..images.image import Image, write_image
 class FolderSink:
     """Writes the denoised frames as 000000.png, 000001.png, …, each whole or not at all.
 
-    In a folder that has such pictures the numbers go on after the highest, so that none is lost.
+    In a folder with such images the numbers continue after the highest, so that none is overwritten.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -32,4 +32,4 @@ class FolderSink:
         return True
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: every file is complete."""

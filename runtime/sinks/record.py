@@ -1,4 +1,4 @@
-"""Videos of denoised frames: a camera's recording, and a video that was denoised."""
+"""Write denoised frames as a video: the recording of a camera, or a denoised video."""
 
 from __future__ import annotations
 
@@ -16,27 +16,25 @@ _logger = logging.getLogger(__name__)
 
 
 class RecordSink:
-    """Records the denoised frames as a video, with the times at which they came.
+    """Records the denoised frames as a video, at the times of their arrival.
 
-    The video gets its name once it is whole, at the end. Frames of another size begin a new video:
-    out-2.mp4, out-3.mp4, …
+    The video gets its name when it is complete. Frames of another size start a new video: out-2.mp4,
+    out-3.mp4, …
 
     Args:
-        path: the video, .mp4, .mov, .m4v or .mkv.
+        path: of the video, .mp4, .mov, .m4v or .mkv.
 
     Raises:
-        UserError: the name says another format, or the file is there.
+        UserError: the suffix is another, or the file exists.
         MissingPackageError: av is not installed.
     """
 
     def __init__(self, path: Path) -> None:
         load_av()
         if path.suffix.lower() not in VIDEO_FORMATS:
-            raise UserError(
-                f"--record takes a video's name that ends in {' '.join(VIDEO_FORMATS)}, not {path}"
-            )
+            raise UserError(f"--record needs a file name that ends in {' '.join(VIDEO_FORMATS)}, not {path}")
         if path.exists():
-            raise UserError(f"{path} is there already; move it, or name another with --record")
+            raise UserError(f"{path} already exists; move it, or choose another name for --record")
         self._path = path
         self._number = 0
         self._video: VideoWriter | None = None
@@ -47,8 +45,7 @@ class RecordSink:
         """Add one frame.
 
         Raises:
-            UserError: the folder cannot be written, or the disk is full; what was recorded of this video is
-                lost.
+            UserError: the folder cannot be written, or the disk is full; this video is lost.
         """
         if self._video is None or denoised.shape[:2] != self._size_hw:
             self._begin(frame, *denoised.shape[:2])
@@ -73,22 +70,22 @@ class RecordSink:
         path = self._path
         if self._number > 1:
             path = path.with_stem(f"{path.stem}-{self._number}")
-            _logger.info(f"frames are now {width}×{height} px: recording goes on in {path}")
+            _logger.info(f"frames are now {width}×{height} px: recording continues in {path}")
             if path.exists():
-                raise UserError(f"{path} is there already; move it, or name another with --record")
+                raise UserError(f"{path} already exists; move it, or choose another name for --record")
         self._video = VideoWriter(path, height, width)
         self._size_hw = height, width
         self._start_ns = frame.timestamp_ns
 
 
 class VideoSink:
-    """Writes the denoised frames of a video as a video: all their times, and its other streams as they are.
+    """Writes the denoised frames of a video as a video, with their times and its other streams unchanged.
 
-    Close it in a `with` block that fails to leave nothing; `finish` when every frame is written.
+    Call `finish` after the last frame; `close` without it leaves nothing.
 
     Args:
-        path: the result.
-        original: the video.
+        path: of the result.
+        original: path of the video.
     """
 
     def __init__(self, path: Path, original: Path) -> None:
@@ -101,7 +98,7 @@ class VideoSink:
         """Add one frame.
 
         Raises:
-            UserError: the disk is full, or the video changes its size, which a result cannot.
+            UserError: the disk is full, or the frames change their size.
         """
         height, width = size_hw = denoised.shape[:2]
         if self._video is None:
@@ -110,13 +107,13 @@ class VideoSink:
         if size_hw != self._size_hw:
             raise UserError(
                 f"{self._original} changes its size at frame {frame.index}, to {width}×{height} px; "
-                "cut it there"
+                "split it there"
             )
         self._video.write(denoised, frame.timestamp_ns)
         return True
 
     def finish(self) -> None:
-        """Give the video its name.
+        """Complete the video and give it its name.
 
         Raises:
             UserError: the disk is full.
@@ -126,7 +123,7 @@ class VideoSink:
             video.finish()
 
     def close(self) -> None:
-        """Leave nothing of a video that is not finished."""
+        """Discard a video that is not finished."""
         video, self._video = self._video, None
         if video is not None:
             video.discard()

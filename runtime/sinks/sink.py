@@ -1,4 +1,4 @@
-"""Sink: what takes a stream's frames."""
+"""Define the protocol of a sink, which takes a stream's frames."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..frame import Frame
 
 
 class Sink(Protocol):
-    """What takes frames, as they came and denoised; written and closed by one thread."""
+    """Takes frames, noisy and denoised; written and closed by one thread."""
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
-        """Take one frame and its result, of the same shape and dtype; False when no more are wanted."""
+        """Take one frame and its result, of the same shape and dtype; return False to end the stream."""
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free the sink's resources."""
         ...
 
 
 @runtime_checkable
-class AttendedSink(Sink, Protocol):
-    """A sink that a user acts on, also while no frame comes."""
+class InteractiveSink(Sink, Protocol):
+    """A sink with user input, which is polled between frames too."""
 
-    def attend(self) -> bool:
-        """Do what the user has asked for; False when no more frames are wanted."""
+    def poll(self) -> bool:
+        """Handle the user's input; return False to end the stream."""
         ...

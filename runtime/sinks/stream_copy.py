@@ -1,4 +1,4 @@
-"""What a video has beside its picture: sound and subtitles, copied as they are."""
+"""Copy the audio and subtitle streams of a video unchanged."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..errors import UserError
 _logger = logging.getLogger(__name__)
 
 
-class OtherStreams:
-    """What an original has beside its picture, copied packet by packet.
+class StreamCopy:
+    """Copies the streams of an original, except its video stream, packet by packet.
 
     Attributes:
-        video: the original's video stream; None: there is no original.
+        video: video stream of the original; None: there is no original.
     """
 
     def __init__(self, av: Any, container: Any, original: Path | None, path: Path) -> None:
@@ -25,40 +25,40 @@ class OtherStreams:
         self._original: Any = None
         self._container, self._path = container, path
         self._packets: Iterator[Any] = iter(())
-        self._waiting: Any = None
-        self._copies: dict[int, Any] = {}  # by the index of the stream in the original
+        self._pending: Any = None
+        self._copies: dict[int, Any] = {}  # by index of the stream in the original
         if original is None:
             return
         self._original = av.open(str(original))
         self.video = self._original.streams.video[0]
         container.metadata.update(self._original.metadata)
-        taken = [stream for stream in self._original.streams if self._take(stream)]
-        if taken:
-            self._packets = (packet for packet in self._original.demux(taken) if packet.dts is not None)
-            self._waiting = next(self._packets, None)
+        copied = [stream for stream in self._original.streams if self._add(stream)]
+        if copied:
+            self._packets = (packet for packet in self._original.demux(copied) if packet.dts is not None)
+            self._pending = next(self._packets, None)
 
     def copy_until(self, time_s: Fraction | None) -> None:
-        """Copy the packets that come before a time; None: all that are left."""
-        while (packet := self._waiting) is not None:
+        """Copy the packets before a time; None: all remaining ones."""
+        while (packet := self._pending) is not None:
             if time_s is not None and packet.dts * packet.time_base > time_s:
                 return
             packet.stream = self._copies[packet.stream.index]
             self._container.mux(packet)
-            self._waiting = next(self._packets, None)
+            self._pending = next(self._packets, None)
 
     def ticks_after(self, pts: int) -> int | None:
-        """From a time to the end of the original's picture, in ticks of its clock; None: it is not known."""
+        """Return the ticks from `pts` to the end of the original's video stream; None if unknown."""
         if self.video is None or self.video.duration is None:
             return None
-        left = (self.video.start_time or 0) + self.video.duration - pts
-        return left if left > 0 else None
+        remaining = (self.video.start_time or 0) + self.video.duration - pts
+        return remaining if remaining > 0 else None
 
     def refused(self) -> UserError:
-        """What to say where the result's format cannot hold the original's streams."""
+        """Return the error for a format that cannot hold the original's streams."""
         streams = self._original.streams if self._original is not None else ()
         codecs = ", ".join(_codec(stream) for stream in streams if stream.type == "audio")
         return UserError(
-            f"{self._path}: {self._path.suffix} cannot hold the video's sound ({codecs}); "
+            f"{self._path}: {self._path.suffix} cannot hold the video's audio ({codecs}); "
             "name the result with .mkv"
         )
 
@@ -67,8 +67,12 @@ class OtherStreams:
         if self._original is not None:
             self._original.close()
 
-    def _take(self, stream: Any) -> bool:
-        """Prepare a copy of a stream; what the format cannot hold is said, and of sound refused."""
+    def _add(self, stream: Any) -> bool:
+        """Prepare to copy a stream; return False, with a warning, if the format cannot hold it.
+
+        Raises:
+            UserError: it is audio that the format cannot hold.
+        """
         if stream is self.video:
             return False
         codec = _codec(stream)

@@ -1,4 +1,4 @@
-"""A camera that other programs see, and whose pictures are the denoised frames."""
+"""Send denoised frames to a virtual camera, which other programs can use."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import EnvironmentFault, MissingPackageError
+from ..errors import EnvironmentFault
 from ..frame import Frame
+from ..images.convert import to_rgb_uint8
 from ..system.opencv import load_opencv
-from .to_8bit import to_rgb
+from ..system.packages import require
 
 _logger = logging.getLogger(__name__)
 
-_FPS = 30  # what the device says of itself; frames come when they come
+_FPS = 30  # nominal; frames are sent as they arrive
 
 _HOW_TO = {
     "linux": "on Linux: sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback exclusive_caps=1",
@@ -27,21 +28,17 @@ _HOW_TO = {
 class VirtualCameraSink:
     """Sends the denoised frames to a virtual camera.
 
-    A device keeps its size for those who watch it; frames of another size are scaled to that of the first.
+    A virtual camera cannot change its size: frames of another size are scaled to that of the first.
 
     Args:
-        device: such as /dev/video20; None: the first that is free.
+        device: such as /dev/video20; None: the first free one.
 
     Raises:
         MissingPackageError: pyvirtualcam is not installed.
     """
 
     def __init__(self, device: str | None = None) -> None:
-        try:
-            import pyvirtualcam
-        except ImportError as error:
-            raise MissingPackageError("pyvirtualcam", extra="virtualcam") from error
-        self._package = pyvirtualcam
+        self._package = require("pyvirtualcam", extra="virtualcam")
         self._device = device
         self._camera: Any = None
 
@@ -49,13 +46,13 @@ class VirtualCameraSink:
         """Send one frame.
 
         Raises:
-            EnvironmentFault: there is no virtual camera; the message says how to get one.
+            EnvironmentFault: there is no virtual camera; the message says how to set one up.
         """
         height, width = denoised.shape[:2]
         if self._camera is None:
             self._camera = self._open(height, width)
         camera = self._camera
-        rgb = to_rgb(denoised)
+        rgb = to_rgb_uint8(denoised)
         if (width, height) != (camera.width, camera.height):
             cv2 = load_opencv()
             rgb = cv2.resize(rgb, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
@@ -63,20 +60,20 @@ class VirtualCameraSink:
         return True
 
     def close(self) -> None:
-        """Let the device go."""
+        """Release the device."""
         if self._camera is not None:
             self._camera.close()
 
     def _open(self, height: int, width: int) -> Any:
-        # Devices carry colours at half the size, so that both sides are even.
+        # Chroma has half the size, so both sides must be even.
         even_width, even_height = width + width % 2, height + height % 2
         if (even_width, even_height) != (width, height):
             _logger.warning(
-                f"a virtual camera has even sides: frames are scaled to {even_width}×{even_height} px"
+                f"a virtual camera needs even sides: frames are scaled to {even_width}×{even_height} px"
             )
         try:
             camera = self._package.Camera(even_width, even_height, _FPS, device=self._device)
-        except Exception as error:  # RuntimeError, ValueError, OSError, by the system
+        except Exception as error:  # RuntimeError, ValueError or OSError, depending on the system
             how = _HOW_TO.get(sys.platform, "see the page of pyvirtualcam")
             raise EnvironmentFault(f"no virtual camera: {error}; {how}") from error
         _logger.info(f"virtual camera: {camera.device}")

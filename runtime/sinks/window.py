@@ -1,4 +1,4 @@
-"""A window that shows frames before | after, divided by a line."""
+"""Show frames in a window, before | after, divided by a line."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ import numpy as np
 
 from ..errors import EnvironmentFault
 from ..frame import Frame
+from ..images.convert import to_rgb_uint8
 from ..system.opencv import load_opencv
-from .to_8bit import to_rgb
+from ..system.packages import has_distribution
 
 _ESCAPE, _SPACE = 27, 32
 VIEWS = SPLIT, BEFORE, AFTER = "before | after", "before", "after"
 
 
-class WindowSink:
-    """Shows each frame, left of a line as it came and right of it denoised. See AttendedSink.
+def _windows_hint() -> str:
+    if has_distribution("opencv-python-headless"):
+        return ", or pip install opencv-python in place of opencv-python-headless"
+    return ""
 
-    Space changes between both, before and after; the line follows the mouse while a button is held; q, Esc or
-    closing the window ends it. Drawn at the window's own size, so that line and letters stay sharp.
+
+class WindowSink:
+    """Shows each frame, noisy left of a line and denoised right of it. An InteractiveSink.
+
+    Space cycles through both, before and after; the line follows the mouse while a button is pressed; q, Esc
+    or closing the window ends the stream. Images are drawn at the window's size, so that line and text are
+    sharp.
 
     Raises:
-        EnvironmentFault: there is no display, or the OpenCV that is installed cannot open windows.
+        EnvironmentFault: there is no display, or the installed OpenCV cannot open windows.
     """
 
     def __init__(self, title: str = "n2b") -> None:
         self._title = title
         self._view = 0
         self._divider = 0.5  # of the width
-        self._frame: tuple[np.ndarray, np.ndarray] | None = None  # the last, before and after
-        self._is_drawn = False  # as the view and the line are now
+        self._frame: tuple[np.ndarray, np.ndarray] | None = None  # the latest, before and after
+        self._is_drawn = False  # with the current view and line
         self._is_ended = False
-        # Without a display some builds of OpenCV end the whole process, so look first.
+        # Without a display some builds of OpenCV end the process, so check first.
         if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise EnvironmentFault(
                 "there is no display to show frames on; write them with -o DIR or --record out.mp4, "
@@ -42,26 +50,25 @@ class WindowSink:
             )
         self._cv2 = load_opencv()
         try:
-            # Not kept quiet: a display that does not answer makes Qt end the process with its own message.
+            # Not quiet: if the display does not respond, Qt ends the process with its own message.
             cv2 = self._cv2
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         except self._cv2.error as error:
             raise EnvironmentFault(
-                "the OpenCV that is installed opens no windows; write frames with -o DIR, "
-                "or pip install opencv-python in the place of opencv-python-headless"
+                f"the installed OpenCV cannot open windows; write frames with -o DIR{_windows_hint()}"
             ) from error
         self._cv2.setMouseCallback(title, self._on_mouse)
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
-        """Show one frame; False once the user has ended it."""
+        """Show one frame; return False once the user has ended the stream."""
         height, width = denoised.shape[:2]
         if self._frame is None:
             self._cv2.resizeWindow(self._title, width, height)
         self._frame, self._is_drawn = (frame.pixels, denoised), False
-        return self.attend()
+        return self.poll()
 
-    def attend(self) -> bool:
-        """Follow keys and mouse, also between frames; False once the user has ended it."""
+    def poll(self) -> bool:
+        """Handle keys and mouse; return False once the user has ended the stream."""
         if self._frame is not None and not self._is_drawn and not self._is_ended:
             self._cv2.imshow(self._title, self._draw(*self._frame))
             self._is_drawn = True
@@ -78,9 +85,9 @@ class WindowSink:
         self._cv2.destroyAllWindows()
 
     def _shown_hw(self, height: int, width: int) -> tuple[int, int]:
-        """The size in which a frame of this size fits into the window, in px."""
+        """Return the size (height, width) in px at which a frame fits into the window."""
         _, _, window_width, window_height = self._cv2.getWindowImageRect(self._title)
-        if min(window_width, window_height) <= 0:  # it is not on the screen yet
+        if min(window_width, window_height) <= 0:  # not on the screen yet
             return height, width
         scale = min(window_width / width, window_height / height)
         return max(1, round(scale * height)), max(1, round(scale * width))
@@ -89,7 +96,7 @@ class WindowSink:
         return self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1
 
     def _draw(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """The picture to show, (height, width, 3) uint8 in OpenCV's order of colours."""
+        """Return the image to show, (height, width, 3) uint8 BGR."""
         height, width = self._shown_hw(*after.shape[:2])
         view = VIEWS[self._view]
         shown = self._scaled(before if view == BEFORE else after, height, width)
@@ -105,7 +112,7 @@ class WindowSink:
 
     def _scaled(self, pixels: np.ndarray, height: int, width: int) -> np.ndarray:
         cv2 = self._cv2
-        bgr = cv2.cvtColor(to_rgb(pixels), cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(to_rgb_uint8(pixels), cv2.COLOR_RGB2BGR)
         if bgr.shape[:2] == (height, width):
             return bgr
         is_smaller = height < bgr.shape[0]

@@ -1,0 +1,1 @@
+"""Ask the operating system and optional packages: files, memory, GPU, console. Imports: errors."""

@@ -1,4 +1,4 @@
-"""Run the three commands: one-line errors, exit statuses, `--version`, log lines on standard error."""
+"""Run the three commands: messages on standard error, one-line errors, exit statuses, `--version`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from n2b import __version__
 
 from ..errors import N2BError, UserError
 
-INTERRUPTED = 130  # what a shell reports for a command ended by Ctrl-C
+INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
 
 # `--tile_overlap` is read as `--tile-overlap`
 COMMAND_SETTINGS: dict[str, Any] = {
@@ -27,11 +27,11 @@ COMMAND_SETTINGS: dict[str, Any] = {
 def run_command(command: Callable[..., Any], name: str) -> None:
     """Run one command line and end the process with its exit status.
 
-    A mistake of the user's ends in one line and status 2, a fault of the machine in one line and
-    status 1, Ctrl-C in status 130; `--debug` anywhere on the line shows the traceback instead.
+    A user's mistake ends in one line and status 2, a fault of the machine in one line and status 1, Ctrl-C in
+    status 130; `--debug` anywhere on the line shows the traceback as well.
 
     Args:
-        command: a function with typer's annotations; what it returns is the exit status (None: 0).
+        command: a function with typer's annotations that returns the exit status (None: 0).
         name: the command's name, for its messages.
     """
     import typer
@@ -94,9 +94,9 @@ def _refuse_empty(arguments: list[str]) -> None:
 
 
 def log_to_stderr() -> None:
-    """Show what the packages of n2b log, from INFO on, one line each on standard error.
+    """Print what the packages of n2b log, from INFO on, one line each on standard error.
 
-    The library itself only logs, to loggers below `n2b`: how that is shown is up to the program.
+    The library itself only logs, to loggers below `n2b`; the program decides how to show it.
     """
     logger = logging.getLogger("n2b")
     if not any(isinstance(handler, _StandardError) for handler in logger.handlers):
@@ -105,16 +105,15 @@ def log_to_stderr() -> None:
 
 
 class _StandardError(logging.Handler):
-    """Writes "warning: …" or the bare message; where standard error is closed, nothing."""
+    """Prints "warning: …", or the bare message of an INFO record."""
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
+        _print_to_stderr(f"{prefix}{record.getMessage()}")
 
 
 class _CtrlC(Exception):
-    """KeyboardInterrupt in a form that typer, which ends that one in silence, lets pass."""
+    """KeyboardInterrupt in a form that typer lets pass; it would end that one in silence."""
 
 
 def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -131,5 +130,12 @@ def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
 def _report(name: str, message: str, status: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    _print_to_stderr(f"{name}: {' '.join(message.split())}")
     return status
+
+
+def _print_to_stderr(line: str) -> None:
+    """Print a line, unless standard error is closed; `print` would then use standard output, or raise."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from ..errors import UserError
 
 
 def sha256_of_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -23,10 +23,10 @@ def sha256_of_file(path: str | Path) -> str:
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path in the same folder that takes the name `path` only when the block succeeds.
+    """Yield a temporary path in the same folder, which is renamed to `path` if the block succeeds.
 
-    The temporary file keeps the final suffix, so that a writer which goes by the suffix works.
-    On an error nothing with the final name is created or changed, and the temporary is removed.
+    The temporary file has the final suffix, by which writers choose a format. On an error `path` is not
+    created or changed, and the temporary file is removed.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.

@@ -1,4 +1,4 @@
-"""Which GPU this machine has, asked of the driver itself: no package is needed."""
+"""Find the machine's GPU by its driver; no package is needed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _MAJOR, _MINOR, _INTEGRATED = 75, 76, 18  # CUdevice_attribute
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU."""
+    """An NVIDIA GPU."""
 
     name: str  # "Orin"
     compute_capability: str  # "8.7"
-    integrated: bool = False  # its memory is the CPU's, as in a Jetson
+    integrated: bool = False  # shares the CPU's memory, as in a Jetson
 
 
 def find_gpu(index: int = 0) -> Gpu | None:
-    """A GPU by its index, or None where there is no such GPU or no driver."""
+    """Return a GPU by its index; None if there is no such GPU or no driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""What the machine lets this process use: memory, processor cores, a folder for what can be made again."""
+"""Report the memory, the CPU cores and the cache folder that this process may use."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _CPUS = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup")  # a container sees its own limits here
+_CGROUP = Path("/sys/fs/cgroup")  # of the container, where there is one
 
 
 class _MallInfo(ctypes.Structure):
-    """glibc's struct mallinfo2: uordblks is what its arenas have handed out, hblkhd what it mapped singly."""
+    """glibc's struct mallinfo2: uordblks is allocated in arenas, hblkhd by mmap, in bytes."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -22,13 +22,13 @@ class _MallInfo(ctypes.Structure):
 
 
 def available_bytes() -> int | None:
-    """Memory that can be taken without pushing others out; None where the system does not say."""
+    """Return the memory that can be allocated without swapping; None if unavailable."""
     amounts = [_machine_available(), _container_available()]
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM now; None where the system does not say (only Linux does)."""
+    """Return the resident memory of this process; None if unavailable (only Linux reports it)."""
     try:
         return int((_PROC / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -36,18 +36,18 @@ def resident_bytes() -> int | None:
 
 
 def allocated_bytes() -> int | None:
-    """Memory that malloc has handed out and not got back; None where it does not say (glibc 2.33 does)."""
+    """Return the memory allocated by malloc; None if unavailable (glibc 2.33 reports it)."""
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2
     except (AttributeError, OSError, TypeError):
         return None
     mallinfo2.restype = _MallInfo
-    told = mallinfo2()
-    return told.uordblks + told.hblkhd
+    info = mallinfo2()
+    return info.uordblks + info.hblkhd
 
 
-def give_back_free_memory() -> None:
-    """Hand what malloc keeps for later back to the system, so that `resident_bytes` is what is in use."""
+def release_free_memory() -> None:
+    """Return memory that malloc keeps for reuse to the system, so that `resident_bytes` is in use."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):  # only glibc has it, and only glibc needs it
@@ -55,9 +55,9 @@ def give_back_free_memory() -> None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, at least 1: of its affinity, and of its container's share of time.
+    """Return the number of cores that this process may use, by its affinity and its container's CPU quota.
 
-    Two threads of one core count once, where the system tells them apart (Linux does).
+    At least 1; under Linux, two hardware threads of a core count once.
     """
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
@@ -67,7 +67,7 @@ def usable_cores() -> int:
 
 
 def cache_folder() -> Path:
-    """The user's folder for what n2b can make again; it need not be there yet."""
+    """Return the user's cache folder for n2b, which may not exist yet."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "n2b"
 
 
@@ -89,8 +89,8 @@ def _container_available() -> int | None:
         return None
     if limit == "max":
         return None
-    gives_way = _value_of("inactive_file", lines) or 0  # cached files
-    return max(0, int(limit) - used + gives_way)
+    reclaimable = _value_of("inactive_file", lines) or 0  # cached files
+    return max(0, int(limit) - used + reclaimable)
 
 
 def _container_cores() -> float | None:

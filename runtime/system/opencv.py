@@ -1,4 +1,4 @@
-"""OpenCV, found when it is needed, and kept from printing."""
+"""Load OpenCV, and keep it from printing."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from ..errors import MissingPackageError
+from .packages import opencv_hint, repair_hint
 
 
 def load_opencv() -> Any:
-    """The cv2 module.
+    """Return the cv2 module.
 
     Raises:
-        MissingPackageError: it is not installed, or it is and a library that it needs is not.
+        MissingPackageError: it, or a library that it needs, is not installed.
     """
     try:
         import cv2
-    except ModuleNotFoundError as error:
-        if error.name == "cv2":
-            raise MissingPackageError("opencv-python-headless") from error
-        raise _cannot_load(str(error)) from error
-    except ImportError as error:  # e.g. libGL.so.1, which opencv-python wants and a slim container lacks
-        raise _cannot_load(str(error)) from error
+    except ImportError as error:  # e.g. libGL.so.1, which opencv-python needs and a slim container lacks
+        if isinstance(error, ModuleNotFoundError) and error.name == "cv2":
+            raise MissingPackageError("OpenCV", hint=opencv_hint()) from error
+        raise MissingPackageError("OpenCV", reason=str(error), hint=_repair_hint()) from error
     if not hasattr(cv2, "imdecode"):
-        raise _cannot_load("its folder is there, but empty")
+        raise MissingPackageError("OpenCV", reason="its folder is empty", hint=_repair_hint())
     return cv2
 
 
-def _cannot_load(reason: str) -> MissingPackageError:
-    return MissingPackageError("OpenCV", reason=reason, instead="opencv-python-headless")
+def _repair_hint() -> str:
+    hint = repair_hint("cv2", "")
+    return "pip install opencv-python-headless in its place" if hint.startswith("pip") else hint
 
 
 class _StandardError:
-    """The process's standard error, closed to C libraries while anyone asks for quiet."""
+    """The process's standard error, redirected for C libraries while anyone needs quiet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
         self._is_closed = False
-        self._kept: int | None = None  # descriptor of the real standard error; never closed once made
-        self._kept_stream: TextIO | None = None  # for Python's own messages, on that descriptor
+        self._kept: int | None = None  # descriptor of the real standard error; never closed
+        self._kept_stream: TextIO | None = None  # for Python's messages, on that descriptor
         self._python: TextIO | None = None  # what sys.stderr was
         self._nowhere = -1
 
@@ -71,7 +71,7 @@ class _StandardError:
                 sys.stderr = self._python
 
     def _keep(self) -> bool:
-        """Note where standard error goes now; False when the process has none."""
+        """Duplicate the current standard error; return False if the process has none."""
         try:
             if self._kept is not None:
                 os.dup2(2, self._kept, inheritable=False)
@@ -80,7 +80,7 @@ class _StandardError:
         except OSError:
             return False
         self._nowhere = os.open(os.devnull, os.O_WRONLY)
-        # write_through: nothing may wait in it for a descriptor that later means something else
+        # write_through: nothing may be buffered for a descriptor that is reused later
         raw = io.FileIO(self._kept, "w", closefd=False)
         self._kept_stream = io.TextIOWrapper(raw, errors="backslashreplace", write_through=True)
         return True
@@ -89,7 +89,7 @@ class _StandardError:
 def _writes_to_standard_error(stream: Any) -> bool:
     try:
         return stream.fileno() == 2
-    except (AttributeError, OSError, ValueError):  # none, a test's stand-in, a notebook's
+    except (AttributeError, OSError, ValueError):  # none, or not a file, as in a notebook
         return False
 
 
@@ -100,8 +100,8 @@ _standard_error = _StandardError()
 def quiet() -> Iterator[None]:
     """Keep OpenCV, and the codecs inside it, from printing to standard error.
 
-    They write to the descriptor itself, whatever their log level. What Python prints meanwhile, in
-    this thread or in another, still arrives. May be nested, and entered by several threads at once.
+    They write to the file descriptor, whatever their log level. Python's own messages still arrive, from any
+    thread. May be nested, and entered by several threads at once.
     """
     _standard_error.close()
     try:

@@ -1,4 +1,4 @@
-"""Iterate in a thread of its own, a bounded number of items ahead of who takes them."""
+"""Iterate in a separate thread, a bounded number of items ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 
 
-_GLANCE_S = 0.03
+_POLL_S = 0.03
 
 
-def ahead(
+def prefetch(
     items: Iterable[Item], depth: int = 1, *, while_waiting: Callable[[], object] | None = None
 ) -> Generator[Item, None, None]:
-    """The same items in the same order, each made while the one before is being used.
+    """Yield the same items in order, each produced while the previous one is used.
 
-    The thread starts with the first item that is asked for. When the iterator is closed, used up or left by
-    an exception, the thread ends after the item that it is at, `items` is closed (where it can be) in that
-    thread, and this returns only then.
+    The thread starts with the first request. When the iterator is closed, exhausted or left by an exception,
+    the thread ends after its current item and closes `items`; only then does this return.
 
     Args:
-        items: iterated in the thread; what it raises is raised here, after the items before it.
-        depth: how many finished items wait at most.
-        while_waiting: called some thirty times a second while the next item is waited for.
+        items: iterated in the thread; an exception in it is raised here, after the items before it.
+        depth: maximum number of finished items that wait.
+        while_waiting: called about thirty times a second while the next item is awaited.
     """
     channel: _Channel[Item] = _Channel(depth)
-    worker = threading.Thread(target=_feed, args=(items, channel), name="ahead", daemon=True)
+    worker = threading.Thread(target=_feed, args=(items, channel), name="prefetch", daemon=True)
     worker.start()
     try:
         yield from channel.items(while_waiting)
@@ -42,7 +41,7 @@ def _feed(items: Iterable[Any], channel: _Channel[Any]) -> None:
         for item in items:
             if not channel.put(item):
                 break
-    except BaseException as error:  # raised again in the thread that takes
+    except BaseException as error:  # raised again in the consumer's thread
         channel.end(error)
     finally:
         close = getattr(items, "close", None)
@@ -55,18 +54,18 @@ def _feed(items: Iterable[Any], channel: _Channel[Any]) -> None:
 
 
 class _Channel(Generic[Item]):
-    """What waits between the two threads."""
+    """A bounded queue between the two threads."""
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
-        self._is_stopped = False  # nobody takes any more
-        self._is_ended = False  # nobody puts any more
+        self._is_stopped = False  # the consumer has stopped
+        self._is_ended = False  # the producer has ended
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> bool:
-        """Wait for room; False when nobody takes any more."""
+        """Wait for room; return False if the consumer has stopped."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_stopped or len(self._items) < self._depth)
             if not self._is_stopped:
@@ -87,7 +86,7 @@ class _Channel(Generic[Item]):
 
     def items(self, while_waiting: Callable[[], object] | None) -> Generator[Item, None, None]:
         while True:
-            while not self._has_news(None if while_waiting is None else _GLANCE_S):
+            while not self._wait_for_item(None if while_waiting is None else _POLL_S):
                 if while_waiting is not None:
                     while_waiting()
             with self._changed:
@@ -99,7 +98,7 @@ class _Channel(Generic[Item]):
         if self._error is not None:
             raise self._error
 
-    def _has_news(self, within_s: float | None) -> bool:
-        """Whether an item or the end comes within this time; None: wait for it."""
+    def _wait_for_item(self, within_s: float | None) -> bool:
+        """Return whether an item or the end comes within this time; None: wait without limit."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._items) or self._is_ended, within_s)

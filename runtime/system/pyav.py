@@ -1,35 +1,29 @@
-"""PyAV, FFmpeg's libraries, found when videos are converted."""
+"""Load PyAV, which contains FFmpeg's libraries."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..errors import MissingPackageError
+from .packages import require
 
-BT709 = 1  # a colour matrix, ITU-T H.273 table 4
+BT709 = 1  # colour matrix, ITU-T H.273 table 4
 
 
 def load_av() -> Any:
-    """The av module.
+    """Return the av module.
 
     Raises:
-        MissingPackageError: it is not installed, or does not load.
+        MissingPackageError: it is not installed or cannot be loaded.
     """
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("av", extra="video") from error
-    except ImportError as error:
-        raise MissingPackageError("av", extra="video", reason=str(error)) from error
-    return av
+    return require("av", extra="video")
 
 
 def matrix_of(colorspace: int) -> str:
-    """The matrix between a video's YUV and RGB, as `reformat` takes it.
+    """Return the matrix between a video's YUV and RGB, as an argument of `reformat`.
 
-    FFmpeg reads a video that does not say its matrix by ITU-R BT.601.
+    Like FFmpeg, take ITU-R BT.601 for a video without one.
 
     Args:
-        colorspace: what the video says, by ITU-T H.273 table 4.
+        colorspace: of the video, by ITU-T H.273 table 4.
     """
     return "ITU709" if colorspace == BT709 else "ITU601"

@@ -1,4 +1,4 @@
-"""Folders named by date and time, and the link `latest` beside them."""
+"""Name run folders by date and time, and link the newest as `latest`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 
 _logger = logging.getLogger(__name__)
 
-
 LATEST = "latest"
 
 
 def new_dated_folder(parent: Path) -> Path:
-    """A path below `parent` that does not exist yet, named by the time, such as 20250131-235959."""
+    """Return a path in `parent` that does not exist yet, named by the time, such as 20250131-235959."""
     name = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder, number = parent / name, 1
     while folder.exists():
@@ -24,7 +23,7 @@ def new_dated_folder(parent: Path) -> Path:
 
 
 def link_latest(folder: Path, parent: Path) -> None:
-    """Point `parent`/latest to `folder`, at once; where links cannot be made a warning says so."""
+    """Point `parent`/latest to `folder`, atomically; a failure is logged as a warning."""
     link, temporary = parent / LATEST, parent / f".{LATEST}-{os.getpid()}"
     try:
         parent.mkdir(parents=True, exist_ok=True)

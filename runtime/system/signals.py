@@ -1,4 +1,4 @@
-"""Stop: when a stream is to end that would go on for ever."""
+"""End streams by signals or after a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within, SIGTERM interrupts as Ctrl-C does, so that nothing unfinished is left behind."""
+    """Make SIGTERM interrupt the block as Ctrl-C does, so that nothing unfinished is left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -26,12 +26,12 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 class Stop:
-    """A request to end, or a time at which to; whatever waits looks at it several times a second.
+    """A request to end, now or at a time; whatever waits polls it several times a second.
 
-    Plain attributes and no lock, since a signal may arrive while any lock is held.
+    It has no lock, since a signal may arrive while a lock is held.
 
     Attributes:
-        by_signal: whether a signal asked for it.
+        by_signal: True if a signal requested it.
     """
 
     def __init__(self) -> None:
@@ -40,23 +40,23 @@ class Stop:
         self.by_signal = False
 
     def request_after(self, seconds: float) -> None:
-        """End by itself, so many seconds from now."""
+        """Request the end in so many seconds."""
         self._at_s = time.monotonic() + seconds
 
     def request(self) -> None:
-        """End as soon as it can be done in good order."""
+        """Request a clean end as soon as possible."""
         self._is_requested = True
 
     @property
     def is_due(self) -> bool:
-        """Whether to end now."""
+        """True if the end is due."""
         return self._is_requested or (self._at_s is not None and time.monotonic() >= self._at_s)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Within, SIGINT (Ctrl-C) and SIGTERM ask for the end; a second one interrupts at once.
+        """Make SIGINT (Ctrl-C) and SIGTERM request the end within the block; a second one interrupts at once.
 
-        Outside of the main thread, which alone gets signals, nothing changes.
+        Only in the main thread, which alone receives signals.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -1,45 +1,38 @@
-"""The flavours of TensorRT: how they are called, whether they are here, how they are loaded."""
+"""Find and load TensorRT and TensorRT-RTX, the two flavours of TensorRT."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import Any
+from typing import Any, Literal
 
-from ..errors import MissingPackageError
+from . import packages
 
-FLAVOURS = ("tensorrt", "tensorrt-rtx")
+Flavour = Literal["tensorrt", "tensorrt-rtx"]
+FLAVOURS: tuple[Flavour, ...] = ("tensorrt", "tensorrt-rtx")
 _MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 _EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 
 
 def is_installed(flavour: str) -> bool:
-    """Whether a TensorRT of this flavour is there (and not only the type stubs, which share its name)."""
-    spec = importlib.util.find_spec(_MODULES[flavour])
-    return spec is not None and spec.origin is not None
+    """Return whether a flavour is installed; its type stubs alone, which have the same name, do not count."""
+    return packages.is_installed(_MODULES[flavour])
 
 
 def version_of(flavour: str) -> str:
-    """The version of an installed flavour, such as "10.3.0".
+    """Return the version of an installed flavour, such as "10.3.0".
 
     Raises:
-        MissingPackageError: it is not installed, or cannot load.
+        MissingPackageError: it is not installed or cannot be loaded.
     """
     return load(flavour).__version__
 
 
 def load(flavour: str) -> Any:
-    """The module of a flavour.
+    """Return the module of a flavour.
 
     Raises:
-        MissingPackageError: it is not installed, or cannot load.
+        MissingPackageError: it is not installed or cannot be loaded.
     """
-    try:
-        module = importlib.import_module(_MODULES[flavour])
-    except (ImportError, OSError, RuntimeError) as error:
-        is_missing = isinstance(error, ModuleNotFoundError) and error.name == _MODULES[flavour]
-        reason = None if is_missing else str(error)
-        raise MissingPackageError(flavour, extra=_EXTRAS[flavour], reason=reason) from error
-    if not hasattr(module, "Runtime"):  # a folder of type stubs passes for a package
-        raise MissingPackageError(flavour, extra=_EXTRAS[flavour])
+    module = packages.require(_MODULES[flavour], package=flavour, extra=_EXTRAS[flavour])
+    if not hasattr(module, "Runtime"):  # a folder of type stubs can be imported too
+        raise packages.MissingPackageError(flavour, hint=packages.install_hint(flavour, _EXTRAS[flavour]))
     return module

@@ -1,4 +1,4 @@
-"""Timing of several ways to do one thing, in turns, so that what else the machine does strikes all alike."""
+"""Time several functions in alternation, so that other load affects all of them alike."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 
 
-def take_turns(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
-    """How long each of several ways takes.
+def time_interleaved(runs: Sequence[Callable[[], object]], rounds: int, *, warm: bool = False) -> list[float]:
+    """Return the median duration of each function in seconds.
 
     Args:
-        runs: the ways.
-        rounds: how often each runs; a round before, in which they take their memory, does not count.
-        warm: each has been run already, so that there need be no such round.
-
-    Returns:
-        The median of each, in s.
+        runs: the functions, called in turn in each round.
+        rounds: number of timed rounds; an untimed one comes first, in which they allocate memory.
+        warm: leave out the untimed round, since each has run before.
     """
     seconds: list[list[float]] = [[] for _ in runs]
     for number in range(warm, rounds + 1):

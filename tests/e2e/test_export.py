@@ -149,9 +149,7 @@ def test_a_target_that_is_named_and_missing_ends_with_status_1(
 ) -> None:
     model = str(exported / "model.onnx")
     assert run_in(tmp_path, monkeypatch, model, "--target", "tensorrt", "--tile", "64") == 1
-    assert capsys.readouterr().err == (
-        "n2b-export: tensorrt is not installed: pip install 'noise2blur[tensorrt]'\n"
-    )
+    assert capsys.readouterr().err.startswith("n2b-export: tensorrt is not installed: pip install tensorrt")
     assert list(tmp_path.iterdir()) == []
 
 

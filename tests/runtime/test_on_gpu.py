@@ -17,9 +17,9 @@ from n2b.runtime.backends import open_backend
 from n2b.runtime.backends.onnxruntime.backend import OnnxRuntimeBackend
 from n2b.runtime.backends.onnxruntime.providers import CUDA, TENSORRT
 from n2b.runtime.backends.tensorrt.backend import TensorRTBackend
-from n2b.runtime.cuda import _is_installed
 from n2b.runtime.errors import DeviceError, OutOfMemory
 from n2b.runtime.model_files import ModelFiles, bundled_models
+from n2b.runtime.system import packages
 from n2b.runtime.system.gpu import find_gpu
 from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
 
@@ -69,7 +69,7 @@ def engine(request: pytest.FixtureRequest, flavour: str, tmp_path_factory: pytes
 
 @pytest.fixture(params=["cuda-bindings", "pycuda"])
 def cuda_api(request: pytest.FixtureRequest) -> str:
-    if not _is_installed(request.param):
+    if not packages.is_installed(request.param.replace("-", ".")):
         pytest.skip(f"needs the package {request.param}")
     return request.param
 

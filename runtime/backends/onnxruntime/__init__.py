@@ -1,0 +1,1 @@
+"""Run ONNX files by ONNX Runtime on a CPU or an NVIDIA GPU."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime: any machine's CPU, or a GPU by CUDA, TensorRT or TensorRT-RTX."""
+"""Run an ONNX file by ONNX Runtime: on a CPU, or a GPU by CUDA, TensorRT or TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ...model_info import METADATA_KEY, ModelInfo
-from ...system.memory import give_back_free_memory
-from ..graph_contract import INPUT, OUTPUT, check_described, check_graph, check_info, precision_of
+from ...system.memory import release_free_memory
+from ..graph_contract import DENOISED, IMAGE, check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .session import (
     ON_RTX,
     ON_TENSORRT,
@@ -22,24 +22,24 @@ from .session import (
 )
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
-_SHARE_USED = 0.5  # its arena doubles each time it grows, so at least half of what it takes is written to
+_SHARE_USED = 0.5  # its arena doubles when it grows, so at least half of it is written to
 
 
 class OnnxRuntimeBackend:
-    """An ONNX file in ONNX Runtime. Results are new arrays, which stay valid.
+    """An ONNX file in ONNX Runtime. Results are new arrays that stay valid.
 
     Args:
         model: an ONNX file that n2b-export made.
-        device: "auto", "cpu", "cuda" or "cuda:1"; auto is CUDA where this ONNX Runtime has it.
-        strict: no CPU in place of CUDA that was asked for.
+        device: "auto", "cpu", "cuda" or "cuda:1"; auto is CUDA if this ONNX Runtime supports it.
+        strict: do not replace a requested CUDA by the CPU.
         name: "onnxruntime", on the CPU or CUDA; or "onnxruntime-tensorrt" or "onnxruntime-rtx", which build
-            an engine as they start and keep it, or its kernels, in the user's cache folder.
-        max_memory_mb: the most that is taken of a GPU's memory, in 10⁶ bytes; None: no limit.
+            an engine as they start and cache it, or its kernels, in the user's cache folder.
+        max_memory_mb: limit of GPU memory, in 10⁶ bytes; None: no limit.
 
     Raises:
         ModelError: the file is missing, damaged, or not a denoiser of n2b.
-        MissingPackageError: ONNX Runtime or its plug-in is not installed or cannot load.
-        DeviceError: what was named cannot start; or CUDA was asked for, is not there, and `strict`.
+        MissingPackageError: ONNX Runtime or its plug-in is not installed or cannot be loaded.
+        DeviceError: a requested device cannot start.
     """
 
     def __init__(
@@ -73,18 +73,18 @@ class OnnxRuntimeBackend:
         except BaseException:
             self.close()
             raise
-        self.precision = precision_of(self.info)
+        self.precision: Precision = precision_of(self.info)
         self._bytes_per_px: float | None = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:
         """See Backend.run."""
         try:
-            return self._session.run([OUTPUT], {INPUT: batch})[0]
+            return self._session.run([DENOISED], {IMAGE: batch})[0]
         except Exception as error:  # the classes of ONNX Runtime's errors have no common base
             raise fault_of(error, self.device, batch.shape) from error
 
     def measure_bytes_per_px(self) -> float:
-        """See Backend.measure_bytes_per_px; measured on the CPU, under Linux, by what the first run adds."""
+        """See Backend.measure_bytes_per_px; measured on CPUs under Linux, by the first run."""
         if self._bytes_per_px is None:
             measured = measure_bytes_per_px(self, share_used=_SHARE_USED) if self.device == "cpu" else None
             self._bytes_per_px = measured or ASSUMED_BYTES_PER_PX
@@ -93,17 +93,17 @@ class OnnxRuntimeBackend:
     def close(self) -> None:
         """See Backend.close."""
         self._session = None
-        give_back_free_memory()
+        release_free_memory()
 
 
 def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:
-    """The input's shape and dtype, when input and output are those that n2b-export makes."""
+    """Return the input's shape and dtype; raise ModelError if the graph does not follow the contract."""
     inputs, outputs = (
         {tensor.name: (_DTYPES.get(str(tensor.type), str(tensor.type)), tensor.shape) for tensor in tensors}
         for tensors in (session.get_inputs(), session.get_outputs())
     )
     io = check_graph(inputs, outputs, model)
-    batch, height, width = (side if isinstance(side, int) else None for side in inputs[INPUT][1][:3])
+    batch, height, width = (side if isinstance(side, int) else None for side in inputs[IMAGE][1][:3])
     return InputShape(batch, height, width), io
 
 
@@ -113,6 +113,6 @@ def _read_info(session: Any, model: Path) -> ModelInfo:
 
 
 def _precision_of_file(model: Path) -> str:
-    """What TensorRT has to be told before it opens a file that says it itself."""
+    """Return the precision in a file's description, which TensorRT needs before it opens the file."""
     session, _ = open_on_cpu_or_cuda(model, "cpu", strict=True, max_memory_mb=None)
     return precision_of(_read_info(session, model))

@@ -1,13 +1,13 @@
-"""The execution providers of ONNX Runtime, and what they are told."""
+"""Configure the execution providers of ONNX Runtime."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from ...errors import DeviceError, MissingPackageError, cut
 from ...system.memory import cache_folder
+from ...system.packages import require
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 RTX = "NvTensorRTRTXExecutionProvider"
@@ -15,18 +15,18 @@ _RTX_PACKAGE, _RTX_MODULE = "onnxruntime-ep-nv-tensorrt-rtx", "onnxruntime_ep_nv
 
 
 def cuda_provider(index: int, max_memory_mb: float | None) -> tuple[str, dict[str, Any]]:
-    """CUDA on one GPU.
+    """Return CUDA on one GPU, and its options.
 
     Args:
         index: of the GPU.
-        max_memory_mb: the most that its arena may take, in 10⁶ bytes; None: no limit.
+        max_memory_mb: limit of its arena, in 10⁶ bytes; None: no limit.
     """
     options: dict[str, Any] = {
         "device_id": index,
         # A search over all algorithms would be repeated for each new tile size.
         "cudnn_conv_algo_search": "HEURISTIC",
-        "use_tf32": 0,  # FP32 is not to become TF32
-        # The other strategy doubles what it takes each time that it takes more.
+        "use_tf32": 0,  # FP32 stays FP32
+        # The other strategy doubles the arena each time it grows.
         "arena_extend_strategy": "kSameAsRequested",
     }
     if max_memory_mb is not None:
@@ -35,14 +35,14 @@ def cuda_provider(index: int, max_memory_mb: float | None) -> tuple[str, dict[st
 
 
 def tensorrt_provider(index: int, precision: str, max_memory_mb: float | None) -> tuple[str, dict[str, Any]]:
-    """TensorRT on one GPU, which keeps the engines that it builds and what it timed for them.
+    """Return TensorRT on one GPU, and its options; engines and timings are cached.
 
     Args:
         index: of the GPU.
         precision: of the file, "fp32", "fp16" or "int8". FP32 stays FP32; an INT8 file has FP16 layers.
-        max_memory_mb: the most that a layer may take to work in, in 10⁶ bytes; None: TensorRT's own.
+        max_memory_mb: limit of the workspace, in 10⁶ bytes; None: TensorRT's default.
     """
-    folder = _made(cache_folder() / "onnxruntime-tensorrt")
+    folder = _make_folder(cache_folder() / "onnxruntime-tensorrt")
     options: dict[str, Any] = {
         "device_id": index,
         "trt_engine_cache_enable": True,
@@ -58,27 +58,23 @@ def tensorrt_provider(index: int, precision: str, max_memory_mb: float | None) -
 
 
 def add_rtx(ort: Any, options: Any, index: int) -> None:
-    """Have a session run by TensorRT-RTX, a plug-in, which keeps the kernels that it compiles.
+    """Add TensorRT-RTX, a plug-in that caches its compiled kernels, to the options of a session.
 
     Args:
         ort: ONNX Runtime, 1.24 or later.
-        options: those of the session.
+        options: of the session.
         index: of the GPU.
 
     Raises:
         MissingPackageError: the plug-in is not installed, or ONNX Runtime is too old for it.
-        DeviceError: it does not load, or finds no such GPU.
+        DeviceError: it cannot start, or finds no such GPU.
     """
-    try:
-        plugin = importlib.import_module(_RTX_MODULE)
-    except ImportError as error:
-        is_missing = isinstance(error, ModuleNotFoundError)
-        raise MissingPackageError(_RTX_PACKAGE, reason=None if is_missing else str(error)) from error
+    plugin = require(_RTX_MODULE, package=_RTX_PACKAGE)
     if not hasattr(ort, "register_execution_provider_library"):
         raise MissingPackageError(
-            "onnxruntime>=1.24", reason=f"{_RTX_PACKAGE} is a plug-in, which {ort.__version__} does not take"
+            "onnxruntime>=1.24", reason=f"{ort.__version__} has no plug-ins, which {_RTX_PACKAGE} is"
         )
-    if not _rtx_devices(ort):  # of a process that has it already: twice is an error
+    if not _rtx_devices(ort):  # registering it twice is an error
         try:
             ort.register_execution_provider_library(RTX, plugin.get_library_path())
         except Exception as error:  # the classes of ONNX Runtime's errors have no common base
@@ -88,7 +84,7 @@ def add_rtx(ort: Any, options: Any, index: int) -> None:
     devices = _rtx_devices(ort)
     if index >= len(devices):
         raise DeviceError(f"{_RTX_PACKAGE} finds no GPU cuda:{index}; it finds {len(devices)}")
-    folder = _made(cache_folder() / "onnxruntime-rtx")
+    folder = _make_folder(cache_folder() / "onnxruntime-rtx")
     options.add_provider_for_devices([devices[index]], {"nv_runtime_cache_path": str(folder)})
 
 
@@ -96,11 +92,11 @@ def _rtx_devices(ort: Any) -> list[Any]:
     return [device for device in ort.get_ep_devices() if device.ep_name == RTX]
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DeviceError(
-            f"{folder} is to keep engines and cannot be made: {error}; set XDG_CACHE_HOME"
+            f"cannot make the folder {folder} for engines: {error}; set XDG_CACHE_HOME"
         ) from error
     return folder

@@ -1,4 +1,4 @@
-"""Opening a session of ONNX Runtime on the device that was asked for."""
+"""Open a session of ONNX Runtime on the requested device."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory
 from ...system.memory import usable_cores
+from ...system.packages import install_hint, require
 from ..devices import parse_device
 from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
 
 _logger = logging.getLogger(__name__)
 
 ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
-_FATAL_ONLY = 4  # log severity: errors come as exceptions, and twice is once too often
-NO_CUDA = "this ONNX Runtime was built without CUDA: pip install 'noise2blur[gpu]'"
-# How the arenas, cuDNN, CUDA and C++ say it
+_FATAL_ONLY = 4  # log severity: errors are raised as exceptions
+# Words of the arenas, cuDNN, CUDA and C++
 _OUT_OF_MEMORY = (
     "allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED", "AllocateRawInternal",
     "smaller than requested bytes",
@@ -26,18 +26,18 @@ _OUT_OF_MEMORY = (
 def open_on_cpu_or_cuda(
     model: Path, device: str, *, strict: bool, max_memory_mb: float | None
 ) -> tuple[Any, str]:
-    """A session and the device that it is on: CUDA where it is asked for, or "auto" and there, else the CPU.
+    """Open a session on CUDA if requested, or available with "auto", else on the CPU; return its device too.
 
     Raises:
         ModelError: the file is missing or damaged.
-        DeviceError: CUDA was asked for, is not there, and `strict`.
+        DeviceError: `strict`, and the requested CUDA is not available.
     """
     ort = load()
     kind, index = parse_device(device)
     has_cuda = CUDA in ort.get_available_providers()
     if kind == "cpu" or (kind == "auto" and not has_cuda):
         return _create(ort, model, _options(ort), [CPU]), "cpu"
-    reason = NO_CUDA
+    reason = built_without("CUDA")
     if has_cuda:
         session = _create(ort, model, _options(ort), [cuda_provider(index, max_memory_mb), CPU])
         if CUDA in session.get_providers():
@@ -52,7 +52,7 @@ def open_on_cpu_or_cuda(
 def open_on_tensorrt(
     model: Path, device: str, *, precision: str, max_memory_mb: float | None
 ) -> tuple[Any, str]:
-    """A session on TensorRT, with CUDA for what TensorRT does not take, and the device that it is on.
+    """Open a session on TensorRT, with CUDA for other layers; return its device too.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -61,7 +61,7 @@ def open_on_tensorrt(
     ort = load()
     index = _gpu(device, ON_TENSORRT)
     if TENSORRT not in ort.get_available_providers():
-        raise DeviceError(NO_CUDA.replace("CUDA", "TensorRT"))
+        raise DeviceError(built_without("TensorRT"))
     providers = [tensorrt_provider(index, precision, max_memory_mb), cuda_provider(index, max_memory_mb), CPU]
     session = _create(ort, model, _options(ort), providers)
     if TENSORRT not in session.get_providers():
@@ -70,7 +70,7 @@ def open_on_tensorrt(
 
 
 def open_on_rtx(model: Path, device: str) -> tuple[Any, str]:
-    """A session on TensorRT-RTX, and the device that it is on.
+    """Open a session on TensorRT-RTX; return its device too.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -84,8 +84,13 @@ def open_on_rtx(model: Path, device: str) -> tuple[Any, str]:
     return _create(ort, model, options, None), f"cuda:{index}"
 
 
+def built_without(provider: str) -> str:
+    """Return the message for an ONNX Runtime that lacks "CUDA" or "TensorRT"."""
+    return f"this ONNX Runtime was built without {provider}: {install_hint('onnxruntime-gpu', 'gpu')}"
+
+
 def has_cuda() -> bool:
-    """Whether ONNX Runtime is installed and was built with CUDA."""
+    """Return whether ONNX Runtime is installed and was built with CUDA."""
     try:
         return CUDA in load().get_available_providers()
     except MissingPackageError:
@@ -93,22 +98,16 @@ def has_cuda() -> bool:
 
 
 def load() -> Any:
-    """ONNX Runtime.
+    """Return the module of ONNX Runtime.
 
     Raises:
-        MissingPackageError: it is not installed, or cannot load.
+        MissingPackageError: it is not installed or cannot be loaded.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("onnxruntime", extra="cpu") from error
-    except ImportError as error:
-        raise MissingPackageError("onnxruntime", extra="cpu", reason=str(error)) from error
-    return onnxruntime
+    return require("onnxruntime", extra="cpu")
 
 
 def fault_of(error: Exception, device: str, shape: tuple[int, ...]) -> EnvironmentFault:
-    """What a run that failed is raised as: OutOfMemory, or EnvironmentFault."""
+    """Return a failed run's error as OutOfMemory or EnvironmentFault."""
     if _is_out_of_memory(error):
         return OutOfMemory(device, shape)
     return EnvironmentFault(f"ONNX Runtime failed on {device}: {_one_line(error)}")
@@ -117,18 +116,17 @@ def fault_of(error: Exception, device: str, shape: tuple[int, ...]) -> Environme
 def _gpu(device: str, backend: str) -> int:
     kind, index = parse_device(device)
     if kind == "cpu":
-        raise DeviceError(f"{backend} runs on a GPU only; for the CPU take onnxruntime or openvino")
+        raise DeviceError(f"{backend} runs on a GPU only; on the CPU use onnxruntime or openvino")
     return index
 
 
 def _options(ort: Any) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
-    # Left to itself, ONNX Runtime starts a thread for each core of the machine, whatever the container's
-    # share of it, and pins it there.
+    # By default ONNX Runtime starts and pins a thread per core, whatever the container's share.
     options.intra_op_num_threads = usable_cores()
-    # The arena keeps memory between runs, which is a fifth of the speed. Its memory patterns are off: they
-    # add one block for each tile size that comes up, half as much memory again, and gain nothing.
+    # The arena keeps memory between runs, which gives a fifth of the speed. Memory patterns would add a block
+    # per tile size, half as much memory again, and gain nothing.
     options.enable_mem_pattern = False
     return options
 
@@ -140,9 +138,9 @@ def _create(ort: Any, model: Path, options: Any, providers: list[Any] | None) ->
         return ort.InferenceSession(str(model), options, providers=providers)
     except Exception as error:  # the classes of ONNX Runtime's errors have no common base
         if _is_out_of_memory(error):
-            raise EnvironmentFault(f"the memory does not suffice to load {model}; free some") from error
+            raise EnvironmentFault(f"not enough memory to load {model}; free some") from error
         raise ModelError(
-            f"{model} cannot be loaded: {_one_line(error)}; it is damaged, or made for a newer ONNX Runtime"
+            f"{model} cannot be loaded: {_one_line(error)}; it is damaged, or needs a newer ONNX Runtime"
         ) from error
 
 

@@ -1,0 +1,1 @@
+"""Run ONNX files by OpenVINO on a CPU."""

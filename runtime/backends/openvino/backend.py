@@ -1,4 +1,4 @@
-"""OpenVINO: the CPU of any machine, in BF16 where the CPU has it and the model stands it."""
+"""Run an ONNX file by OpenVINO on a CPU, in BF16 if the CPU has it and the model tolerates it."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ import numpy as np
 from ...errors import (
     DeviceError,
     EnvironmentFault,
-    MissingPackageError,
     ModelError,
     OutOfMemory,
     cut,
 )
 from ...model_info import METADATA_KEY, ModelInfo
-from ...system.memory import give_back_free_memory, usable_cores
+from ...system.memory import release_free_memory, usable_cores
+from ...system.packages import require
 from ..devices import parse_device
 from ..graph_contract import check_described, check_graph, check_info, precision_of
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape
-from .precision import stands_bf16
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
+from .precision import tolerates_bf16
 
 _DTYPES = {"u8": "uint8", "f32": "float32"}
-_DESCRIPTION = ["framework", METADATA_KEY]  # where an ONNX file's metadata goes
-_KEPT_SHAPES = 2  # compiled networks: that of the tiles, and that of a last, smaller batch
+_DESCRIPTION = ["framework", METADATA_KEY]  # path of an ONNX file's metadata
+_CACHED_SHAPES = 2  # compiled networks: for the tiles, and for a last, smaller batch
 _SMALL_PX = 128
 _OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "bad allocation", "could not allocate", "out of memory")
 
 
 class OpenVinoBackend:
-    """An ONNX file in OpenVINO. A result lies in memory that the next `run` overwrites.
+    """An ONNX file in OpenVINO. The next `run` overwrites the result of the previous one.
 
-    The network is compiled for each shape of batch that comes up, since one network for all shapes is slower
-    with every batch; the last two are kept.
+    The network is compiled for each batch shape, since one network for all shapes is slower; the last two
+    are kept.
 
     Args:
-        model: an ONNX file that n2b-export made, but for INT8 files of TensorRT's form.
+        model: an ONNX file that n2b-export made, except INT8 files for TensorRT.
         device: "auto" or "cpu".
 
     Raises:
-        ModelError: the file is missing, damaged, not a denoiser of n2b, or is one that OpenVINO gets wrong.
-        MissingPackageError: OpenVINO is not installed or cannot load.
-        DeviceError: another device was asked for.
+        ModelError: the file is missing, damaged, not a denoiser of n2b, or computed wrongly by OpenVINO.
+        MissingPackageError: OpenVINO is not installed or cannot be loaded.
+        DeviceError: another device was requested.
     """
 
     name = "openvino"
@@ -52,10 +52,10 @@ class OpenVinoBackend:
 
     def __init__(self, model: Path, *, device: str = "auto") -> None:
         if parse_device(device)[0] == "cuda":
-            raise DeviceError(f"openvino runs on the CPU only, not on {device}; take onnxruntime or tensorrt")
+            raise DeviceError(f"openvino runs on the CPU only, not on {device}; use onnxruntime or tensorrt")
         self.model = model
         self.passed_over: tuple[str, ...] = ()
-        self._core: Any = _load().Core()
+        self._core: Any = require("openvino", extra="openvino").Core()
         self._network: Any = _read(self._core, model)
         self.shape, io = _read_contract(self._network, model)
         self.info = _read_info(self._network, model)
@@ -64,8 +64,8 @@ class OpenVinoBackend:
         self._requests: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._bytes_per_px: float | None = None
         self._hint = "f32"
-        self.precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
-        if _has_bf16(self._core) and stands_bf16(self, self._run_in):
+        self.precision: Precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
+        if _has_bf16(self._core) and tolerates_bf16(self, self._run_in):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
@@ -80,9 +80,9 @@ class OpenVinoBackend:
             raise EnvironmentFault(f"OpenVINO failed: {cut(error)}") from error
 
     def measure_bytes_per_px(self) -> float:
-        """See Backend.measure_bytes_per_px; under Linux by what a larger tile takes above a small one.
+        """See Backend.measure_bytes_per_px; under Linux measured by what a larger tile adds to a small one.
 
-        Above that, a network that is compiled takes some 40 MB, whatever the tile.
+        A compiled network takes about 40 MB more, whatever the tile.
         """
         if self._bytes_per_px is None:
             self._requests.clear()
@@ -94,10 +94,10 @@ class OpenVinoBackend:
         """See Backend.close."""
         self._requests.clear()
         self._network = self._core = None
-        give_back_free_memory()
+        release_free_memory()
 
     def _run_in(self, hint: str, batch: np.ndarray) -> np.ndarray:
-        """What the model makes of a batch in another precision, "f32" or "bf16"; a new array."""
+        """Run a batch in another precision, "f32" or "bf16"; return a new array."""
         before, self._hint = self._hint, hint
         self._requests.clear()
         try:
@@ -108,7 +108,7 @@ class OpenVinoBackend:
 
     def _request(self, shape: tuple[int, ...]) -> Any:
         if shape not in self._requests:
-            while len(self._requests) >= _KEPT_SHAPES:
+            while len(self._requests) >= _CACHED_SHAPES:
                 self._requests.popitem(last=False)
             self._requests[shape] = self._compile(shape)
         self._requests.move_to_end(shape)
@@ -116,33 +116,23 @@ class OpenVinoBackend:
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         network = self._network.clone()
-        if network.is_dynamic():  # another is not to be given another shape than its own
+        if network.is_dynamic():  # a fixed shape stays
             network.reshape(list(shape))
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": usable_cores(),
-            "ENABLE_CPU_PINNING": False,  # in a container others run on the same cores
-            "INFERENCE_PRECISION_HINT": self._hint,  # left out, it is BF16 wherever the CPU has it
+            "ENABLE_CPU_PINNING": False,  # other processes may run on the same cores
+            "INFERENCE_PRECISION_HINT": self._hint,  # the default is BF16 wherever the CPU has it
         }
         return self._core.compile_model(network, "CPU", options).create_infer_request()
 
     def _forget(self, shape: tuple[int, ...]) -> None:
         self._requests.pop(shape, None)
-        give_back_free_memory()
-
-
-def _load() -> Any:
-    try:
-        import openvino
-    except ModuleNotFoundError as error:
-        raise MissingPackageError("openvino", extra="openvino") from error
-    except (ImportError, OSError) as error:
-        raise MissingPackageError("openvino", extra="openvino", reason=str(error)) from error
-    return openvino
+        release_free_memory()
 
 
 def _has_bf16(core: Any) -> bool:
-    """Whether the CPU computes in BF16 itself, and does not only hold it."""
+    """Return whether the CPU computes in BF16 natively."""
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -153,7 +143,7 @@ def _read(core: Any, model: Path) -> Any:
         return core.read_model(str(model))
     except RuntimeError as error:
         raise ModelError(
-            f"{model} cannot be loaded: {cut(error)}; it is damaged, or made for a newer OpenVINO"
+            f"{model} cannot be loaded: {cut(error)}; it is damaged, or needs a newer OpenVINO"
         ) from error
 
 
@@ -184,6 +174,6 @@ def _read_info(network: Any, model: Path) -> ModelInfo:
 def _check_supported(info: ModelInfo, model: Path) -> None:
     if info.precision == "int8":
         raise ModelError(
-            f"OpenVINO computes {model} wrongly, an INT8 file in the form for TensorRT; take the form for "
+            f"OpenVINO computes {model} wrongly, an INT8 file for TensorRT; use the one for "
             "CPUs, model.int8-cpu.onnx, or onnxruntime"
         )

@@ -1,4 +1,4 @@
-"""An engine's description, which lies beside it, and what is said where the engine does not fit."""
+"""Read an engine's description, and check that the engine fits this machine."""
 
 from __future__ import annotations
 
@@ -9,44 +9,44 @@ from ...model_info import ModelInfo
 from ...system.files import sha256_of_file
 from ...system.gpu import Gpu
 from ...system.tensorrt import FLAVOURS
-from .engine_compat import Here, difference, onnx_beside, rebuild_arguments
+from .engine_compat import Host, mismatch, onnx_beside, rebuild_arguments
 from .engine_rebuild import rebuild_command
 
 
 def read_description(model: Path) -> ModelInfo:
-    """What `<engine>.json` says.
+    """Read `<engine>.json`, the description of an engine.
 
     Raises:
-        ModelError: it is missing, damaged, or describes no engine.
+        ModelError: it is missing or damaged, or does not describe an engine.
     """
-    beside = model.with_name(f"{model.name}.json")
+    path = model.with_name(f"{model.name}.json")
     try:
-        text = beside.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{beside} describes the engine and cannot be read; use n2b-export") from error
-    info = ModelInfo.from_json(text, source=str(beside))
-    if info.engine.get("flavour") not in tuple(FLAVOURS):  # of any type, so not in a dict
-        raise ModelError(f"{beside} describes no engine of {' or '.join(FLAVOURS)}; build it with n2b-export")
+        raise ModelError(f"{path} describes the engine and cannot be read; use n2b-export") from error
+    info = ModelInfo.from_json(text, source=str(path))
+    if info.engine.get("flavour") not in tuple(FLAVOURS):  # may be of any type
+        raise ModelError(f"{path} describes no engine of {' or '.join(FLAVOURS)}; build it with n2b-export")
     return info
 
 
 def check_fits(model: Path, info: ModelInfo, version: str, gpu: Gpu | None) -> None:
-    """Raise StaleEngineError where an engine's description says that it does not run here."""
+    """Raise StaleEngineError if an engine does not run here by its description."""
     onnx = onnx_beside(model, info)
     sha256 = sha256_of_file(onnx) if onnx is not None and onnx.is_file() else None
-    found = difference(info.engine, Here(version, gpu, sha256))
-    if found is not None:
-        raise stale(model, info, found)
+    reason = mismatch(info.engine, Host(version, gpu, sha256))
+    if reason is not None:
+        raise stale(model, info, reason)
 
 
 def stale(model: Path, info: ModelInfo, reason: str) -> StaleEngineError:
-    """The error that says why an engine does not run here and how to build it again."""
+    """Return the error with the reason why an engine does not run here and the command that rebuilds it."""
     onnx = onnx_beside(model, info)
     arguments = None if onnx is None else rebuild_arguments(model, onnx, info.engine)
     advice = "build it here with n2b-export"
     if onnx is not None and arguments is not None:
         command = rebuild_command(arguments)
-        advice = f"build it again: {command}"
+        advice = f"rebuild it: {command}"
         if not onnx.is_file():
-            advice, arguments = f"put {onnx.name} beside it, then {command}", None
+            advice, arguments = f"put {onnx.name} next to it, then {command}", None
     return StaleEngineError(f"{model} does not fit: {reason}; {advice}", reason, arguments)

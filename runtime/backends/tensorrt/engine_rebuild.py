@@ -1,4 +1,4 @@
-"""Building an engine again, by the n2b-export program: the runtime itself knows nothing of building."""
+"""Rebuild an engine by running n2b-export as a program; the runtime itself cannot build."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...errors import EnvironmentFault
 
 _EXPORT = "n2b.export"  # run as a program, never imported
 _STDERR = 2
-_LAST_STEP_S = 30  # a builder ends after the step that it is at
+_LAST_STEP_S = 30  # a builder stops after its current step
 
 
 def rebuild_command(arguments: list[str]) -> str:
-    """The command that a user types to do what `run_export` does."""
+    """Return the command line equivalent to `run_export`."""
     return shlex.join(["n2b-export", *arguments])
 
 
@@ -26,7 +26,7 @@ def run_export(model: Path, arguments: list[str]) -> None:
 
     Args:
         model: the engine that it writes.
-        arguments: as given by `rebuild_arguments`.
+        arguments: from `rebuild_arguments`.
 
     Raises:
         EnvironmentFault: n2b-export is not installed, or failed.
@@ -34,24 +34,24 @@ def run_export(model: Path, arguments: list[str]) -> None:
     """
     if importlib.util.find_spec(_EXPORT) is None:
         raise EnvironmentFault(
-            f"{model} cannot be rebuilt, since n2b-export is not installed here: "
+            f"{model} cannot be rebuilt: n2b-export is not installed: "
             f"pip install 'noise2blur[export]', then {rebuild_command(arguments)}"
         )
     export = subprocess.Popen(
         [sys.executable, "-m", _EXPORT, *arguments],
-        stdout=_STDERR,  # standard output belongs to the caller, who may print JSON there
-        env={**os.environ, "PYTHONSAFEPATH": "1"},  # the current folder is for pictures, not for packages
+        stdout=_STDERR,  # the caller may print JSON on standard output
+        env={**os.environ, "PYTHONSAFEPATH": "1"},  # no imports from the current folder
     )
     status = _wait(export)
     if status:
         raise EnvironmentFault(
             f"{model} could not be rebuilt (exit status {status}, its message is above); "
-            f"see to that, then {rebuild_command(arguments)}"
+            f"resolve that, then {rebuild_command(arguments)}"
         )
 
 
 def _wait(export: subprocess.Popen[bytes]) -> int:
-    """The exit status of n2b-export, which hears Ctrl-C too, and is given the time to end its build."""
+    """Return the exit status of n2b-export; after Ctrl-C, which reaches it too, give it time to stop."""
     try:
         return export.wait()
     except KeyboardInterrupt:

@@ -1,7 +1,9 @@
-"""What TensorRT says while an engine runs, kept for the error message."""
+"""Collect the errors that TensorRT logs, for error messages."""
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,33 +12,43 @@ from ...system.tensorrt import load
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
 
+_logger = logging.getLogger(__name__)
+_MOST_ERRORS = 100
 
-@cache  # TensorRT keeps the first logger that it is given for the life of the process
-def runtime_logger(flavour: str) -> Any:
-    """A logger that prints nothing; `take_error()` gives the last error since it was asked before, or ""."""
+
+@cache  # TensorRT keeps its first logger for the life of the process
+def tensorrt_logger(flavour: str) -> Any:
+    """Return the logger of a flavour, for its runtime and its builder alike.
+
+    It keeps the latest errors: `take_errors()` returns them as one line, and forgets them. It logs nothing,
+    unless `shown` is set to the severity (an int) up to which messages are logged.
+    """
     if not TYPE_CHECKING:
         trt = load(flavour)
 
     class Logger(trt.ILogger):
-        """Keeps the last error."""
+        """Keeps the latest errors."""
 
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self._error = ""
+            self.shown = -1
+            self._errors: deque[str] = deque(maxlen=_MOST_ERRORS)
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             if int(severity) <= int(trt.ILogger.ERROR):
-                self._error = msg
+                self._errors.append(msg)
+            if int(severity) <= self.shown:
+                _logger.info(f"{flavour}: {msg}")
 
-        def take_error(self) -> str:
-            error, self._error = self._error, ""
-            return error
+        def take_errors(self) -> str:
+            errors = "; ".join(dict.fromkeys(self._errors))  # in order, without repetitions
+            self._errors.clear()
+            return errors
 
     return Logger()
 
 
 def is_out_of_memory(error: str) -> bool:
-    """Whether an error that TensorRT told of is that memory did not suffice."""
-    return "memory" in error.lower() and any(
-        word in error.lower() for word in ("out of", "alloc", "insufficient")
-    )
+    """Return whether an error of TensorRT means that memory ran out."""
+    error = error.lower()
+    return "memory" in error and any(word in error for word in ("out of", "alloc", "insufficient"))

@@ -1,4 +1,4 @@
-"""The kernels that TensorRT-RTX compiles where an engine runs, kept from one start to the next."""
+"""Cache the kernels that TensorRT-RTX compiles when an engine runs."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from ...system.memory import cache_folder
 _logger = logging.getLogger(__name__)
 
 
-def kernels_path(model: Path, version: str, gpu: Gpu) -> Path:
-    """Where an engine's kernels lie in the user's cache folder: by version, GPU and the engine's bytes."""
+def runtime_cache_path(model: Path, version: str, gpu: Gpu) -> Path:
+    """Return the path of an engine's cached kernels, by version, GPU and the engine's bytes."""
     name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
     capability = gpu.compute_capability.replace(".", "")
     return cache_folder() / f"rtx-{version}-{name}-sm{capability}-{sha256_of_file(model)[:16]}.kernels"
 
 
-class Kernels:
-    """The kernels of one engine.
+class RuntimeCache:
+    """The compiled kernels of one engine.
 
-    TensorRT-RTX itself takes only those that fit its version, the GPU and the driver; where the file does
-    not fit, or is damaged, they are compiled anew and replace it.
+    TensorRT-RTX uses a file only if it fits its version, the GPU and the driver; else it compiles again, and
+    the file is replaced.
 
     Args:
         rtx: the module of TensorRT-RTX.
-        engine: an engine of it.
-        path: their file, which need not be there.
+        engine: an engine of TensorRT-RTX.
+        path: of the cache file, which need not exist.
     """
 
     def __init__(self, rtx: Any, engine: Any, path: Path) -> None:
         self._rtx, self._path = rtx, path
         self._config = engine.create_runtime_config()
         self._cache = self._config.create_runtime_cache()
-        self._kept = path.read_bytes() if path.is_file() else b""
-        if self._kept and not self._cache.deserialize(self._kept):
-            self._kept = b""
+        self._saved = path.read_bytes() if path.is_file() else b""
+        if self._saved and not self._cache.deserialize(self._saved):
+            self._saved = b""
         self._config.set_runtime_cache(self._cache)
-        # For a range of sizes it compiles each size's kernels beside its work, and captures a graph after:
-        # only TensorRT-RTX itself knows when.
+        # For a range of sizes it compiles the kernels of a size in the background, then captures a graph;
+        # only TensorRT-RTX knows when.
         self._config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
 
-    def create_context(self, engine: Any, *, borrows_memory: bool) -> Any:
-        """An execution context that takes its kernels from here and leaves new ones; None: out of memory.
+    def create_context(self, engine: Any, *, user_managed: bool) -> Any:
+        """Return an execution context that uses and extends this cache; None: out of memory.
 
         Args:
             engine: the engine.
-            borrows_memory: it is lent the memory that it works in, and does not allocate it.
+            user_managed: the caller provides its scratch memory.
         """
-        if borrows_memory:
+        if user_managed:
             rtx = self._rtx
             self._config.set_execution_context_allocation_strategy(
                 rtx.ExecutionContextAllocationStrategy.USER_MANAGED
@@ -61,12 +61,12 @@ class Kernels:
         return engine.create_execution_context(self._config)
 
     def save(self) -> None:
-        """Keep the kernels where there are new ones; a warning where that fails."""
+        """Write the kernels if there are new ones; a failure is logged as a warning."""
         data = bytes(self._cache.serialize())
-        if data == self._kept:
+        if data == self._saved:
             return
         try:
             write_atomically(self._path, data)
-            self._kept = data
+            self._saved = data
         except UserError as error:
-            _logger.warning(f"compiled kernels were not kept: {error}")
+            _logger.warning(f"compiled kernels were not saved: {error}")

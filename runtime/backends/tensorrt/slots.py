@@ -1,17 +1,17 @@
-"""What each of the batches that are under way on a GPU has for itself, and what they share.
+"""Overlap copies and computation of the batches in flight on a GPU.
 
-A slot has a stream, an execution context, memory for a batch and its result on both sides, and where CUDA has
-graphs one of the engine's work. So a slot's addresses are set once a shape, and its graph stays true: a
-graph belongs to the context that it was captured of. What is large is shared: the weights lie in the engine,
-and the contexts work in one block of memory (`Scratch`). That they do not work in it at once is seen to by
-events: a slot's engine starts after the `computed` mark of the slot that was started before. Its copies wait
-for nobody, so that one batch is copied while another is computed:
+A slot has a stream, an execution context, memory for a batch and its result on host and GPU, and a CUDA graph
+where the binding has graphs. So a slot's addresses are set once per shape, and its graph, which belongs to
+the context that it was captured from, stays valid. The large parts are shared: the weights belong to the
+engine, and all contexts compute in one block of memory (`Scratch`), one at a time:
+a slot's engine starts after the `computed` event of the previous slot. Its copies do not wait, so that one
+batch is copied while another is computed:
 
     stream 0:  in 0 | engine 0 | out 0    |
     stream 1:         in 1     | engine 1 | out 1 |
 
-One stream for the copies and one for the engine would do less: copying a result out waits for its engine,
-and the next batch's copy in would stand in line behind it.
+One stream for the copies and one for the engine would overlap less: a copy out waits for its engine, and the
+next batch's copy in would queue behind it.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ import numpy as np
 
 from ...cuda import Buffer, Cuda, Event, Graphs
 from ...errors import DeviceError, ModelError
-from ..graph_contract import INPUT, OUTPUT
+from ..graph_contract import DENOISED, IMAGE
 
 
 class Scratch:
-    """The memory that an engine's contexts work in, one at a time.
+    """The scratch memory of an engine's contexts, used by one at a time.
 
     Args:
         cuda: the GPU, whose context is current.
         engine: the engine.
 
     Raises:
-        MemoryError: the GPU's memory does not suffice.
+        MemoryError: the GPU's memory is too small.
     """
 
     def __init__(self, cuda: Cuda, engine: Any) -> None:
         self._cuda = cuda
-        # TensorRT 10.0 lacks it: there each context has memory of its own.
+        # TensorRT 10.0 lacks it: each context then has its own memory.
         self.size = int(engine.device_memory_size_v2) if hasattr(engine, "device_memory_size_v2") else 0
         self._buffer = cuda.allocate(self.size, host=False) if self.size else None
 
     def lend_to(self, context: Any) -> None:
-        """Have a context work here."""
+        """Let a context use this memory."""
         if self._buffer is not None:
             context.set_device_memory(self._buffer.device_address, self.size)
 
     def free(self) -> None:
-        """Give the memory back, after the contexts."""
+        """Free the memory, after the contexts."""
         if self._buffer is not None:
             self._cuda.free(self._buffer)
             self._buffer = None
 
 
 class Slot:
-    """A batch's way through the GPU: `reserve`, `start`, `finish`, with the GPU's context current in each.
+    """One batch in flight: `reserve`, `start`, `finish`, each with the GPU's context current.
 
     Args:
         cuda: the GPU.
-        context: an execution context of this slot alone.
-        dtype: of the batches and results.
-        graphs: where the engine's work is captured, once it has run for the slot's shape; None: it is not.
+        context: execution context of this slot only.
+        dtype: of batches and results.
+        graphs: captures the engine's work after a first run of the slot's shape; None: no graphs.
     """
 
     def __init__(self, cuda: Cuda, context: Any, dtype: str, *, graphs: Graphs | None) -> None:
@@ -71,17 +71,17 @@ class Slot:
         self._graphs = graphs
         self._stream = cuda.create_stream()
         self.computed: Event = cuda.create_event()
-        self._memory: tuple[Buffer, Buffer] | None = None  # of the batch, of its result
-        self.shape: tuple[int, ...] = ()  # of the batch; (): nothing is reserved
+        self._memory: tuple[Buffer, Buffer] | None = None  # batch, result
+        self.shape: tuple[int, ...] = ()  # of the batch; (): none is reserved
         self._graph: Any = None
         self._has_run = False  # for this shape
-        self.is_under_way = False
+        self.is_in_flight = False
 
     def reserve(self, shape: tuple[int, ...]) -> np.ndarray:
-        """The batch's host memory, to be filled.
+        """Return the batch's host memory, to be filled.
 
         Raises:
-            MemoryError: the memory does not suffice; a smaller shape may be reserved then.
+            MemoryError: a smaller shape may fit.
             ModelError: the engine does not take this shape.
         """
         if shape != self.shape:
@@ -95,10 +95,10 @@ class Slot:
         return self._host(0)
 
     def start(self, after: Event | None) -> bool:
-        """Put the batch's copies and the engine on the stream; False: TensorRT refused the engine.
+        """Enqueue the batch's copies and the engine; return False if TensorRT cannot run the engine.
 
         Args:
-            after: the `computed` of the slot that was started before, which works in the same memory.
+            after: the `computed` event of the previous slot, which uses the same memory.
         """
         assert self._memory is not None
         source, result = self._memory
@@ -106,21 +106,21 @@ class Slot:
         if after is not None:
             self._cuda.wait(self._stream, after)
         if not self._compute():
-            self._cuda.synchronise(self._stream)  # nothing of it is under way any more
+            self._cuda.synchronise(self._stream)  # nothing is in flight any more
             return False
         self._cuda.record(self.computed, self._stream)
         self._cuda.copy_out(result, self._size, self._stream)
-        self.is_under_way = True
+        self.is_in_flight = True
         return True
 
     def finish(self) -> np.ndarray:
-        """Wait for the result, which lies in host memory of the slot."""
-        self.is_under_way = False
+        """Wait for the result, in the slot's host memory."""
+        self.is_in_flight = False
         self._cuda.synchronise(self._stream)
         return self._host(1)
 
     def close(self) -> None:
-        """Give everything back; nothing is under way."""
+        """Free everything; nothing may be in flight."""
         self._forget_shape()
         self._context = None
         self._free_memory()
@@ -145,7 +145,7 @@ class Slot:
         return self._has_run
 
     def _capture(self, graphs: Graphs) -> None:
-        """A graph of the engine's work; the plain run before has done what TensorRT does only once."""
+        """Capture a graph of the engine's work, after a plain run that did TensorRT's one-time set-up."""
         succeeded = False
 
         def work() -> None:
@@ -154,7 +154,7 @@ class Slot:
 
         try:
             graph = graphs.capture(self._stream, work)
-        except DeviceError:  # this engine's work cannot be captured; it is as right without
+        except DeviceError:  # this engine cannot be captured; it runs without a graph
             self._graphs = None
             return
         if succeeded:
@@ -165,9 +165,9 @@ class Slot:
 
     def _bind(self, shape: tuple[int, ...]) -> None:
         assert self._memory is not None
-        if not self._context.set_input_shape(INPUT, shape):
+        if not self._context.set_input_shape(IMAGE, shape):
             raise ModelError(f"this engine does not take a batch of {'×'.join(map(str, shape))}")
-        for name, buffer in zip((INPUT, OUTPUT), self._memory, strict=True):
+        for name, buffer in zip((IMAGE, DENOISED), self._memory, strict=True):
             self._context.set_tensor_address(name, buffer.device_address)
 
     def _allocate(self, size: int) -> tuple[Buffer, Buffer]:

@@ -1,10 +1,10 @@
 "use strict";
 
-// What the server and this page say to each other is described in docs/live-page.md.
+// docs/live-page.md describes the messages between the server and this page.
 const PAIR = 1, SNAPSHOT = 2; // kinds of binary message
 const HEADER_BYTES = 9;
-const SILENT_S = 3; // a camera that gives nothing for so long is called lost
-const ENDED = 1001; // close code of a server that goes away
+const SILENT_S = 3; // a camera without a frame for so long is shown as lost
+const ENDED = 1001; // close code of a server that shuts down
 const RETRY_MS = 2000;
 const STRENGTH_EVERY_MS = 60;
 
@@ -13,14 +13,14 @@ const stage = $("stage"), divider = $("divider"), slider = $("strength");
 
 let socket = null;
 let isPaused = false;
-let isAsked = false; // a pair is on its way
+let isRequested = false; // a pair has been requested
 let splitPercent = 50;
-let newest = null; // the numbers of late
-let strengthTouched = -Infinity; // when, by performance.now()
+let newest = null; // latest statistics
+let strengthTouched = -Infinity; // time by performance.now()
 
-// ---- what is told -------------------------------------------------------------------------------------
+// ---- state --------------------------------------------------------------------------------------------
 
-function tell(state, label, notice = "") {
+function showState(state, label, notice = "") {
   $("state").dataset.state = state;
   if ($("state").textContent !== label) $("state").textContent = label;
   if ($("notice").textContent !== notice) $("notice").textContent = notice;
@@ -29,71 +29,71 @@ function tell(state, label, notice = "") {
   $("snapshot").disabled = stage.classList.contains("empty") || socket?.readyState !== WebSocket.OPEN;
 }
 
-function tellByNumbers() {
+function showStateOfStream() {
   if (!newest || socket?.readyState !== WebSocket.OPEN) return;
   const seconds = Math.floor(newest.silent_s);
   if (newest.frames === 0) {
-    tell("waiting", "Starting", "Waiting for the first frame.");
+    showState("waiting", "Starting", "Waiting for the first frame.");
   } else if (seconds >= SILENT_S) {
-    tell("lost", "Camera lost", `No frame from the camera for ${seconds} s. The picture comes back when it does.`);
+    showState("lost", "Camera lost", `No frame from the camera for ${seconds} s. The image returns when the camera does.`);
   } else if (isPaused) {
-    tell("paused", "Paused");
+    showState("paused", "Paused");
   } else {
-    tell("live", "Live");
+    showState("live", "Live");
   }
 }
 
-function showNumbers(numbers) {
-  newest = numbers;
-  const isSilent = numbers.silent_s >= SILENT_S;
-  const has = numbers.frames > 0;
+function showStatistics(statistics) {
+  newest = statistics;
+  const isSilent = statistics.silent_s >= SILENT_S;
+  const has = statistics.frames > 0;
   const put = (id, text) => { $(id).textContent = text; };
-  put("fps", has && !isSilent ? numbers.fps.toFixed(1) : "–");
-  put("latency-p50", has ? milliseconds(numbers.latency_p50_ms) : "–");
-  put("latency-p99", has ? milliseconds(numbers.latency_p99_ms) : "–");
-  put("resolution", has ? `${numbers.width}×${numbers.height}` : "–");
-  put("dropped", numbers.dropped);
-  put("reconnects", numbers.reconnects);
-  const [before, after] = numbers.noise ?? [];
+  put("fps", has && !isSilent ? statistics.fps.toFixed(1) : "–");
+  put("latency-p50", has ? milliseconds(statistics.latency_p50_ms) : "–");
+  put("latency-p99", has ? milliseconds(statistics.latency_p99_ms) : "–");
+  put("resolution", has ? `${statistics.width}×${statistics.height}` : "–");
+  put("dropped", statistics.dropped);
+  put("reconnects", statistics.reconnects);
+  const [before, after] = statistics.noise ?? [];
   put("noise-before", before === undefined ? "–" : before.toFixed(1));
   put("noise-after", after === undefined ? "–" : after.toFixed(1));
   const less = before > 0 ? Math.round(100 * (1 - after / before)) : 0;
   $("noise-change").hidden = less < 1;
   put("noise-change", `−${less} %`);
-  if (performance.now() - strengthTouched > 1000) showStrength(Math.round(100 * numbers.strength));
-  tellByNumbers();
+  if (performance.now() - strengthTouched > 1000) showStrength(Math.round(100 * statistics.strength));
+  showStateOfStream();
 }
 
 function milliseconds(value) {
   return value < 10 ? value.toFixed(1) : value.toFixed(0);
 }
 
-// ---- pictures -----------------------------------------------------------------------------------------
+// ---- images -----------------------------------------------------------------------------------------
 
-function askForNext() {
-  if (isAsked || isPaused || document.hidden || socket?.readyState !== WebSocket.OPEN) return;
-  isAsked = true;
+function requestNext() {
+  if (isRequested || isPaused || document.hidden || socket?.readyState !== WebSocket.OPEN) return;
+  isRequested = true;
   const width = Math.ceil(stage.clientWidth * devicePixelRatio);
   socket.send(JSON.stringify({ next: Math.max(1, width) }));
 }
 
 async function showPair(before, after) {
-  const pictures = await Promise.all([before, after].map((part) => createImageBitmap(new Blob([part]))));
-  const { width, height } = pictures[0];
+  const images = await Promise.all([before, after].map((part) => createImageBitmap(new Blob([part]))));
+  const { width, height } = images[0];
   stage.style.setProperty("--wide", width);
   stage.style.setProperty("--high", height);
   stage.classList.remove("empty");
   ["before", "after"].forEach((id, i) => {
     const canvas = $(id);
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    canvas.getContext("2d").drawImage(pictures[i], 0, 0);
-    pictures[i].close();
+    canvas.getContext("2d").drawImage(images[i], 0, 0);
+    images[i].close();
   });
 }
 
-function saveSnapshot(number, picture) {
+function saveSnapshot(number, image) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([picture], { type: "image/png" }));
+  link.href = URL.createObjectURL(new Blob([image], { type: "image/png" }));
   link.download = `n2b-${String(number).padStart(6, "0")}.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
@@ -107,10 +107,10 @@ async function receive(data) {
     saveSnapshot(number, first);
   } else if (kind === PAIR) {
     try {
-      await showPair(first, data.slice(cut)); // also when paused meanwhile: a snapshot is of the last one sent
+      await showPair(first, data.slice(cut)); // also if paused meanwhile: a snapshot shows the last pair sent
     } finally {
-      isAsked = false;
-      askForNext();
+      isRequested = false;
+      requestNext();
     }
   }
 }
@@ -124,36 +124,36 @@ function connect() {
   opening.onopen = () => {
     wasOpen = true;
     socket = opening;
-    isAsked = false;
-    askForNext();
+    isRequested = false;
+    requestNext();
   };
   opening.onmessage = (message) => {
-    if (typeof message.data === "string") showNumbers(JSON.parse(message.data));
+    if (typeof message.data === "string") showStatistics(JSON.parse(message.data));
     else receive(message.data);
   };
   opening.onclose = async (event) => {
     if (event.code === ENDED) {
-      tell("ended", "Ended", "n2b-infer has ended. This page comes back when it runs again.");
+      showState("ended", "Ended", "n2b-infer has ended. This page reconnects when it runs again.");
     } else if (wasOpen) {
-      tell("waiting", "Reconnecting", "The connection is lost; trying again.");
+      showState("waiting", "Reconnecting", "The connection is lost; reconnecting.");
     } else {
-      await tellWhyRefused();
+      await showRefusal();
     }
     setTimeout(connect, RETRY_MS);
   };
 }
 
-async function tellWhyRefused() {
-  // A browser does not tell why a WebSocket was refused; an ordinary request does.
+async function showRefusal() {
+  // A browser does not report why a WebSocket was refused; an ordinary request does.
   try {
     const answer = await fetch("/live");
     const reason = (await answer.text()).trim();
-    if (answer.status === 401) tell("refused", "No access", `The token is no longer valid: ${reason}.`);
-    else if (answer.status === 503) tell("waiting", "Waiting", `${capital(reason)}. Waiting for a place.`);
-    else if (answer.status !== 426) tell("refused", "No access", `${capital(reason)}.`);
+    if (answer.status === 401) showState("refused", "No access", `The token is no longer valid: ${reason}.`);
+    else if (answer.status === 503) showState("waiting", "Waiting", `${capital(reason)}. Waiting for a free place.`);
+    else if (answer.status !== 426) showState("refused", "No access", `${capital(reason)}.`);
   } catch {
     if (!["ended", "refused"].includes($("state").dataset.state)) {
-      tell("waiting", "Reconnecting", "There is no connection to n2b-infer; trying again.");
+      showState("waiting", "Reconnecting", "There is no connection to n2b-infer; reconnecting.");
     }
   }
 }
@@ -230,16 +230,16 @@ $("pause").addEventListener("click", () => {
   $("pause").setAttribute("aria-pressed", isPaused);
   $("pause-label").textContent = isPaused ? "Resume" : "Pause";
   $("pause-icon").setAttribute("d", isPaused ? "M8 5v14l11-7z" : "M7 5h3.5v14H7zM13.5 5H17v14h-3.5z");
-  tellByNumbers();
-  askForNext();
+  showStateOfStream();
+  requestNext();
 });
 
 $("snapshot").addEventListener("click", () => socket.send(JSON.stringify({ snapshot: true })));
-document.addEventListener("visibilitychange", askForNext);
+document.addEventListener("visibilitychange", requestNext);
 window.addEventListener("resize", () => moveDivider(splitPercent));
 
-// The token is in a cookie by now; out of the address bar it cannot be read over a shoulder.
+// The token is in a cookie now; take it out of the address bar.
 if (location.search) history.replaceState(null, "", "/");
 stage.classList.add("empty");
-tell("waiting", "Connecting");
+showState("waiting", "Connecting");
 connect();

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from n2b.runtime.backends.tensorrt.engine_compat import Here, difference, onnx_beside, rebuild_arguments
+from n2b.runtime.backends.tensorrt.engine_compat import Host, mismatch, onnx_beside, rebuild_arguments
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.gpu import Gpu
 
@@ -26,18 +26,18 @@ def engine(flavour: str = "tensorrt", **changes: Any) -> dict[str, Any]:
     return {**described, **changes}
 
 
-def here(version: str = "10.3.0", gpu: Gpu | None = ORIN, sha256: str | None = SHA) -> Here:
-    return Here(version, gpu, sha256)
+def here(version: str = "10.3.0", gpu: Gpu | None = ORIN, sha256: str | None = SHA) -> Host:
+    return Host(version, gpu, sha256)
 
 
 def test_an_engine_fits_where_it_was_built() -> None:
-    assert difference(engine(), here()) is None
+    assert mismatch(engine(), here()) is None
 
 
 def test_another_version_differs() -> None:
     for version in ("10.3.1", "10.13.0", "10.2.0", "11.4.1"):
         assert (
-            difference(engine(), here(version))
+            mismatch(engine(), here(version))
             == f"it was built by tensorrt 10.3.0, and {version} is installed"
         )
 
@@ -45,49 +45,49 @@ def test_another_version_differs() -> None:
 def test_a_version_compatible_engine_takes_later_versions_by_number() -> None:
     compatible = engine(version_compat=True)
     for version in ("10.3.0", "10.13.0", "11.4.1"):
-        assert difference(compatible, here(version)) is None
-    told = difference(compatible, here("10.2.9"))
-    assert told == "it takes tensorrt 10.3.0 and later, and 10.2.9 is installed"
+        assert mismatch(compatible, here(version)) is None
+    reason = mismatch(compatible, here("10.2.9"))
+    assert reason == "it takes tensorrt 10.3.0 and later, and 10.2.9 is installed"
 
 
 def test_another_gpu_differs() -> None:
-    told = difference(engine(), here(gpu=RTX_4090))
-    assert told == "it was built on Orin (8.7), and this is RTX 4090 (8.9)"
-    assert difference(engine(), here(gpu=Gpu("RTX 4080", "8.7"))) is not None
-    assert difference(engine(), here(gpu=Gpu("Orin", "8.9"))) is not None
+    reason = mismatch(engine(), here(gpu=RTX_4090))
+    assert reason == "it was built on Orin (8.7), and this is RTX 4090 (8.9)"
+    assert mismatch(engine(), here(gpu=Gpu("RTX 4080", "8.7"))) is not None
+    assert mismatch(engine(), here(gpu=Gpu("Orin", "8.9"))) is not None
 
 
 def test_a_hardware_compatible_engine_takes_ampere_and_later() -> None:
     compatible = engine(hardware_compat=True)
     for gpu in (ORIN, RTX_4090, H100, RTX_5090):
-        assert difference(compatible, here(gpu=gpu)) is None
-    told = difference(compatible, here(gpu=RTX_2080))
-    assert told == "it needs a GPU of compute capability 8.0 or later, and this is RTX 2080 (7.5)"
+        assert mismatch(compatible, here(gpu=gpu)) is None
+    reason = mismatch(compatible, here(gpu=RTX_2080))
+    assert reason == "it needs a GPU of compute capability 8.0 or later, and this is RTX 2080 (7.5)"
 
 
 def test_an_engine_of_tensorrt_rtx_takes_ampere_and_later_wherever_it_was_built() -> None:
     rtx = engine("tensorrt-rtx", gpu=None, compute_capability=None, portable=None)
     for gpu in (RTX_4090, RTX_5090):
-        assert difference(rtx, here(gpu=gpu)) is None
-    assert "8.0 or later" in (difference(rtx, here(gpu=RTX_2080)) or "")
+        assert mismatch(rtx, here(gpu=gpu)) is None
+    assert "8.0 or later" in (mismatch(rtx, here(gpu=RTX_2080)) or "")
 
 
 def test_a_portable_engine_takes_what_it_names() -> None:
     portable = engine("tensorrt-rtx", portable=["12.0", "7.5", "8.9"])
     for gpu in (RTX_2080, RTX_4090, RTX_5090):
-        assert difference(portable, here(gpu=gpu)) is None
-    assert "7.5 or later" in (difference(portable, here(gpu=Gpu("V100", "7.0"))) or "")
+        assert mismatch(portable, here(gpu=gpu)) is None
+    assert "7.5 or later" in (mismatch(portable, here(gpu=Gpu("V100", "7.0"))) or "")
 
 
 def test_another_onnx_file_beside_it_differs() -> None:
-    told = difference(engine(), here(sha256="cd" * 32))
-    assert told == "it was built from another model.fp16.onnx than the one beside it"
+    reason = mismatch(engine(), here(sha256="cd" * 32))
+    assert reason == "it was built from another model.fp16.onnx than the one next to it"
 
 
 def test_what_is_not_known_is_not_compared() -> None:
-    assert difference(engine(), here(gpu=None, sha256=None)) is None
-    assert difference({"flavour": "tensorrt"}, here()) is None
-    assert difference(engine(gpu=None, compute_capability=None), here(gpu=RTX_4090)) is None
+    assert mismatch(engine(), here(gpu=None, sha256=None)) is None
+    assert mismatch({"flavour": "tensorrt"}, here()) is None
+    assert mismatch(engine(gpu=None, compute_capability=None), here(gpu=RTX_4090)) is None
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_shapes_and_options_are_those_that_it_was_built_with() -> None:
     )
     same = {name: [1, 64, 64, 3] for name in shapes}
     assert arguments(profile=same, dynamic=True).count("1x64x64") == 3
-    told = arguments(
+    reason = arguments(
         workspace_gib=0.5, builder_level=0, dla=0, hardware_compat=True, version_compat=True, portable=None
     )
-    assert told.endswith("--workspace 0.5 --builder-level 0 --dla 0 --hardware-compat --version-compat")
+    assert reason.endswith("--workspace 0.5 --builder-level 0 --dla 0 --hardware-compat --version-compat")
     assert arguments(portable=["7.5", "8.0"]).endswith(" --portable")
 
 

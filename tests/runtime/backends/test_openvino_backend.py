@@ -22,10 +22,15 @@ pytestmark = pytest.mark.openvino
 OpenVinoBackend = module.OpenVinoBackend
 
 
+@pytest.fixture(autouse=True)
+def auto_takes_onnxruntime() -> None:
+    """Leave OpenVINO visible here."""
+
+
 @pytest.fixture
 def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a CPU that has no BF16."""
-    monkeypatch.setattr(module, "stands_bf16", lambda *_: False)
+    monkeypatch.setattr(module, "tolerates_bf16", lambda *_: False)
 
 
 @pytest.fixture
@@ -121,8 +126,8 @@ class TestPrecision:
         assert OpenVinoBackend(make_model(precision="int8-cpu")).precision == "int8, bf16"
 
     def test_the_picture_is_noisy_always_the_same_and_of_the_batch_s_kind(self):
-        levels = openvino_precision._noisy_picture(np.zeros((2, 64, 96, 3), np.uint8))
-        again = openvino_precision._noisy_picture(np.zeros((1, 64, 96, 3), np.float32))
+        levels = openvino_precision.noisy_image(np.zeros((2, 64, 96, 3), np.uint8))
+        again = openvino_precision.noisy_image(np.zeros((1, 64, 96, 3), np.float32))
         assert levels.shape == (2, 64, 96, 3) and levels.dtype == np.uint8
         assert again.dtype == np.float32 and abs(again * 255 - levels[:1]).max() <= 0.51
         assert 20 < np.diff(levels.astype(float), axis=1).std() < 60
@@ -131,7 +136,7 @@ class TestPrecision:
 @pytest.mark.usefixtures("in_fp32")
 class TestRefusals:
     def test_int8_files_of_tensorrt_are_refused(self, make_model):
-        with pytest.raises(ModelError, match=r"wrongly.*take the form for CPUs, model\.int8-cpu\.onnx"):
+        with pytest.raises(ModelError, match=r"wrongly.*use the one for CPUs, model\.int8-cpu\.onnx"):
             OpenVinoBackend(make_model(precision="int8"))
 
     @pytest.mark.parametrize("kept", [0.05, 0.5, 0.99])
@@ -148,7 +153,7 @@ class TestRefusals:
             OpenVinoBackend(tmp_path / "model.onnx")
 
     def test_a_file_without_description_is_refused(self, make_model):
-        with pytest.raises(ModelError, match=r"does not say what it is.*use n2b-export"):
+        with pytest.raises(ModelError, match=r"does not describe itself.*use n2b-export"):
             OpenVinoBackend(make_model(described=False))
 
     def test_a_description_of_another_dtype_is_refused(self, make_model):

@@ -233,7 +233,7 @@ while True:
         finished.note(job)
         write_image(result, Image(pixels))
         finished.add(job)
-    picture = tiff_writer.Picture(pixels.shape, pixels.dtype)
+    picture = tiff_writer.TiffInfo(pixels.shape, pixels.dtype)
     with atomic_path(folder / "strips.tif") as temporary, open(temporary, "wb") as file:
         tiff_writer.write_bands(file, picture, (pixels[top : top + 50] for top in range(0, 700, 50)))
     number += 1

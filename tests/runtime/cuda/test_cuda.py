@@ -165,7 +165,7 @@ def test_a_gpu_that_is_not_there_is_refused(api, driver, devices, index, reason)
     ("api", "module", "advice"),
     [
         ("cuda-bindings", "cuda.bindings.driver", "pip install cuda-bindings"),
-        ("pycuda", "pycuda.driver", r"pip install 'noise2blur\[pycuda\]'"),
+        ("pycuda", "pycuda", r"pip install 'noise2blur\[pycuda\]'"),
     ],
 )
 def test_a_missing_package_is_named(monkeypatch, api, module, advice):
@@ -204,8 +204,15 @@ def test_a_missing_driver_is_told_in_one_line(monkeypatch, tmp_path, api, driver
 )
 @pytest.mark.usefixtures("api")
 def test_auto_prefers_what_has_graphs(monkeypatch, installed, taken):
-    monkeypatch.setattr("n2b.runtime.cuda._is_installed", lambda name: name in installed)
-    assert open_cuda("auto").name == taken
+    for api, module in {"cuda-bindings": "cuda.bindings", "pycuda": "pycuda"}.items():
+        if api not in installed:
+            monkeypatch.setitem(sys.modules, module, None)
+            monkeypatch.setitem(sys.modules, f"{module}.driver", None)
+    if installed:
+        assert open_cuda("auto").name == taken
+    else:
+        with pytest.raises(MissingPackageError, match=taken):
+            open_cuda("auto")
 
 
 def test_another_api_is_refused():

@@ -31,7 +31,7 @@ def _save_as(path, kind):
     ("CMYK.tif", "convert it to RGB"), ("LAB.tif", "convert it to RGB"), ("CMYK.jpg", "convert it to RGB"),
     ("float16.tif", "16-bit floating-point"), ("float64.tif", "64-bit floating-point"),
     ("int16.tif", "16-bit signed"), ("uint32.tif", "32-bit unsigned"), ("grey with alpha.tif", "2 channels"),
-    ("planes.tif", "stored apart"),
+    ("planes.tif", "separate planes"),
 ])  # fmt: skip
 def test_what_would_be_misread_is_refused(tmp_path, name, words):
     _save_as(tmp_path / name, name.split(".")[0])
@@ -41,7 +41,7 @@ def test_what_would_be_misread_is_refused(tmp_path, name, words):
 
 
 @pytest.mark.parametrize("format_", ["PNG", "TIFF", "WEBP"])
-def test_of_several_pictures_the_first_is_read_with_a_warning(tmp_path, format_, capsys):
+def test_of_several_pictures_the_first_is_read_with_a_warning(tmp_path, format_, caplog):
     first, second = (PIL.Image.fromarray(random_pixels(20, 30, 3, "uint8", seed)) for seed in (0, 1))
     path = tmp_path / f"a.{format_.lower()}"
     first.save(
@@ -58,14 +58,14 @@ def test_of_several_pictures_the_first_is_read_with_a_warning(tmp_path, format_,
         assert int(cv2.__version__.split(".")[0]) == 4
         return
     assert np.array_equal(image.pixels, np.asarray(first))
-    assert capsys.readouterr().err.count("only the first is read") == 1
+    assert caplog.text.count("only the first is read") == 1
 
 
-def test_transparency_that_cannot_be_kept_is_told(tmp_path, capsys):
+def test_transparency_that_cannot_be_kept_is_told(tmp_path, caplog):
     grey = PIL.Image.fromarray(random_pixels(20, 30, 1, "uint8")[:, :, 0])
     grey.save(tmp_path / "a.png", transparency=17)
     assert np.array_equal(read_image(tmp_path / "a.png").pixels[:, :, 0], np.asarray(grey))
-    assert "transparent colour" in capsys.readouterr().err
+    assert "transparent colour" in caplog.text
 
 
 def test_missing_empty_and_foreign_files_are_refused(tmp_path):
@@ -166,23 +166,23 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_metadata_that_bmp_cannot_hold_is_told(tmp_path, capsys):
+def test_metadata_that_bmp_cannot_hold_is_told(tmp_path, caplog):
     write_image(tmp_path / "a.bmp", Image(random_pixels(5, 5, 3, "uint8"), exif=make_exif()))
-    assert "BMP holds no EXIF block" in capsys.readouterr().err
+    assert "BMP holds no EXIF block" in caplog.text
 
 
-def test_a_profile_that_is_not_for_the_pixels_is_left_out_and_told(tmp_path, capsys):
+def test_a_profile_that_is_not_for_the_pixels_is_left_out_and_told(tmp_path, caplog):
     image = Image(random_pixels(5, 5, 1, "uint8"), icc_profile=GREY_PROFILE)
     write_image(tmp_path / "a.png", image.with_pixels(random_pixels(5, 5, 3, "uint8")))
-    assert "colour profile does not fit" in capsys.readouterr().err
+    assert "colour profile does not fit" in caplog.text
     assert read_image(tmp_path / "a.png").icc_profile is None
 
 
 @pytest.mark.parametrize("suffix, has_alpha", [(".webp", False), (".webp", True), (".tif", True)])
-def test_a_profile_of_grey_is_not_put_into_a_file_that_becomes_rgb(tmp_path, suffix, has_alpha, capsys):
+def test_a_profile_of_grey_is_not_put_into_a_file_that_becomes_rgb(tmp_path, suffix, has_alpha, caplog):
     pixels = random_pixels(5, 5, 1, "uint8")
     image = Image(pixels, pixels[:, :, 0] if has_alpha else None, GREY_PROFILE)
     write_image(tmp_path / f"a{suffix}", image)
-    assert "colour profile does not fit" in capsys.readouterr().err
+    assert "colour profile does not fit" in caplog.text
     with PIL.Image.open(tmp_path / f"a{suffix}") as theirs:
         assert "icc_profile" not in theirs.info

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from n2b.runtime.backends import InputShape, OverlappedBackend
+from n2b.runtime.backends.protocol import Precision
 from n2b.runtime.errors import DeviceError, OutOfMemory
 from n2b.runtime.inference.executor import WORK_STAGES, Work, Works
 from n2b.runtime.inference.tiling import plan_tiles
@@ -17,7 +18,8 @@ from n2b.runtime.model_info import ModelInfo
 class Plain:
     """Two methods: a negative, a batch at a time; notes the batches' shapes."""
 
-    name, device, model, precision = "plain", "cpu", Path("fake.onnx"), "fp32"
+    name, device, model = "plain", "cpu", Path("fake.onnx")
+    precision: Precision = "fp32"
     passed_over: tuple[str, ...] = ()
 
     def __init__(self, shape: InputShape | None = None) -> None:

@@ -106,7 +106,7 @@ def test_the_strength_may_change_between_frames(denoiser):
 
 def test_a_user_ends_it_while_no_frame_comes(denoiser):
     class Window(Notes):
-        def attend(self) -> bool:
+        def poll(self) -> bool:
             return len(self.got) < 2
 
     stop = Stop()

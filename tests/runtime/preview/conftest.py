@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import cv2
@@ -29,6 +29,7 @@ BEFORE = np.full((30, 40, 3), 200, np.uint8)
 RANDOM = np.random.default_rng(0)
 
 OpenPage = Callable[..., PageSink]
+Message = TypeVar("Message", str, bytes)
 Watch = Callable[..., "ClientConnection"]
 
 
@@ -111,17 +112,24 @@ def ask(socket: ClientConnection, **message: object) -> None:
 
 
 def pictures(socket: ClientConnection) -> tuple[int, int, bytes, bytes]:
-    """The next message that holds pictures: kind, number, first, second."""
-    while isinstance(message := socket.recv(SOON_S), str):
-        pass
+    """The next message that holds images: kind, number, first, second."""
+    message = receive(socket, bytes)
     kind, number, length = struct.unpack(">BII", message[:9])
     return kind, number, message[9 : 9 + length], message[9 + length :]
 
 
 def numbers(socket: ClientConnection) -> dict[str, object]:
-    while isinstance(message := socket.recv(SOON_S), bytes):
-        pass
-    return json.loads(message)
+    return json.loads(receive(socket, str))
+
+
+def receive(socket: ClientConnection, kind: type[Message]) -> Message:
+    """The next message of a kind; others, which come all the time, do not prolong the wait."""
+    end = time.monotonic() + SOON_S
+    while (left_s := end - time.monotonic()) > 0:
+        message = socket.recv(left_s)
+        if isinstance(message, kind):
+            return message
+    raise TimeoutError(f"no message of {kind} came")
 
 
 def wait_until(is_so: Callable[[], object]) -> None:
@@ -153,7 +161,9 @@ def bytes_left(deaf: socket.socket) -> int:
     """How much a viewer that was cut off can still read."""
     count = 0
     with contextlib.suppress(ConnectionResetError):
+        end = time.monotonic() + SOON_S
         while data := deaf.recv(65536):
+            assert time.monotonic() < end, "it is not cut off"
             count += len(data)
     return count
 

@@ -114,7 +114,7 @@ class TestEnd:
         page.close()
         page.close()
         with pytest.raises(ConnectionClosed) as closed:
-            while True:
+            for _ in range(100):
                 viewer.recv(SOON_S)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
         assert not page_threads()
@@ -144,7 +144,8 @@ class TestEnd:
         place = urlsplit(page.url)
         with socket.create_connection((place.hostname or "", place.port or 0), SOON_S) as scanner:
             scanner.sendall(b"\x16\x03\x01 not HTTP\r\n\r\n")
-            while scanner.recv(4096):
-                pass
+            for _ in range(100):
+                if not scanner.recv(4096):
+                    break
         assert is_served(page.url)
         assert capfd.readouterr().err == ""

@@ -9,7 +9,7 @@ import pytest
 from n2b.runtime.errors import EnvironmentFault, UserError
 from n2b.runtime.frame import Frame
 from n2b.runtime.images.image import read_image
-from n2b.runtime.sinks import AttendedSink, FolderSink, Sink, WindowSink
+from n2b.runtime.sinks import FolderSink, InteractiveSink, Sink, WindowSink
 
 BEFORE = np.zeros((4, 6, 3), np.uint8)
 AFTER = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
@@ -85,7 +85,7 @@ def test_an_opencv_without_windows_says_what_to_do(monkeypatch):
 
     _Windows(monkeypatch)
     monkeypatch.setattr(cv2, "namedWindow", fail)
-    with pytest.raises(EnvironmentFault, match="-o DIR, or pip install opencv-python ") as caught:
+    with pytest.raises(EnvironmentFault, match="cannot open windows; write frames with -o DIR") as caught:
         WindowSink()
     assert "\n" not in str(caught.value)
 
@@ -170,18 +170,18 @@ def test_other_keys_do_not_end_it(monkeypatch):
 def test_between_frames_the_last_one_follows_keys_and_mouse(monkeypatch):
     windows = _Windows(monkeypatch)
     sink = WindowSink()
-    assert isinstance(sink, AttendedSink)
-    assert sink.attend() and not windows.shown  # nothing to show yet, and no reason to end
+    assert isinstance(sink, InteractiveSink)
+    assert sink.poll() and not windows.shown  # nothing to show yet, and no reason to end
     sink.write(frame(DARK), LIGHT)
-    assert sink.attend() and len(windows.shown) == 1  # drawn once
+    assert sink.poll() and len(windows.shown) == 1  # drawn once
     windows.on_mouse(cv2.EVENT_MOUSEMOVE, 150, 0, cv2.EVENT_FLAG_LBUTTON, None)
-    assert sink.attend() and windows.shown[-1][50, 140, 2] == 10
+    assert sink.poll() and windows.shown[-1][50, 140, 2] == 10
     windows.key = 32
-    sink.attend()
+    sink.poll()
     windows.key = -1
-    assert sink.attend() and colours(windows.shown[-1])[2] == (10, 20, 30)
+    assert sink.poll() and colours(windows.shown[-1])[2] == (10, 20, 30)
     assert len(windows.shown) == 3
     windows.key = ord("q")
-    assert not sink.attend()
+    assert not sink.poll()
     windows.key = -1
     assert not sink.write(frame(DARK), LIGHT) and len(windows.shown) == 3  # it is not opened again

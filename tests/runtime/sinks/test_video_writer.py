@@ -110,13 +110,13 @@ def test_a_video_that_changes_its_size_is_refused_and_leaves_nothing(tmp_path):
 def test_formats_that_cannot_be_written_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"videos are written as \.mp4"):
         VideoWriter(tmp_path / "a.avi", 48, 64)
-    with pytest.raises(UserError, match=r"--record takes a video's name that ends in \.mp4"):
+    with pytest.raises(UserError, match=r"--record needs a file name that ends in \.mp4"):
         RecordSink(tmp_path / "a.png")
 
 
 def test_sound_that_the_format_cannot_hold_is_refused_with_one_that_can(tmp_path):
     video = make_video(tmp_path / "video.mkv", UNEVEN, sound="libopus")
-    with pytest.raises(UserError, match=r"copy\.mov: \.mov cannot hold the video's sound .*\.mkv"):
+    with pytest.raises(UserError, match=r"copy\.mov: \.mov cannot hold the video's audio .*\.mkv"):
         copy(video, tmp_path / "copy.mov")
     assert list(tmp_path.iterdir()) == [video]
     copy(video, tmp_path / "copy.mkv")
@@ -152,21 +152,22 @@ def test_a_recording_keeps_the_times_between_frames(tmp_path):
     assert frame_times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(5)]
 
 
-def test_frames_of_another_size_begin_another_video(tmp_path, capfd):
+def test_frames_of_another_size_begin_another_video(tmp_path, caplog):
+    caplog.set_level("INFO", "n2b")
     record(tmp_path / "out.mp4", [(48, 64), (48, 64), (32, 64), (48, 64)])
     assert [pictures(path)[0].shape[:2] for path in sorted(tmp_path.iterdir())] == [
         (32, 64), (48, 64), (48, 64),
     ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.mp4", "out-3.mp4", "out.mp4"]
-    assert "frames are now 64×32 px: recording goes on in" in capfd.readouterr().err
+    assert "frames are now 64×32 px: recording continues in" in caplog.text
 
 
 def test_a_recording_overwrites_nothing(tmp_path):
     (tmp_path / "out.mp4").write_text("an older one")
-    with pytest.raises(UserError, match=r"out\.mp4 is there already"):
+    with pytest.raises(UserError, match=r"out\.mp4 already exists"):
         RecordSink(tmp_path / "out.mp4")
     (tmp_path / "new-2.mp4").write_text("an older one")
-    with pytest.raises(UserError, match=r"new-2\.mp4 is there already"):
+    with pytest.raises(UserError, match=r"new-2\.mp4 already exists"):
         record(tmp_path / "new.mp4", [(48, 64), (32, 64)])
     assert (tmp_path / "new-2.mp4").read_text() == "an older one"
     assert len(pictures(tmp_path / "new.mp4")) == 1

@@ -14,7 +14,9 @@ def test_the_module_is_returned_when_it_is_there():
 
 def test_without_opencv_the_message_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingPackageError, match=r"is not installed: pip install opencv-python-headless$"):
+    with pytest.raises(
+        MissingPackageError, match="OpenCV is not installed: pip install opencv-python-headless"
+    ):
         load_opencv()
 
 

@@ -7,12 +7,12 @@ import threading
 from contextlib import closing
 
 import pytest
-from n2b.runtime.system.prefetch import ahead
+from n2b.runtime.system.prefetch import prefetch
 
 
 def test_items_come_in_their_order():
-    assert list(ahead(range(100), depth=3)) == list(range(100))
-    assert list(ahead([])) == []
+    assert list(prefetch(range(100), depth=3)) == list(range(100))
+    assert list(prefetch([])) == []
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -27,7 +27,7 @@ def test_no_more_than_depth_items_wait(depth):
                 reached.set()
             yield i
 
-    with closing(ahead(items(), depth)) as numbers:
+    with closing(prefetch(items(), depth)) as numbers:
         assert next(numbers) == 0
         assert reached.wait(10)
         threading.Event().wait(0.05)
@@ -39,7 +39,7 @@ def test_what_the_thread_raises_comes_after_the_items_before_it():
         yield 1
         raise ValueError("torn")
 
-    numbers = ahead(items())
+    numbers = prefetch(items())
     assert next(numbers) == 1
     with pytest.raises(ValueError, match="torn"):
         next(numbers)
@@ -55,9 +55,9 @@ def test_closing_ends_the_thread_and_closes_the_items():
         finally:
             closed.append(threading.current_thread().name)
 
-    with closing(ahead(items())) as numbers:
+    with closing(prefetch(items())) as numbers:
         assert next(numbers) == 0
-    assert closed == ["ahead"]
+    assert closed == ["prefetch"]
     assert threading.active_count() == before
 
 
@@ -74,6 +74,6 @@ def test_who_waits_for_an_item_is_called_meanwhile_and_not_otherwise():
         if len(called) == 3:
             go_on.set()
 
-    with closing(ahead(items(), while_waiting=while_waiting)) as numbers:
+    with closing(prefetch(items(), while_waiting=while_waiting)) as numbers:
         assert list(numbers) == [1, 2]
     assert len(called) >= 3 and set(called) == {threading.current_thread()}

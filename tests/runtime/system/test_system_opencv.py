@@ -51,7 +51,7 @@ for _ in range(2):
 assert VIEWS[sink._view] == AFTER
 xdotool("key", "--window", window, "q")
 for _ in range(200):  # no frame comes any more
-    if not sink.attend():
+    if not sink.poll():
         break
     time.sleep(0.02)
 else:
