@@ -156,7 +156,7 @@ def largest_difference(source: Path, result: Path) -> int:
     import cv2
 
     before, after = LargeTiff(source), LargeTiff(result)
-    height = before.picture.shape[0]
+    height = before.info.shape[0]
     tops = range(0, height, 1000)
     around = before.bands((max(0, top - 1), min(height, top + 1001)) for top in tops)
     largest = 0

@@ -195,7 +195,7 @@ def test_frames_of_a_video_and_images_go_together(video: Path, pictures: Path, t
 def test_a_camera_is_recorded_into_the_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pictures: Path
 ) -> None:
-    asked: list[tuple[list[str], float]] = []
+    asked: list[tuple[list[Any], float]] = []
 
     def record(cameras: list[str], folder: Path, seconds: float) -> list[Path]:
         asked.append((cameras, seconds))
