@@ -55,7 +55,7 @@ def _check_range(image: np.ndarray) -> None:
 
 
 def check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The array that a result is to be put into; UserError unless it fits the image."""
+    """Return `out`; raise UserError unless it fits the image."""
     if (out.shape, out.dtype) != (image.shape, image.dtype):
         raise UserError(
             f"out has the image's shape and dtype, {image.shape} {image.dtype}, not {out.shape} {out.dtype}"
