@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DeviceError, EnvironmentFault, UserError
 from ..system.opencv import load_opencv, quiet
@@ -44,26 +44,26 @@ class Address:
     Attributes:
         name: for messages, without a password.
         target: a number, a device, a URL or a GStreamer pipeline.
-        kind: "device", "network" or "gstreamer".
+        kind: selects OpenCV's backend.
         settings: requested settings of a device.
     """
 
     name: str
     target: int | str
-    kind: str
+    kind: Literal["device", "network", "gstreamer"]
     settings: CameraSettings = CameraSettings()
 
 
 def find_address(camera: Input, settings: CameraSettings) -> Address:
-    """Return how a camera is opened.
+    """Return the address of a camera for OpenCV.
 
     Args:
         camera: an input that is a camera.
-        settings: what to ask of it.
+        settings: the requested ones.
 
     Raises:
-        UserError: a setting that this camera cannot take, or a csi:// without a number.
-        EnvironmentFault: the OpenCV that is installed has no GStreamer, and the camera needs it.
+        UserError: the camera does not take a setting, or a csi:// address has no number.
+        EnvironmentFault: the camera needs GStreamer, and the installed OpenCV has none.
     """
     fourcc = settings.fourcc
     if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
@@ -75,8 +75,8 @@ def find_address(camera: Input, settings: CameraSettings) -> Address:
     if camera.kind in ("network", "pipeline"):
         if settings != CameraSettings():
             raise UserError(
-                "--width, --height, --fps and --fourcc are for cameras at this machine; "
-                "set the size of a network camera on its own page, and write that of a pipeline into it"
+                "--width, --height, --fps and --fourcc are for local cameras; set the size of a network "
+                "camera on its own page, and that of a pipeline in the pipeline"
             )
         if camera.kind == "network":
             return Address(without_password(address), address, "network")

@@ -57,8 +57,8 @@ def test_a_network_camera_has_timeouts_and_its_password_is_hidden(cameras):
 @pytest.mark.parametrize(
     "source, settings, words",
     [
-        ("rtsp://host/1", CameraSettings(width=640), "are for cameras at this machine"),
-        ("videotestsrc ! appsink", CameraSettings(fps=3), "write that of a pipeline into it"),
+        ("rtsp://host/1", CameraSettings(width=640), "are for local cameras"),
+        ("videotestsrc ! appsink", CameraSettings(fps=3), "that of a pipeline in the pipeline"),
         (0, CameraSettings(fourcc="MJPEG"), "four letters"),
         ("csi://a", CameraSettings(), "the first is csi://0"),
         ("csi://0", CameraSettings(fourcc="YUYV"), "no --fourcc"),
