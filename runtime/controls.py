@@ -1,4 +1,4 @@
-"""What may be changed while frames run."""
+"""Settings that may change while a stream is denoised."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Controls:
-    """Read before each frame; any thread may write.
+    """The settings of a running stream, read before each frame; any thread may set them.
 
     Attributes:
-        strength: 0 leaves the image, 1 denoises fully, between is a mixture.
+        strength: 0 leaves the image unchanged, 1 denoises fully; values between mix both.
     """
 
     strength: float = 1.0

@@ -19,7 +19,7 @@ import numpy as np
 from .backends import Backend, open_backend
 from .errors import OutOfMemory, UserError
 from .frame import Frame
-from .inference.executor import Work, Works, filling_batches
+from .inference.executor import ImageTask, TileExecutor, fill_batches
 from .inference.pixels import check_image, check_out, is_deeper
 from .inference.tile_size import AUTO, batch_size, check_sizes, halved_tile, tile_size
 from .inference.tiling import TilePlan, plan_tiles
@@ -103,7 +103,7 @@ class Denoiser:
             max_memory_mb=max_memory,
         )
         self._lock = threading.Lock()
-        self._works: Works | None = None  # until all is opened, and once it is closed
+        self._works: TileExecutor | None = None  # until all is opened, and once it is closed
         self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
         opened = self._backend
         try:
@@ -132,7 +132,7 @@ class Denoiser:
         self._has_told_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
-        self._works = Works(opened, batch=self.batch, is_bgr=channels == "bgr")
+        self._works = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
 
     def __call__(
         self,
@@ -231,14 +231,14 @@ class Denoiser:
             on_progress: as of `__call__`, for each image.
 
         Yields:
-            One result an image, and how many ms each stage of it took (works.WORK_STAGES).
+            One result an image, and how many ms each stage of it took (executor.TASK_STAGES).
         """
 
-        def tiles_of(begun: tuple[Work, np.ndarray]) -> int:
+        def tiles_of(begun: tuple[ImageTask, np.ndarray]) -> int:
             return len(self._plan(*begun[0].noisy.shape[:2]).tiles)
 
         begun = (self._begin(image, strength, None, on_progress) for image in images)
-        for chunk in filling_batches(begun, self.batch, tiles_of):
+        for chunk in fill_batches(begun, self.batch, tiles_of):
             self._run([work for work, _ in chunk])
             for work, result in chunk:
                 yield result, work.ms
@@ -271,7 +271,7 @@ class Denoiser:
         strength: float,
         out: np.ndarray | None,
         on_progress: Callable[[float], Any] | None,
-    ) -> tuple[Work, np.ndarray]:
+    ) -> tuple[ImageTask, np.ndarray]:
         """The work that an image means, and the array that its result will be in."""
         if not 0 <= strength <= 1:
             raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
@@ -279,9 +279,9 @@ class Denoiser:
         self._tell_of_8bit(image)
         result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
         if image.ndim == 2:
-            return Work(image[..., None], result[..., None], strength, on_progress), result
+            return ImageTask(image[..., None], result[..., None], strength, on_progress), result
         result[..., 3:] = image[..., 3:]  # alpha
-        return Work(image[..., :3], result[..., :3], strength, on_progress), result
+        return ImageTask(image[..., :3], result[..., :3], strength, on_progress), result
 
     def _tell_of_8bit(self, image: np.ndarray) -> None:
         if is_deeper(image, self.info.io) and not self._has_told_of_8bit:
@@ -291,7 +291,7 @@ class Denoiser:
                 f"all are kept by a model from {self._float32_command}"
             )
 
-    def _run(self, works: Sequence[Work]) -> None:
+    def _run(self, works: Sequence[ImageTask]) -> None:
         with self._lock:
             open_works = self._check_open()
             for work in works:
@@ -319,7 +319,7 @@ class Denoiser:
             f"going on with {halved[0]}×{halved[1]} px"
         )
 
-    def _check_open(self) -> Works:
+    def _check_open(self) -> TileExecutor:
         if self._works is None:
             raise UserError(_CLOSED)
         return self._works

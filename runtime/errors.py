@@ -1,15 +1,15 @@
-"""What can go wrong, as exceptions whose message is one line that says what to do next.
+"""The errors of n2b; each message is one line that says what to do next.
 
 N2BError
-├── UserError                 something asked for cannot be done as asked; exit status 2
-│   ├── ImageError            a file that is no image, or one that this model cannot take
-│   └── ModelError            a model file that is missing, damaged, or not a denoiser of n2b
-│       └── StaleEngineError  an engine that was built for something else than what is here
+├── UserError                 a request that cannot be fulfilled; exit status 2
+│   ├── ImageError            a file is not an image, or the model cannot take it
+│   └── ModelError            a model file is missing, damaged, or not a denoiser of n2b
+│       └── StaleEngineError  an engine was built for another GPU, TensorRT or ONNX file
 └── EnvironmentFault          the machine lacks something; exit status 1
-    ├── MissingPackageError   a Python package is not installed or cannot load
-    ├── DeviceError           a camera, GPU or accelerator that is missing or failed
-    ├── OutOfMemory           the memory does not suffice for a batch; a smaller one may fit
-    └── VerificationError     an artifact was built but does not compute what its source computes
+    ├── MissingPackageError   a Python package is not installed or cannot be loaded
+    ├── DeviceError           a camera, GPU or accelerator is missing or failed
+    ├── OutOfMemory           too little memory for a batch; a smaller one may fit
+    └── VerificationError     a built model does not compute the same as its source
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 
 class N2BError(Exception):
-    """Base of every error that n2b raises on purpose.
+    """Base class of all errors that n2b raises on purpose.
 
-    `exit_status` is what the command-line tools exit with when the error reaches them. A message of several
-    lines, as other libraries write them, becomes one, and what would steer a terminal is escaped.
+    `exit_status` is the exit status of the commands. A message of several lines becomes one line, and
+    control characters are escaped.
     """
 
     exit_status = 1
@@ -33,13 +33,13 @@ class N2BError(Exception):
 
 
 class UserError(N2BError):
-    """Something asked for cannot be done as asked; the message says what would work."""
+    """A request that cannot be fulfilled; the message says what would work."""
 
     exit_status = 2
 
 
 class ImageError(UserError):
-    """A file that is no image, or an image that this model or format cannot take."""
+    """A file that is not an image, or an image that the model or format cannot take."""
 
 
 class ModelError(UserError):
@@ -47,12 +47,12 @@ class ModelError(UserError):
 
 
 class StaleEngineError(ModelError):
-    """An engine that was built for another GPU, another TensorRT or another ONNX file than is here.
+    """An engine that was built for another GPU, TensorRT version or ONNX file.
 
     Args:
-        message: which of them differs, and the command that builds it again.
-        reason: which of them differs, in half a sentence.
-        arguments: those of that command; None: the ONNX file to build it from is not there.
+        message: the difference, and the command that rebuilds the engine.
+        reason: the difference alone, as a clause.
+        arguments: the arguments of that command; None: the ONNX file is missing.
     """
 
     def __init__(self, message: str, reason: str, arguments: list[str] | None = None) -> None:
@@ -68,7 +68,7 @@ class EnvironmentFault(N2BError):
 
 
 class MissingPackageError(EnvironmentFault):
-    """A Python package is not installed or cannot load.
+    """A Python package that is not installed or cannot be loaded.
 
     Args:
         package: the name that pip knows.
@@ -96,11 +96,11 @@ class DeviceError(EnvironmentFault):
 
 
 class OutOfMemory(EnvironmentFault):
-    """The memory of the machine, or of its GPU, does not suffice for a batch; a smaller one may still fit.
+    """Too little memory on the machine or its GPU for a batch; a smaller batch may fit.
 
     Args:
         device: "cpu", "cuda:0".
-        shape: of the batch, N×H×W×3.
+        shape: shape of the batch, N×H×W×3.
     """
 
     def __init__(self, device: str, shape: Sequence[int]) -> None:
@@ -113,16 +113,16 @@ class OutOfMemory(EnvironmentFault):
 
 
 class VerificationError(EnvironmentFault):
-    """An artifact was built but does not compute what its source computes."""
+    """A built model that does not compute the same as its source."""
 
 
 def in_short(value: object) -> str:
-    """A value that stood in a file, for an error message: quoted, escaped, and of a bearable length."""
+    """Return a short repr of a value from a file, for an error message."""
     return _SHORT.repr(value)
 
 
 def cut(message: object, length: int = 300) -> str:
-    """What another library said, which may hold all of a file's content, as one line of bearable length."""
+    """Return a message of another library as one line of limited length; it may quote a whole file."""
     text = " ".join(str(message).split())
     return text if len(text) <= length else f"{text[:length]}…"
 

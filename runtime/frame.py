@@ -1,4 +1,4 @@
-"""Frame: one picture of a stream."""
+"""Define a frame of a stream, and the iterator that yields frames."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of a stream.
+    """An image of a stream, with its source and time.
 
     Attributes:
-        pixels: (H, W, C) as read, C = 1 (grey) or 3 (RGB), uint8; of an image file also uint16, or float32
-            in [0, 1].
-        source: the camera or file it came from, without a password.
-        index: 0 for the first frame that the source gave; those that were dropped count too.
-        timestamp_ns: when a camera gave it (monotonic clock); of a video, its time in the video.
-        captured_ns: when it was read here (monotonic clock).
-        connection: how often the source had been lost and opened again.
-        corrupt: how many frames before it could not be decoded; `index` does not count them.
+        pixels: (H, W, C) as read, C = 1 (grey) or 3 (RGB), uint8; from an image file also uint16, or
+            float32 in [0, 1].
+        source: name of the camera or file, without a password.
+        index: number of the frame from 0, dropped frames included.
+        timestamp_ns: capture time by a camera (monotonic clock), or time in the video.
+        captured_ns: time at which it was read (monotonic clock).
+        connection: number of reconnections before it.
+        corrupt: number of frames before it that could not be decoded; `index` does not count them.
     """
 
     pixels: np.ndarray
@@ -33,12 +33,12 @@ class Frame:
 
 
 class Frames(Protocol):
-    """An iterator of frames that holds something open until it is closed or used up."""
+    """An iterator of frames that holds its source open until it is closed or exhausted."""
 
     def __iter__(self) -> Frames: ...
 
     def __next__(self) -> Frame: ...
 
     def close(self) -> None:
-        """Free it; no frame comes after that."""
+        """Release the source; no frame follows."""
         ...

@@ -1,4 +1,4 @@
-"""How a stream runs: rate, latency and what was dropped, over its latest frames."""
+"""Measure a stream: frame rate, latency and dropped frames."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from .frame import Frame
 
-_LATEST = 300  # frames that count: ten seconds of thirty a second
+_WINDOW = 300  # latest frames that are averaged: ten seconds at 30 fps
 
 
 @dataclass(frozen=True)
 class LiveStats:
-    """A stream at one moment.
+    """The statistics of a stream at one moment.
 
     Attributes:
-        frames: how many were denoised.
-        dropped: how many came from the source and were left out, since newer ones were there.
-        corrupt: how many came and could not be decoded.
-        reconnects: how often the source was lost and found again.
-        fps: denoised frames a second, over the latest ones.
-        latency_p50_ms, latency_p99_ms: from a frame's arrival to its end in the sinks.
+        frames: denoised frames.
+        dropped: frames skipped in favour of newer ones.
+        corrupt: frames that could not be decoded.
+        reconnects: times the source was lost and opened again.
+        fps: denoised frames per second, over the latest frames.
+        latency_p50_ms, latency_p99_ms: from the arrival of a frame to its end in the sinks.
         width, height: of the latest frame, in px.
     """
 
@@ -43,8 +43,8 @@ class StreamMeter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._done_ns: deque[int] = deque(maxlen=_LATEST)
-        self._latency_ms: deque[float] = deque(maxlen=_LATEST)
+        self._done_ns: deque[int] = deque(maxlen=_WINDOW)
+        self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
         self._frames = 0
         self._latest: Frame | None = None
 
@@ -52,8 +52,8 @@ class StreamMeter:
         """Count one frame.
 
         Args:
-            frame: as it came.
-            done_ns: when the last sink had taken it, on the monotonic clock.
+            frame: as received from the source.
+            done_ns: time at which the last sink finished it (monotonic clock).
         """
         with self._lock:
             self._frames += 1
@@ -62,7 +62,7 @@ class StreamMeter:
             self._latency_ms.append((done_ns - frame.captured_ns) / 1e6)
 
     def stats(self) -> LiveStats:
-        """How the stream runs now."""
+        """Return the statistics up to now."""
         with self._lock:
             latest, frames = self._latest, self._frames
             done_ns, latency_ms = list(self._done_ns), list(self._latency_ms)

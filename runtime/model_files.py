@@ -1,4 +1,4 @@
-"""Which file a model's name means: a file, an export's folder, the latest export, or a bundled model."""
+"""Find a model by name: a file, an export's folder, the latest export, or a bundled model."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from pathlib import Path
 
 from .errors import ModelError
 
-LATEST_EXPORT = Path("exports/latest")  # below the current folder, as n2b-export leaves it
+LATEST_EXPORT = Path("exports/latest")  # written by n2b-export, relative to the current folder
 BUNDLED = Path(__file__).parent / "models"
-DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for images, and for a camera's own noise
+DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for Gaussian noise, and for camera noise
 
-# in an export's folder; of several engines the first here
+# in an export's folder; the first engine that exists is used
 _ONNX = "model.onnx"
 _ENGINES = ("model.engine", "model.int8.engine", "model.fp16.engine", "model.fp32.engine")
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The forms in which one model is there; at least one is not None."""
+    """The files of one model; at least one is not None."""
 
     onnx: Path | None = None
     engine: Path | None = None
 
 
 def find_model(model: str | Path | None = None) -> ModelFiles:
-    """The files of a model.
+    """Return the files of a model.
 
     Args:
-        model: an .onnx or .engine file, a folder that n2b-export made, or the name of a bundled model;
-            None: the latest export below the current folder, else the bundled model for Gaussian noise.
+        model: an .onnx or .engine file, a folder written by n2b-export, or the name of a bundled model;
+            None: the latest export in the current folder, else the bundled model for Gaussian noise.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: the model does not exist.
     """
     if model is None:
         latest = _in_folder(LATEST_EXPORT)
@@ -47,10 +47,12 @@ def find_model(model: str | Path | None = None) -> ModelFiles:
     if not path.exists() and (named := bundled_models().get(str(model))):
         return ModelFiles(onnx=named)
     if path.is_dir():
-        found = _in_folder(path)
-        if found is None:
-            raise ModelError(f"{path} has neither {_ONNX} nor an engine; name a folder that n2b-export made")
-        return found
+        files = _in_folder(path)
+        if files is None:
+            raise ModelError(
+                f"{path} contains neither {_ONNX} nor an engine; name a folder written by n2b-export"
+            )
+        return files
     if not path.exists():
         names = ", ".join(bundled_models())
         raise ModelError(
@@ -60,28 +62,34 @@ def find_model(model: str | Path | None = None) -> ModelFiles:
         return ModelFiles(onnx=path)
     if path.suffix == ".engine":
         return ModelFiles(engine=path)
-    hint = "n2b-export makes one of a checkpoint" if path.suffix in (".pt", ".pth", ".safetensors") else ""
-    raise ModelError(f"{path} is neither an .onnx nor an .engine file{'; ' if hint else ''}{hint}")
+    hint = (
+        "; make one from the checkpoint with n2b-export"
+        if path.suffix in (".pt", ".pth", ".safetensors")
+        else ""
+    )
+    raise ModelError(f"{path} is neither an .onnx nor an .engine file{hint}")
 
 
 def default_for_camera() -> str | None:
-    """The name to give `find_model` for a camera's frames when none is named: a bundled model, made for
-    cameras, unless there is an export."""
+    """Return the default model for frames of a camera, for `find_model`.
+
+    That is the bundled model for camera noise, or None if there is an export, which is then the default.
+    """
     has_export = _in_folder(LATEST_EXPORT) is not None
     return CAMERA_BUNDLED if CAMERA_BUNDLED in bundled_models() and not has_export else None
 
 
 def bundled_models() -> dict[str, Path]:
-    """The models that this installation brings, by name; each has its card, a .md file, beside it."""
+    """Return the bundled models by name; each has a model card, a .md file, next to it."""
     return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
 
 
 def float32_command(model: Path, precision: str) -> str:
-    """The command that makes, of what a model was made from, one that takes 16-bit and floating-point images.
+    """Return the command that exports a model for 16-bit and floating-point images from a model's source.
 
     Args:
         model: an .onnx or .engine file.
-        precision: its own; only an FP32 ONNX file can be exported again.
+        precision: of the model; only an FP32 ONNX file can be exported again.
     """
     source: str | Path = "MODEL"
     if model.parent == BUNDLED:
@@ -96,5 +104,5 @@ def float32_command(model: Path, precision: str) -> str:
 def _in_folder(folder: Path) -> ModelFiles | None:
     onnx = folder / _ONNX
     engines = (path for name in _ENGINES if (path := folder / name).is_file())
-    found = ModelFiles(onnx if onnx.is_file() else None, next(engines, None))
-    return found if found.onnx or found.engine else None
+    files = ModelFiles(onnx if onnx.is_file() else None, next(engines, None))
+    return files if files.onnx or files.engine else None

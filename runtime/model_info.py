@@ -1,7 +1,7 @@
-"""ModelInfo: what a model file says of itself.
+"""Describe a model: its input format, tiling, training and measurements.
 
-It travels as JSON in the metadata of an ONNX file (key `n2b`) and beside an engine as
-`<engine>.json`, so that nobody has to guess a channel order, a value range or a tile size.
+The description is JSON in the metadata of an ONNX file (key `n2b`), and in `<engine>.json` next to an engine,
+so that no user has to guess a channel order, a value range or a tile size.
 """
 
 from __future__ import annotations
@@ -19,45 +19,46 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file says of itself.
+    """The description of a model.
 
-    The graph takes one tensor `image`, N×H×W×3, RGB, and gives one, `denoised`, of the same
-    shape and dtype: uint8 in 0..255, or float32 in [0, 1] (`io`). Scaling, layout change, clamp
-    and rounding are inside the graph.
+    The graph has one input `image`, N×H×W×3, RGB, and one output `denoised` of the same shape and dtype:
+    uint8 in 0..255, or float32 in [0, 1] (`io`). It includes scaling, layout change, clamp and rounding.
     """
 
     architecture: str  # "unet": the paper's DnNet
     io: str = "uint8"  # dtype of the graph's input and output: "uint8" or "float32"
     precision: str = "fp32"  # of the weights and activations: "fp32", "fp16", "int8", "int8-cpu"
-    value_transform: str = "identity"  # what the graph does to values before and after the network
+    value_transform: str = "identity"  # of pixel values, before and after the network
     channel_order: str = "rgb"
     layout: str = "NHWC"
     size_multiple_px: int = 1  # H and W must be multiples of this
-    receptive_radius_px: int = 0  # an output pixel sees input pixels at most this far away
-    default_halo_px: int = 0  # the overlap whose measured error is below one grey level
+    receptive_radius_px: int = 0  # largest distance of an input pixel that affects an output pixel
+    default_halo_px: int = 0  # overlap with a measured error below one grey level
     parameters: int = 0
-    flops_per_pixel: int = 0  # multiply and add counted as two
+    flops_per_pixel: int = 0  # a multiply-add counts as two
     trained: dict[str, Any] = field(default_factory=dict)  # data, noise, filter, method, steps, time
     measured: dict[str, Any] = field(default_factory=dict)  # e.g. {"psnr_db": …, "data": …}
     calibration: dict[str, Any] = field(default_factory=dict)  # of INT8: method, tiles and their hash, layers
-    sources: dict[str, str] = field(default_factory=dict)  # what it was made from: name → SHA-256
-    engine: dict[str, Any] = field(default_factory=dict)  # an engine's flavour, version, GPU, profile
+    sources: dict[str, str] = field(default_factory=dict)  # files it was made from: name → SHA-256
+    engine: dict[str, Any] = field(
+        default_factory=dict
+    )  # an engine's TensorRT variant, version, GPU and profile
     schema: int = SCHEMA_VERSION
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """The whole description as a JSON object."""
+        """Return the description as a JSON object."""
         return json.dumps(dataclasses.asdict(self), indent=indent, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> ModelInfo:
-        """Read what `to_json` wrote; fields that a newer n2b added are ignored.
+        """Parse the output of `to_json`; ignore fields that a newer n2b added.
 
         Args:
             text: a JSON object.
-            source: the file it came from, for the error message.
+            source: name of the file, for the error message.
 
         Raises:
-            ModelError: the text is not a description of a model that this version can use.
+            ModelError: the text does not describe a model that this version can use.
         """
         try:
             values = json.loads(text)
@@ -85,7 +86,7 @@ class ModelInfo:
                 f"{source}: its description lacks a field ({error}); export the model again"
             ) from error
         try:
-            info.to_json()  # as it will be, in what is made of this model
+            info.to_json()  # so that models made from this one can be described too
         except RecursionError as error:
             raise ModelError(
                 f"{source}: its description is nested too deep; export the model again"

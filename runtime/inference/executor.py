@@ -1,4 +1,4 @@
-"""Images on their way through a model: their tiles fill batches, and the batches take turns in the slots."""
+"""Run the tiles of images through a backend: fill batches, overlap copies and computation, stitch results."""
 
 from __future__ import annotations
 
@@ -6,166 +6,225 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..backends import Backend
+from ..backends import Backend, OverlappedBackend
+from ..errors import N2BError
 from .pixels import blend, from_model, swap_into, to_model
-from .slots import slots_of
 from .tiling import Tile, TilePlan, extract, keep, stitch
 
 Item = TypeVar("Item")
 
-_EMPTY_PLACES = 0.1  # of a batch's places this part may stay empty before more images are waited for
-TILES, MODEL, STITCH = WORK_STAGES = ("tiles", "model", "stitch")
+_MAX_EMPTY_FRACTION = 0.1  # unused places per tile; above it, more images are collected first
+TILES, MODEL, STITCH = TASK_STAGES = ("tiles", "model", "stitch")
 
 
 @dataclass(eq=False)
-class Work:
-    """One image to denoise.
+class ImageTask:
+    """An image to denoise.
 
     Attributes:
         noisy: (H, W, 1 or 3).
-        clean: the result, written; of the same shape and dtype, not overlapping `noisy`.
-        strength: 0..1, how much of the model's result to take.
-        on_progress: called with the part of the image that is done, up to 1.
-        ms: how long each of WORK_STAGES took; of a batch with several images, each one's share.
+        clean: output array of the same shape and dtype; must not overlap `noisy`.
+        strength: 0..1, fraction of the model's change to apply.
+        on_progress: called with the fraction of the image that is done, up to 1.
+        ms: time spent in each of TASK_STAGES; a batch's time is divided among its tiles.
     """
 
     noisy: np.ndarray
     clean: np.ndarray
     strength: float = 1.0
     on_progress: Callable[[float], Any] | None = None
-    ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WORK_STAGES, 0.0))
+    ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASK_STAGES, 0.0))
 
 
 @dataclass(frozen=True, eq=False)
-class _Planned:
-    """A tile of an image."""
-
-    work: Work
+class _TileOfTask:
+    task: ImageTask
     plan: TilePlan
-    number: int
+    index: int
 
     @property
     def tile(self) -> Tile:
-        return self.plan.tiles[self.number]
+        return self.plan.tiles[self.index]
 
 
-class Works:
-    """Takes images through one model; not to be shared between threads.
+class TileExecutor:
+    """Runs images through one model, tile by tile. Not safe to share between threads.
 
     Args:
-        backend: what runs the model. Where it has several slots, tiles are filled into one while the model
-            runs over another, and the results of a third are copied back.
-        batch: tiles of one size that are run at once.
-        is_bgr: whether the channels of images are blue, green, red. They are exchanged while a tile is
-            filled and while its result is put into the image, which both copy anyway.
+        backend: runs the model. If it has several slots, one is filled while the model runs over another and
+            the result of a third is copied back.
+        batch: maximum number of tiles in a run; all have the same size.
+        is_bgr: True if the images' channels are blue, green, red. They are swapped during the copy into and
+            out of a tile.
     """
 
     def __init__(self, backend: Backend, *, batch: int, is_bgr: bool) -> None:
-        self._slots = slots_of(backend)
+        self._slots: _Slots = (
+            _OverlappedSlots(backend) if isinstance(backend, OverlappedBackend) else _SingleSlot(backend)
+        )
         self._fixed_batch = backend.shape.batch
         self._batch = batch
         self._is_bgr = is_bgr
 
-    def run(self, works: Sequence[tuple[Work, TilePlan]]) -> None:
-        """Denoise images; each has the plan of its size.
+    def run(self, tasks: Sequence[tuple[ImageTask, TilePlan]]) -> None:
+        """Denoise images, each with the plan for its size.
 
         Raises:
-            OutOfMemory: the device's memory does not suffice for these tiles; any image may be half done.
+            OutOfMemory: the device has too little memory for these tiles. Images may be partly written.
             EnvironmentFault: the device failed.
         """
-        running: deque[tuple[int, list[_Planned]]] = deque()
+        in_flight: deque[tuple[int, list[_TileOfTask]]] = deque()
         try:
-            for number, group in enumerate(_groups(works, self._batch)):
-                if len(running) == self._slots.count:
-                    self._finish(*running.popleft())
+            for number, tiles in enumerate(_batches(tasks, self._batch)):
+                if len(in_flight) == self._slots.count:
+                    self._finish(*in_flight.popleft())
                 slot = number % self._slots.count
-                self._start(slot, group)
-                running.append((slot, group))
-            while running:
-                self._finish(*running.popleft())
+                self._start(slot, tiles)
+                in_flight.append((slot, tiles))
+            while in_flight:
+                self._finish(*in_flight.popleft())
         finally:
-            for slot, _ in running:  # after an error; what still runs must not write into memory used anew
+            for slot, _ in in_flight:  # after an error, before the slots' memory is reused
                 self._slots.drain(slot)
 
-    def _start(self, slot: int, group: list[_Planned]) -> None:
+    def _start(self, slot: int, tiles: list[_TileOfTask]) -> None:
         clock = time.perf_counter()
-        # A model with a fixed batch gets a full one: its last tiles are then left-overs, which nobody reads.
-        tiles = self._slots.buffer(slot, (self._fixed_batch or len(group), *group[0].plan.tile_hw, 3))
-        for place, planned in zip(tiles, group, strict=False):
-            pixels = extract(planned.work.noisy, planned.tile)
+        # A model with a fixed batch size gets a full batch; the results of its unused places are ignored.
+        places = self._slots.buffer(slot, (self._fixed_batch or len(tiles), *tiles[0].plan.tile_hw, 3))
+        for place, tile in zip(places, tiles, strict=False):
+            pixels = extract(tile.task.noisy, tile.tile)
             if self._is_bgr and pixels.shape[2] == 3 and pixels.dtype == place.dtype:
                 swap_into(pixels, place)
             else:
                 to_model(pixels[:, :, ::-1] if self._is_bgr else pixels, place)
-        clock = _note(group, TILES, clock)
+        clock = _add_time(tiles, TILES, clock)
         self._slots.start(slot)
-        _note(group, MODEL, clock)
+        _add_time(tiles, MODEL, clock)
 
-    def _finish(self, slot: int, group: list[_Planned]) -> None:
+    def _finish(self, slot: int, tiles: list[_TileOfTask]) -> None:
         clock = time.perf_counter()
         results = self._slots.finish(slot)
-        clock = _note(group, MODEL, clock)
-        for result, planned in zip(results, group, strict=False):
-            self._put(keep(result, planned.tile), planned.tile, planned.work)
-        _note(group, STITCH, clock)
-        for planned in group:
-            if planned.work.on_progress is not None:
-                planned.work.on_progress((planned.number + 1) / len(planned.plan.tiles))
+        clock = _add_time(tiles, MODEL, clock)
+        for result, tile in zip(results, tiles, strict=False):
+            self._stitch(keep(result, tile.tile), tile.tile, tile.task)
+        _add_time(tiles, STITCH, clock)
+        for tile in tiles:
+            if tile.task.on_progress is not None:
+                tile.task.on_progress((tile.index + 1) / len(tile.plan.tiles))
 
-    def _put(self, kept: np.ndarray, tile: Tile, work: Work) -> None:
-        noisy = work.noisy[tile.target.slices]
+    def _stitch(self, kept: np.ndarray, tile: Tile, task: ImageTask) -> None:
+        noisy = task.noisy[tile.target.slices]
         clean = from_model(kept, like=noisy)
         swaps = self._is_bgr and clean.shape[2] == 3
-        if work.strength < 1:
-            stitch(blend(noisy, clean[:, :, ::-1] if swaps else clean, work.strength), tile, work.clean)
+        if task.strength < 1:
+            stitch(blend(noisy, clean[:, :, ::-1] if swaps else clean, task.strength), tile, task.clean)
         elif swaps:
-            swap_into(clean, work.clean[tile.target.slices])
+            swap_into(clean, task.clean[tile.target.slices])
         else:
-            stitch(clean, tile, work.clean)
+            stitch(clean, tile, task.clean)
 
 
-def filling_batches(
-    images: Iterable[Item], batch: int, tiles_of: Callable[[Item], int]
-) -> Iterator[list[Item]]:
-    """As many images at a time as fill batches of tiles, or nearly.
+def fill_batches(images: Iterable[Item], batch: int, tiles_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Yield lists of consecutive images whose tiles fill batches, or nearly.
 
     Args:
         images: in order.
-        batch: tiles that are run at once.
-        tiles_of: how many tiles an image has.
+        batch: tiles in a run.
+        tiles_of: returns an image's number of tiles.
     """
     chunk: list[Item] = []
     tiles = 0
     for image in images:
         chunk.append(image)
         tiles += tiles_of(image)
-        if -tiles % batch <= tiles * _EMPTY_PLACES or len(chunk) == batch:
+        if -tiles % batch <= tiles * _MAX_EMPTY_FRACTION or len(chunk) == batch:
             yield chunk
             chunk, tiles = [], 0
     if chunk:
         yield chunk
 
 
-def _groups(works: Sequence[tuple[Work, TilePlan]], size: int) -> Iterator[list[_Planned]]:
-    """Up to `size` tiles at a time, of one size, out of one image or several."""
-    group: list[_Planned] = []
-    for work, plan in works:
-        for number in range(len(plan.tiles)):
-            if len(group) == size or (group and group[0].plan.tile_hw != plan.tile_hw):
-                yield group
-                group = []
-            group.append(_Planned(work, plan, number))
-    if group:
-        yield group
+def _batches(tasks: Sequence[tuple[ImageTask, TilePlan]], size: int) -> Iterator[list[_TileOfTask]]:
+    """Yield up to `size` tiles at a time, equal in size, from one image or several."""
+    batch: list[_TileOfTask] = []
+    for task, plan in tasks:
+        for index in range(len(plan.tiles)):
+            if len(batch) == size or (batch and batch[0].plan.tile_hw != plan.tile_hw):
+                yield batch
+                batch = []
+            batch.append(_TileOfTask(task, plan, index))
+    if batch:
+        yield batch
 
 
-def _note(group: list[_Planned], stage: str, since: float) -> float:
-    """Charge each tile of a group its share of the time since then; the time now."""
+def _add_time(tiles: list[_TileOfTask], stage: str, since: float) -> float:
+    """Divide the time since then among the tiles of a batch; return the time now."""
     now = time.perf_counter()
-    for planned in group:
-        planned.work.ms[stage] += (now - since) * 1e3 / len(group)
+    for tile in tiles:
+        tile.task.ms[stage] += (now - since) * 1e3 / len(tiles)
     return now
+
+
+class _Slots(Protocol):
+    """Batches in flight, finished in the order in which they were started."""
+
+    count: int
+
+    def buffer(self, slot: int, shape: tuple[int, int, int, int], /) -> np.ndarray:
+        """Return memory of shape N×H×W×3 and the model's dtype, for the caller to fill."""
+        ...
+
+    def start(self, slot: int, /) -> None:
+        """Start to run the slot's batch."""
+        ...
+
+    def finish(self, slot: int, /) -> np.ndarray:
+        """Wait for the result; valid until the slot is started again."""
+        ...
+
+    def drain(self, slot: int, /) -> None:
+        """Wait until the slot's memory is no longer in use, even if its batch failed."""
+        ...
+
+
+class _OverlappedSlots:
+    def __init__(self, backend: OverlappedBackend) -> None:
+        self.count = backend.slots
+        self.buffer, self.start, self.finish = backend.buffer, backend.start, backend.finish
+
+    def drain(self, slot: int, /) -> None:
+        try:
+            self.finish(slot)
+        except N2BError:  # the first error is the one to report
+            return
+
+
+class _SingleSlot:
+    """A backend that runs one batch at a time."""
+
+    count = 1
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._memory = np.empty(0, backend.info.io)
+        self._batch = self._result = self._memory
+
+    def buffer(self, _slot: int, shape: tuple[int, int, int, int], /) -> np.ndarray:
+        values = int(np.prod(shape))
+        if self._memory.size < values:
+            self._memory = np.zeros(values, self._memory.dtype)
+        self._batch = self._memory[:values].reshape(shape)
+        return self._batch
+
+    def start(self, _slot: int, /) -> None:
+        self._result = self._backend.run(self._batch)
+
+    def finish(self, _slot: int, /) -> np.ndarray:
+        return self._result
+
+    def drain(self, _slot: int, /) -> None:
+        """Do nothing: `start` returns after the run."""

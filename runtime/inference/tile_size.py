@@ -1,4 +1,4 @@
-"""How large tiles and batches are: what was asked for, what the model takes, what the memory allows."""
+"""Choose the sizes of tiles and batches by the request, the model and the available memory."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from ..system.memory import available_bytes
 from .tiling import WHOLE_IMAGE, choose_tile_px, smallest_tile_px
 
 AUTO = "auto"
-HEADROOM = 1.1  # a tile of another size than the trial's may take a little more a pixel
-DEFAULT_MEMORY_MB = 2000  # at most; larger tiles save little more of what the overlaps cost
+HEADROOM = 1.1  # a tile of another size than the trial run's may need a little more per pixel
+DEFAULT_MEMORY_MB = 2000  # maximum; larger tiles reduce the cost of the overlap only a little more
 
 
 def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory: float | None) -> None:
-    """Raise UserError for sizes that no model could take."""
+    """Raise UserError for sizes that no model can use."""
     if tile != AUTO and (not isinstance(tile, int) or tile < 0):
         raise UserError(
-            f"a tile of {tile} is not possible: give its side in px, 0 for the whole image, or auto"
+            f"a tile of {tile} is not possible; give its side in px, 0 for the whole image, or auto"
         )
     if halo_px is not None and halo_px < 0:
-        raise UserError(f"an overlap of {halo_px} px is not possible: give 0 or more")
+        raise UserError(f"an overlap of {halo_px} px is not possible; give 0 or more")
     if batch is not None and batch < 1:
-        raise UserError(f"a batch of {batch} tiles is not possible: give 1 or more")
+        raise UserError(f"a batch of {batch} tiles is not possible; give 1 or more")
     if max_memory is not None and not max_memory > 0:
-        raise UserError(f"{max_memory} MB of memory is not possible: give a positive number")
+        raise UserError(f"{max_memory} MB of memory is not possible; give a positive number")
 
 
 def batch_size(backend: Backend, asked: int | None) -> int:
-    """How many tiles a run takes.
+    """Return the number of tiles in a run.
 
     Raises:
-        UserError: the model does not take as many as were asked for.
+        UserError: the model does not take the requested number.
     """
     shape = backend.shape
     if shape.batch is not None:
@@ -58,18 +58,18 @@ def tile_size(
     max_memory: float | None,
     loaded_bytes: int,
 ) -> tuple[int, int]:
-    """(Height, width) of the tiles, (0, 0) for whole images.
+    """Return the (height, width) of the tiles in px, (0, 0) for whole images.
 
     Args:
         backend: the model.
         asked: a side in px, 0 for the whole image, or "auto".
-        halo_px: the overlap that the tiles are used with.
-        batch: how many tiles a run takes.
-        max_memory: the memory that is allowed, in MB; None: what the machine can spare, within reason.
-        loaded_bytes: how much of it the loaded model takes already.
+        halo_px: overlap at each side of a tile.
+        batch: number of tiles in a run.
+        max_memory: memory limit in MB (10⁶ bytes); None: `default_memory_mb`.
+        loaded_bytes: the part of it that the loaded model already uses.
 
     Raises:
-        UserError: the model does not take such tiles, they are all overlap, or the memory does not suffice.
+        UserError: the model does not take such tiles, they are all overlap, or they exceed the memory limit.
     """
     multiple = backend.info.size_multiple_px
     budget = (default_memory_mb() if max_memory is None else max_memory) * 1e6 - loaded_bytes
@@ -80,7 +80,7 @@ def tile_size(
     if fixed is None and asked == WHOLE_IMAGE:
         if max_memory is not None:
             raise UserError(
-                "--tile 0 takes what memory the image needs; leave out --max-memory or take --tile auto"
+                "--tile 0 uses as much memory as the image needs; omit --max-memory or use --tile auto"
             )
         return WHOLE_IMAGE, WHOLE_IMAGE
     size = fixed or (int(asked), int(asked))
@@ -95,13 +95,13 @@ def tile_size(
         if needed > budget:
             raise UserError(
                 f"tiles of {size[0]}×{size[1]} px need {math.ceil((needed + loaded_bytes) / 1e6)} MB; "
-                "raise --max-memory, or take smaller tiles or a smaller --batch"
+                "raise --max-memory, or use smaller tiles or a smaller --batch"
             )
     return size
 
 
 def halved_tile(tile_hw: tuple[int, int], *, halo_px: int, multiple_px: int) -> tuple[int, int] | None:
-    """A tile of half the sides, as multiples of the network's stride; None where it would be all overlap."""
+    """Return half a tile's sides, as multiples of the network's stride; None if it would be all overlap."""
     height, width = (side // 2 // multiple_px * multiple_px for side in tile_hw)
     smallest = smallest_tile_px(halo_px, multiple_px)
     largest = max(height, width)
@@ -112,21 +112,21 @@ def _check_tile(side: int, halo_px: int, multiple: int) -> None:
     if side % multiple:
         near = max(smallest_tile_px(halo_px, multiple), round(side / multiple) * multiple)
         raise UserError(
-            f"tiles of {side} px do not fit this network: take a multiple of {multiple}, such as {near}"
+            f"tiles of {side} px do not fit this network; use a multiple of {multiple}, such as {near}"
         )
     if side < smallest_tile_px(halo_px, multiple):
         raise UserError(
-            f"tiles of {side} px are all overlap at {halo_px} px a side: take "
+            f"tiles of {side} px are all overlap at {halo_px} px a side; use "
             f"{smallest_tile_px(halo_px, multiple)} px or more, or an overlap of {(side - multiple) // 2} px"
         )
 
 
 def _bytes_per_px(backend: Backend) -> float:
-    """Of a tile: the model's working set, and the tile and its result."""
+    """Return the bytes per pixel of a tile: the model's working set, the tile and its result."""
     return HEADROOM * backend.measure_bytes_per_px() + 2 * 3 * np.dtype(backend.info.io).itemsize
 
 
 def default_memory_mb() -> float:
-    """The memory, in MB, that is taken where none is asked for: half of what is free, within reason."""
+    """Return the default memory limit in MB: half of the free memory, at most DEFAULT_MEMORY_MB."""
     available = available_bytes()
     return DEFAULT_MEMORY_MB if available is None else min(DEFAULT_MEMORY_MB, available / 2 / 1e6)

@@ -1,11 +1,11 @@
-"""Tiles: what to cut out of an image, what to keep of each result, where it goes. Pure numpy, plain data.
+"""Plan the tiles of an image as plain data; extract them and stitch the results. Pure numpy.
 
-The *canvas* is the image continued at its bottom and right edge, by repeating the last pixel, to sides
-that are multiples of the network's stride. Running the network once over the canvas is the whole-image
-run. Tiles are windows of the canvas that never leave it, so that the border of the canvas is handled by
-the network itself, as in the whole-image run; their origins are multiples of the stride, because a
-network with pooling gives the same result only when it is shifted by its stride. With a halo at least
-as wide as the receptive radius, the tiled result is then the whole-image result to rounding.
+The *canvas* is the image padded at its bottom and right edge, by repeating the last pixel, to sides that
+are multiples of the network's stride. The whole-image result is one run of the network over the canvas.
+Tiles lie inside the canvas, so that the network handles the canvas's border as in the whole-image run.
+Their origins are multiples of the stride, because a network with pooling is equivariant only to shifts by
+its stride. With a halo at least as wide as the receptive radius, the tiled result therefore equals the
+whole-image result to rounding.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class Box:
 
 @dataclass(frozen=True)
 class Tile:
-    """One run of the network: read `source`, keep `keep` of the result, put it at `target`."""
+    """One run of the network: read `source`, crop the result to `keep`, write it to `target`."""
 
-    source: Box  # on the canvas; may reach below or right of the image
+    source: Box  # on the canvas; may extend below or right of the image
     keep: Box  # inside the tile
     target: Box  # inside the image, the size of `keep`
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """How an image of one size is cut; the targets of the tiles cover each of its pixels exactly once."""
+    """The tiles of an image of one size; their targets cover each pixel exactly once."""
 
     image_hw: tuple[int, int]
     canvas_hw: tuple[int, int]
@@ -67,7 +67,7 @@ class TilePlan:
 
     @property
     def computed_px(self) -> int:
-        """Pixels that the network computes, those of the halos included."""
+        """Number of pixels that the network computes, halos included."""
         return len(self.tiles) * self.tile_hw[0] * self.tile_hw[1]
 
 
@@ -86,10 +86,10 @@ def plan_tiles(
         height, width: of the image, at least 1.
         tile_px: the tile's side or (height, width), halo included, a multiple of `multiple_px`;
             0 takes the whole image at once.
-        halo_px: how far what is kept of a tile stays from those of its borders that lie inside the canvas.
+        halo_px: minimum distance of the kept part from the tile's borders inside the canvas.
         multiple_px: the network's stride; sides of canvas and tiles and origins of tiles are multiples.
-        fixed: the network takes this tile size only. Otherwise tiles are made as small as
-            covers the canvas with the same number of tiles.
+        fixed: the network takes this tile size only. Otherwise tiles are shrunk as far as the same
+            number of them covers the canvas.
 
     Raises:
         UserError: the tile is too small for its halo.
@@ -112,16 +112,16 @@ def plan_tiles(
 
 
 def smallest_tile_px(halo_px: int, multiple_px: int) -> int:
-    """The smallest side of a tile that gets anywhere with this halo: both halos and one multiple."""
+    """Return the smallest side of a tile that keeps pixels with this halo: both halos and one multiple."""
     return _overlap(halo_px, multiple_px) + multiple_px
 
 
 def choose_tile_px(budget_bytes: float, bytes_per_px: float, *, halo_px: int, multiple_px: int = 1) -> int:
-    """The largest square tile whose working set stays within a budget.
+    """Return the side of the largest square tile whose working set stays within a budget.
 
     Args:
         budget_bytes: memory for the network's working set over the tiles of one run.
-        bytes_per_px: what the working set takes for a pixel of the tile (times the tiles in a batch).
+        bytes_per_px: working set per pixel of a tile, times the tiles in a batch.
         halo_px, multiple_px: as for `plan_tiles`.
 
     Raises:
@@ -139,13 +139,13 @@ def choose_tile_px(budget_bytes: float, bytes_per_px: float, *, halo_px: int, mu
 
 
 def extract(image: np.ndarray, tile: Tile) -> np.ndarray:
-    """The pixels that a tile reads, (tile height, tile width, C).
+    """Return the pixels that a tile reads, (tile height, tile width, C).
 
     Args:
         image: (H, W, C), any dtype, of the size that the plan was made for.
 
     Returns:
-        A view into the image where the tile lies inside it, else a copy that repeats the last row and column.
+        A view if the tile lies inside the image, else a copy padded with the last row and column.
     """
     inside = image[tile.source.slices]
     bottom = tile.source.height - inside.shape[0]
@@ -156,27 +156,27 @@ def extract(image: np.ndarray, tile: Tile) -> np.ndarray:
 
 
 def keep(result: np.ndarray, tile: Tile) -> np.ndarray:
-    """The part of a tile's result that counts: a view of (tile height, tile width, C)."""
+    """Return the part of a tile's result to keep: a view of (tile height, tile width, C)."""
     return result[tile.keep.slices]
 
 
 def stitch(kept: np.ndarray, tile: Tile, image: np.ndarray) -> None:
-    """Put what was kept of a tile's result where it goes in the image, (H, W, C)."""
+    """Write the kept part of a tile's result to its target in the image, (H, W, C)."""
     image[tile.target.slices] = kept
 
 
 @dataclass(frozen=True)
 class _Span:
-    """One tile along one axis."""
+    """A tile along one axis."""
 
-    origin: int  # where it begins on the canvas
-    start: int  # the image's pixels that it gives: the first,
-    stop: int  # and the last + 1
+    origin: int  # first pixel on the canvas
+    start: int  # first image pixel of the target
+    stop: int  # last image pixel of the target + 1
 
 
 @dataclass(frozen=True)
 class _Cuts:
-    """How one axis is cut."""
+    """The tiles along one axis."""
 
     canvas: int
     tile: int
@@ -185,7 +185,7 @@ class _Cuts:
 
 def _cut(length: int, tile: int, halo: int, multiple: int, fixed: bool) -> _Cuts:
     if tile % multiple:
-        raise ValueError(f"a tile of {tile} px is no multiple of {multiple} px")
+        raise ValueError(f"a tile of {tile} px is not a multiple of {multiple} px")
     canvas = _round_up(length, multiple)
     if tile == WHOLE_IMAGE or (tile >= canvas and not fixed):
         return _Cuts(canvas, canvas, [_Span(0, 0, length)])
@@ -201,7 +201,7 @@ def _cut(length: int, tile: int, halo: int, multiple: int, fixed: bool) -> _Cuts
     if not fixed:
         tile = _round_up(-(-(canvas - overlap) // count), multiple) + overlap
     origins = [min(i * (tile - overlap), canvas - tile) for i in range(count)]
-    # neighbours meet in the middle of what both see, so at least the halo away from the border of either
+    # neighbours meet in the middle of their overlap, at least the halo away from the border of either
     cuts = [0, *((before + tile + after) // 2 for before, after in itertools.pairwise(origins)), length]
     spans = [_Span(*span) for span in zip(origins, cuts, cuts[1:], strict=False)]
     return _Cuts(canvas, tile, spans)

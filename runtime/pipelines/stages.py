@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from ..errors import UserError
-from ..inference.executor import WORK_STAGES
+from ..inference.executor import TASK_STAGES
 from ..system.prefetch import prefetch
 
 Item = TypeVar("Item")
 
 READ, WRITE = "read", "write"
-STAGES = (READ, *WORK_STAGES, WRITE)
+STAGES = (READ, *TASK_STAGES, WRITE)
 
 
 @dataclass

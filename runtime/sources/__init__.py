@@ -1,4 +1,4 @@
-"""Where frames come from: files, folders, globs, videos and cameras."""
+"""Read frames from files, folders, globs, videos and cameras. Imports: images, system, frame, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a camera's name means, and how OpenCV opens it."""
+"""Open a camera with OpenCV: its address, its settings, its timeouts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import DeviceError, EnvironmentFault, UserError
 from ..system.opencv import load_opencv, quiet
@@ -14,20 +14,20 @@ from .devices import cameras_found
 from .inputs import Input
 
 OPEN_TIMEOUT_MS = 5000
-READ_TIMEOUT_MS = 5000  # without a frame for so long a network camera counts as lost
+READ_TIMEOUT_MS = 5000  # without a frame; after that a network camera is lost
 
 _TO_OPENCV = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
-_CSI_HW = 1080, 1920  # what every Jetson camera's driver offers
+_CSI_HW = 1080, 1920  # supported by the drivers of all Jetson cameras
 _CSI_FPS = 30
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What is asked of a camera; None: what it gives by itself.
+    """The requested settings of a camera; None: the camera's default.
 
     Attributes:
         width, height: of a frame, in px.
-        fps: frames a second.
+        fps: frames per second.
         fourcc: the four letters of a pixel format, such as MJPG or YUYV.
     """
 
@@ -39,31 +39,31 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class Address:
-    """A camera as OpenCV opens it.
+    """The address of a camera for OpenCV.
 
     Attributes:
-        name: for messages: no password is in it.
+        name: for messages, without a password.
         target: a number, a device, a URL or a GStreamer pipeline.
-        kind: "device", "network" or "gstreamer".
-        settings: what to ask of a device.
+        kind: selects OpenCV's backend.
+        settings: requested settings of a device.
     """
 
     name: str
     target: int | str
-    kind: str
+    kind: Literal["device", "network", "gstreamer"]
     settings: CameraSettings = CameraSettings()
 
 
 def find_address(camera: Input, settings: CameraSettings) -> Address:
-    """Return how a camera is opened.
+    """Return the address of a camera for OpenCV.
 
     Args:
         camera: an input that is a camera.
-        settings: what to ask of it.
+        settings: the requested ones.
 
     Raises:
-        UserError: a setting that this camera cannot take, or a csi:// without a number.
-        EnvironmentFault: the OpenCV that is installed has no GStreamer, and the camera needs it.
+        UserError: the camera does not take a setting, or a csi:// address has no number.
+        EnvironmentFault: the camera needs GStreamer, and the installed OpenCV has none.
     """
     fourcc = settings.fourcc
     if fourcc is not None and (len(fourcc) != 4 or not fourcc.isascii()):
@@ -75,8 +75,8 @@ def find_address(camera: Input, settings: CameraSettings) -> Address:
     if camera.kind in ("network", "pipeline"):
         if settings != CameraSettings():
             raise UserError(
-                "--width, --height, --fps and --fourcc are for cameras at this machine; "
-                "set the size of a network camera on its own page, and write that of a pipeline into it"
+                "--width, --height, --fps and --fourcc are for local cameras; set the size of a network "
+                "camera on its own page, and that of a pipeline in the pipeline"
             )
         if camera.kind == "network":
             return Address(without_password(address), address, "network")
@@ -87,12 +87,12 @@ def find_address(camera: Input, settings: CameraSettings) -> Address:
 
 
 def csi_pipeline(camera: str, settings: CameraSettings) -> str:
-    """The GStreamer pipeline of a Jetson's CSI camera, csi://0 being the first."""
+    """Return the GStreamer pipeline of a Jetson's CSI camera; csi://0 is the first."""
     number = camera.removeprefix("csi://") or "0"
     if not number.isdecimal():
-        raise UserError(f"{camera} names no CSI camera; the first is csi://0")
+        raise UserError(f"{camera} is not a CSI camera; the first is csi://0")
     if settings.fourcc is not None:
-        raise UserError("a CSI camera has no --fourcc: its image processor gives the format")
+        raise UserError("a CSI camera has no --fourcc: its image processor sets the format")
     height, width = settings.height or _CSI_HW[0], settings.width or _CSI_HW[1]
     rate = f"{round((settings.fps or _CSI_FPS) * 1000)}/1000"
     return (
@@ -103,18 +103,18 @@ def csi_pipeline(camera: str, settings: CameraSettings) -> str:
 
 
 def without_password(url: str) -> str:
-    """A URL (or a pipeline with one) as it may be shown: user name and password left out."""
+    """Return a URL, or a pipeline with one, without user name and password."""
     return re.sub(r"://[^/@\s]*@", "://…@", url)
 
 
 def open_capture(address: Address) -> Any:
-    """A cv2.VideoCapture that is open; whether frames come is not known yet.
+    """Return an open cv2.VideoCapture; it may still yield no frame.
 
     Raises:
         DeviceError: the camera does not open.
     """
     cv2 = load_opencv()
-    # FFmpeg would print a line for every damaged frame; it reads this when it is first used.
+    # FFmpeg prints a line for every damaged frame otherwise; it reads this at its first use.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     with quiet():
         if address.kind == "network":
@@ -135,15 +135,17 @@ def open_capture(address: Address) -> Any:
 
 
 def no_camera(address: Address) -> str:
-    """What to say of a camera that does not open or gives nothing."""
-    hint = cameras_found() if address.kind == "device" else "see that it is on and that the address is right"
+    """Return the error message for a camera that does not open or yields no frame."""
+    hint = (
+        cameras_found() if address.kind == "device" else "check that it is on and that the address is right"
+    )
     if address.kind == "gstreamer":
         hint = "try its pipeline with gst-launch-1.0"
-    return f"camera {address.name} does not open or gives no frame; {hint}"
+    return f"camera {address.name} does not open or yields no frame; {hint}"
 
 
 def _apply(capture: Any, settings: CameraSettings) -> None:
-    """Ask a device for its settings: the format first, since the sizes that there are depend on it."""
+    """Request a device's settings: the format first, since it determines the available sizes."""
     cv2 = load_opencv()
     if settings.fourcc is not None:
         capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.fourcc))
@@ -160,30 +162,30 @@ def _need_gstreamer(what: str) -> None:
     information = load_opencv().getBuildInformation()
     if not re.search(r"GStreamer:\s+YES", information):
         raise EnvironmentFault(
-            f"{what} needs an OpenCV with GStreamer, and pip's has none: on a Jetson use JetPack's, on "
-            "Debian and Ubuntu apt install python3-opencv, in an environment made with python3 -m venv "
-            "--system-site-packages and without opencv-python"
+            f"{what} needs an OpenCV with GStreamer, which pip's lacks: use JetPack's on a Jetson, "
+            "apt install python3-opencv on Debian and Ubuntu, in an environment created with "
+            "python3 -m venv --system-site-packages and without opencv-python"
         )
 
 
 def differences(settings: CameraSettings, capture: Any, height: int, width: int) -> str | None:
-    """What a device gives otherwise than asked, in words; None: nothing.
+    """Describe the settings of a device that differ from the requested ones; None: all are as requested.
 
     Args:
-        settings: what was asked.
+        settings: the requested ones.
         capture: the open device.
         height, width: of its first frame, in px.
     """
     cv2 = load_opencv()
-    given: list[str] = []
-    asked_hw = settings.height or height, settings.width or width
-    if asked_hw != (height, width):
-        given.append(f"{width}×{height} px, not {asked_hw[1]}×{asked_hw[0]}")
+    actual: list[str] = []
+    requested_hw = settings.height or height, settings.width or width
+    if requested_hw != (height, width):
+        actual.append(f"{width}×{height} px, not {requested_hw[1]}×{requested_hw[0]}")
     fps = capture.get(cv2.CAP_PROP_FPS)
     if settings.fps is not None and fps > 0 and abs(fps - settings.fps) > 0.5:
-        given.append(f"{fps:g} frames a second, not {settings.fps:g}")
+        actual.append(f"{fps:g} fps, not {settings.fps:g}")
     if settings.fourcc is not None:
         letters = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(8, "little", signed=True)[:4]
         if letters != settings.fourcc.encode():
-            given.append(f"the format {letters.decode('ascii', 'replace')}, not {settings.fourcc}")
-    return ", ".join(given) or None
+            actual.append(f"the format {letters.decode('ascii', 'replace')}, not {settings.fourcc}")
+    return ", ".join(actual) or None

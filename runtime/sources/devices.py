@@ -1,4 +1,4 @@
-"""The cameras that this machine has."""
+"""List the cameras of this machine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera that the machine has: its device, such as /dev/video0, and what it calls itself."""
+    """A local camera: its device, such as /dev/video0, and its name."""
 
     device: str
     name: str
 
 
 def list_cameras(root: str | Path = "/") -> list[Camera]:
-    """The video devices of this machine, as Linux lists them; empty on other systems.
+    """Return the video devices that Linux lists; empty on other systems.
 
     Args:
         root: where /dev and /sys are.
@@ -26,9 +26,9 @@ def list_cameras(root: str | Path = "/") -> list[Camera]:
 
 
 def cameras_found() -> str:
-    """What to try in the place of a camera that does not open, for its message."""
+    """Return a hint for the error message of a camera that does not open."""
     if sys.platform != "linux":
-        return "see that it is plugged in and that this program may use it"
+        return "check that it is plugged in and that this program may use it"
     cameras = list_cameras()
     if not cameras:
         return "no video devices found"

@@ -1,4 +1,4 @@
-"""The frames of a video: every one, with its time."""
+"""Read every frame of a video with its time, by OpenCV."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ..errors import ImageError, UserError
 from ..frame import Frame
 from ..system.opencv import load_opencv, quiet
 
-_FAILURES_OF_AN_END = 10  # in a row; fewer are damaged frames
+_MAX_FAILURES = 10  # consecutive frames; fewer are damaged frames, more the end
 
 
 def video_frames(path: str | Path) -> Generator[Frame, None, None]:
-    """The frames of a video, each of them, in order; turned upright as the video says.
+    """Yield every frame of a video in order, rotated as its metadata says.
 
-    The video is opened here, and closed when the iterator is closed or used up.
+    This opens the video; it is closed when the iterator is closed or exhausted.
 
     Raises:
-        UserError: there is no such file.
-        ImageError: it is no video that OpenCV can decode.
+        UserError: the file does not exist.
+        ImageError: it is not a video that OpenCV can decode.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such video")
     cv2 = load_opencv()
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # else a line for every damaged frame
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # otherwise a line for every damaged frame
     with quiet():
         capture = cv2.VideoCapture(str(path))
         is_video = capture.isOpened() and _grab(capture) is not None
@@ -38,7 +38,7 @@ def video_frames(path: str | Path) -> Generator[Frame, None, None]:
 
 
 def _frames(capture: Any, source: str) -> Generator[Frame, None, None]:
-    """The frames of a capture that has grabbed its first."""
+    """Yield the frames of a capture whose first frame is grabbed."""
     cv2 = load_opencv()
     index = corrupt = 0
     try:
@@ -59,8 +59,8 @@ def _frames(capture: Any, source: str) -> Generator[Frame, None, None]:
 
 
 def _grab(capture: Any) -> int | None:
-    """Go to the next frame: how many damaged ones were passed over, None at the end."""
-    for failures in range(_FAILURES_OF_AN_END):
+    """Grab the next frame; return the number of damaged frames skipped, None at the end."""
+    for failures in range(_MAX_FAILURES):
         if capture.grab():
             return failures
     return None

@@ -1,4 +1,4 @@
-"""The frames of a video that is to be written again: exact times, and colours by the video's own matrix."""
+"""Read every frame of a video with exact times and its own colour matrix, by PyAV."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ..system.pyav import load_av, matrix_of
 
 
 def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
-    """As `video_frames`, by PyAV, which `noise2blur[video]` brings.
+    """Yield every frame of a video in order, for a video that is written again; needs `noise2blur[video]`.
 
-    OpenCV 4 reads every video by the matrix of ITU-R BT.601, which shifts the colours of most; and its
-    conversion to RGB makes them a level darker.
+    OpenCV 4 converts every video by the matrix of ITU-R BT.601, which shifts the colours of most videos, and
+    its conversion to RGB darkens them by a level.
 
     Yields:
-        Frames of (H, W, 3) uint8, upright; `timestamp_ns` counts from the start of the video's picture.
+        Frames of (H, W, 3) uint8, upright; `timestamp_ns` counts from the start of the video stream.
 
     Raises:
-        UserError: there is no such file.
-        ImageError: it is no video that FFmpeg can decode.
+        UserError: the file does not exist.
+        ImageError: it is not a video that FFmpeg can decode.
         MissingPackageError: av is not installed.
     """
     av = load_av()
@@ -36,11 +36,11 @@ def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
     try:
         with av.open(str(path)) as video:
             if not video.streams.video:
-                raise ImageError(f"{path} has no picture, only sound")
-            picture = video.streams.video[0]
-            picture.thread_type = "AUTO"
-            start, corrupt = picture.start_time or 0, 0
-            for decoded in _decode(av, video, picture):
+                raise ImageError(f"{path} has no video stream, only sound")
+            stream = video.streams.video[0]
+            stream.thread_type = "AUTO"
+            start, corrupt = stream.start_time or 0, 0
+            for decoded in _decode(av, video, stream):
                 if decoded is None:
                     corrupt += 1
                     continue
@@ -55,9 +55,9 @@ def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
         raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")
 
 
-def _decode(av: Any, video: Any, picture: Any) -> Iterator[Any]:
-    """Decoded frames; None: one that was damaged."""
-    for packet in video.demux(picture):
+def _decode(av: Any, video: Any, stream: Any) -> Iterator[Any]:
+    """Yield decoded frames, None for a damaged one."""
+    for packet in video.demux(stream):
         try:
             yield from packet.decode()
         except av.error.InvalidDataError:
@@ -65,10 +65,10 @@ def _decode(av: Any, video: Any, picture: Any) -> Iterator[Any]:
 
 
 def _upright(decoded: Any) -> np.ndarray:
-    # RGB has no matrix; but up to version 16 PyAV heeds the source's only where the result's differs.
+    # RGB has no matrix, but PyAV up to version 16 applies the source's only if the destination's differs.
     matrix = matrix_of(decoded.colorspace)
     other = "ITU601" if matrix == "ITU709" else "ITU709"
-    # In two steps, since FFmpeg's way from 4:2:0 to RGB in one rounds down, by a level in the mean.
+    # In two steps, since FFmpeg's direct conversion from 4:2:0 to RGB rounds down, on average by a level.
     full = decoded.reformat(format="yuv444p")
     rgb = full.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=other).to_ndarray()
     return np.ascontiguousarray(np.rot90(rgb, round(decoded.rotation / 90)))

@@ -45,8 +45,8 @@ def cameras(monkeypatch):
     """cameras(*scripts) → the FakeCameras that OpenCV opens from then on; attempts follow fast."""
     from n2b.runtime.sources import live
 
-    monkeypatch.setattr(live, "_FIRST_DELAY_S", 0.01)
-    monkeypatch.setattr(live, "_LONGEST_DELAY_S", 0.02)
+    monkeypatch.setattr(live, "_MIN_DELAY_S", 0.01)
+    monkeypatch.setattr(live, "_MAX_DELAY_S", 0.02)
 
     def install(*scripts):
         from .fakes.cameras import FakeCameras

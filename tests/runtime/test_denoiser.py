@@ -76,13 +76,13 @@ class TestImages:
         ("image", "reason"),
         [
             ([[1, 2]], "numpy array, not list"),
-            (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\) is no image"),
-            (np.zeros(4, np.uint8), "is no image"),
+            (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\) is not an image"),
+            (np.zeros(4, np.uint8), "is not an image"),
             (np.zeros((0, 4, 3), np.uint8), "has no pixels"),
-            (np.zeros((4, 4, 3), np.float64), "float64 values; uint8, uint16 and float32"),
+            (np.zeros((4, 4, 3), np.float64), "float64 cannot be denoised; give uint8, uint16 or float32"),
             (np.full((4, 4, 3), 200, np.float32), r"in \[0, 1\] and this one reaches 200"),
-            (np.full((4, 4, 3), np.nan, np.float32), "not finite"),
-            (np.full((4, 4), -np.inf, np.float32), "not finite"),
+            (np.full((4, 4, 3), np.nan, np.float32), "NaN or infinite"),
+            (np.full((4, 4), -np.inf, np.float32), "NaN or infinite"),
         ],
     )
     def test_what_is_no_image_is_refused(self, make_model, image, reason):
@@ -175,7 +175,7 @@ class TestTiles:
         model = make_model("unet")
         with pytest.raises(UserError, match="a multiple of 4, such as 48"):
             Denoiser(model, tile=47)
-        with pytest.raises(UserError, match=r"all overlap at 13 px a side: take 32 px or more, or .* 8 px"):
+        with pytest.raises(UserError, match=r"all overlap at 13 px a side; use 32 px or more, or .* 8 px"):
             Denoiser(model, tile=20)
         Denoiser(model, tile=20, halo_px=8).close()
 

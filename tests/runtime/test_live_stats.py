@@ -1,4 +1,4 @@
-"""How a stream runs."""
+"""The statistics of a stream."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PIXELS = np.zeros((4, 6, 3), np.uint8)
 MS = 1_000_000
 
 
-def test_before_the_first_frame_all_is_zero():
+def test_all_is_zero_before_the_first_frame():
     assert StreamMeter().stats() == LiveStats()
 
 
-def test_rate_latency_and_drops_are_those_of_the_frames():
+def test_rate_latency_and_drops_are_computed_from_the_frames():
     meter = StreamMeter()
     for i, index in enumerate([0, 2, 3, 7]):
         captured = i * 100 * MS

@@ -27,7 +27,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
         ({"architecture": ["x" * 10**6] * 10**3}, "'architecture' in its description is"),
     ],
 )
-def test_values_that_make_no_sense_are_refused_in_a_short_line(values: dict[str, object], words: str) -> None:
+def test_invalid_values_are_refused_in_a_short_line(values: dict[str, object], words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
         read(**values)
     assert len(str(caught.value)) < 500

@@ -253,9 +253,9 @@ class TestFindModel:
         ("name", "reason"),
         [
             ("missing.onnx", "there is no model"),
-            ("folder", "has neither model.onnx nor an engine"),
+            ("folder", "contains neither model.onnx nor an engine"),
             ("notes.txt", "is neither an .onnx nor an .engine file"),
-            ("final.safetensors", "n2b-export makes one of a checkpoint"),
+            ("final.safetensors", "make one from the checkpoint with n2b-export"),
         ],
     )
     def test_everything_else_says_what_would_do(self, tmp_path, name, reason):

@@ -15,7 +15,7 @@ from n2b.runtime.backends.tensorrt import backend as module
 from n2b.runtime.backends.tensorrt import log as tensorrt_log
 from n2b.runtime.backends.tensorrt.backend import TensorRTBackend
 from n2b.runtime.errors import DeviceError, ModelError, OutOfMemory, StaleEngineError
-from n2b.runtime.inference.executor import Work, Works
+from n2b.runtime.inference.executor import ImageTask, TileExecutor
 from n2b.runtime.inference.tiling import plan_tiles
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.gpu import Gpu
@@ -119,8 +119,8 @@ class TestOverlap:
         backend = load(SMALL)
         image = picture(150, 200, 3)
         plan = plan_tiles(150, 200, tile_px=64, halo_px=8, multiple_px=32, fixed=True)
-        work = Work(image, np.zeros_like(image))
-        Works(backend, batch=1, is_bgr=False).run([(work, plan)])
+        work = ImageTask(image, np.zeros_like(image))
+        TileExecutor(backend, batch=1, is_bgr=False).run([(work, plan)])
         assert len(plan.tiles) > 2 and isinstance(backend, OverlappedBackend)
         np.testing.assert_array_equal(work.clean, 255 - image)
 

@@ -59,7 +59,7 @@ class TestCamera:
             "--camera", server.url, "--headless", "-m", make_model(), "--max-seconds", 1.5
         )
         closer.join()
-        assert status == 0 and "is lost; trying again" in err
+        assert status == 0 and "is lost; reconnecting" in err
         assert 1.5 <= time.monotonic() - started < PATIENCE_S
 
     def test_a_recording_has_each_frame_once(self, n2b_infer, make_model, server, tmp_path):

@@ -1,4 +1,4 @@
-"""Images through a backend: batches are filled across images, slots overlap, channels are in order."""
+"""The tile executor: batches are filled across images, slots overlap, channel order is kept."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from n2b.runtime.backends import InputShape, OverlappedBackend
 from n2b.runtime.backends.protocol import Precision
 from n2b.runtime.errors import DeviceError, OutOfMemory
-from n2b.runtime.inference.executor import WORK_STAGES, Work, Works
+from n2b.runtime.inference.executor import TASK_STAGES, ImageTask, TileExecutor
 from n2b.runtime.inference.tiling import plan_tiles
 from n2b.runtime.model_info import ModelInfo
 
 
 class Plain:
-    """Two methods: a negative, a batch at a time; notes the batches' shapes."""
+    """Returns the negative, one batch at a time; records the batches' shapes."""
 
     name, device, model = "plain", "cpu", Path("fake.onnx")
     precision: Precision = "fp32"
@@ -39,7 +39,7 @@ class Plain:
 
 
 class Overlapping(Plain):
-    """Two slots; what was started is computed only when it is finished, from the memory as it is then."""
+    """Has two slots; computes a result in `finish` only, from the slot's memory at that time."""
 
     slots = 2
 
@@ -51,7 +51,7 @@ class Overlapping(Plain):
         self.started = 0
 
     def buffer(self, slot: int, shape: tuple[int, int, int, int]) -> np.ndarray:
-        assert slot not in self.running, "a slot that runs is filled"
+        assert slot not in self.running, "a slot in flight was filled"
         self.memory[slot] = np.full(shape, 77, np.uint8)
         return self.memory[slot]
 
@@ -62,52 +62,54 @@ class Overlapping(Plain):
         self.running.append(slot)
 
     def finish(self, slot: int) -> np.ndarray:
-        assert self.running.pop(0) == slot, "slots are finished in the order in which they were started"
+        assert self.running.pop(0) == slot, "slots were finished out of order"
         return self.run(self.memory[slot])
 
 
-def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
 
 
-def planned(image: np.ndarray, tile: int = 8, **options: Any) -> tuple[Work, Any]:
+def planned(image: np.ndarray, tile: int = 8, **options: Any) -> tuple[ImageTask, Any]:
     plan = plan_tiles(*image.shape[:2], tile_px=tile, halo_px=1)
-    return Work(image, np.zeros_like(image), **options), plan
+    return ImageTask(image, np.zeros_like(image), **options), plan
 
 
 @pytest.mark.parametrize("backend", [Plain(), Overlapping()])
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_every_image_comes_out_whole(backend, batch):
-    works = [planned(picture(20 + i, 30 - i, 3, i)) for i in range(3)]
-    Works(backend, batch=batch, is_bgr=False).run(works)
-    for work, _ in works:
-        np.testing.assert_array_equal(work.clean, 255 - work.noisy)
-        assert set(work.ms) == set(WORK_STAGES) and all(ms > 0 for ms in work.ms.values())
+def test_every_image_is_denoised_completely(backend, batch):
+    tasks = [planned(random_image(20 + i, 30 - i, 3, i)) for i in range(3)]
+    TileExecutor(backend, batch=batch, is_bgr=False).run(tasks)
+    for task, _ in tasks:
+        np.testing.assert_array_equal(task.clean, 255 - task.noisy)
+        assert set(task.ms) == set(TASK_STAGES) and all(ms > 0 for ms in task.ms.values())
 
 
-def test_the_two_kinds_of_backend_are_told_apart():
+def test_an_overlapped_backend_is_recognized_by_its_methods():
     assert isinstance(Overlapping(), OverlappedBackend)
     assert not isinstance(Plain(), OverlappedBackend)
 
 
-def test_tiles_of_several_images_fill_a_batch_and_sizes_are_not_mixed():
+def test_a_batch_holds_tiles_of_several_images_but_of_one_size():
     backend = Plain()
-    Works(backend, batch=4, is_bgr=False).run([planned(picture(8, 8, seed=i)) for i in range(6)])
+    TileExecutor(backend, batch=4, is_bgr=False).run([planned(random_image(8, 8, seed=i)) for i in range(6)])
     assert backend.batches == [(4, 8, 8, 3), (2, 8, 8, 3)]
     backend.batches.clear()
-    Works(backend, batch=4, is_bgr=False).run([planned(picture(8, 8)), planned(picture(6, 8))])
+    TileExecutor(backend, batch=4, is_bgr=False).run(
+        [planned(random_image(8, 8)), planned(random_image(6, 8))]
+    )
     assert backend.batches == [(1, 8, 8, 3), (1, 6, 8, 3)]
 
 
-def test_a_model_of_fixed_batch_always_gets_a_full_one():
+def test_a_model_with_a_fixed_batch_size_always_gets_a_full_batch():
     backend = Plain(InputShape(batch=4))
-    works = [planned(picture(8, 8, seed=i)) for i in range(5)]
-    Works(backend, batch=4, is_bgr=False).run(works)
+    tasks = [planned(random_image(8, 8, seed=i)) for i in range(5)]
+    TileExecutor(backend, batch=4, is_bgr=False).run(tasks)
     assert backend.batches == [(4, 8, 8, 3)] * 2
-    assert all(np.array_equal(work.clean, 255 - work.noisy) for work, _ in works)
+    assert all(np.array_equal(task.clean, 255 - task.noisy) for task, _ in tasks)
 
 
-def test_while_one_slot_runs_the_other_is_filled():
+def test_one_slot_is_filled_while_the_other_runs():
     backend = Overlapping()
     most = 0
     start = backend.start
@@ -118,34 +120,34 @@ def test_while_one_slot_runs_the_other_is_filled():
         most = max(most, len(backend.running))
 
     backend.start = watched
-    Works(backend, batch=1, is_bgr=False).run([planned(picture(30, 30))])
+    TileExecutor(backend, batch=1, is_bgr=False).run([planned(random_image(30, 30))])
     assert most == 2
 
 
 @pytest.mark.parametrize("fails_at", [1, 2, 5])
-def test_after_an_error_nothing_runs_on(fails_at):
+def test_no_slot_is_in_flight_after_an_error(fails_at):
     backend = Overlapping()
     backend.fails_at = fails_at
-    works = Works(backend, batch=1, is_bgr=False)
+    executor = TileExecutor(backend, batch=1, is_bgr=False)
     with pytest.raises(OutOfMemory, match="ran out of memory"):
-        works.run([planned(picture(30, 30))])
+        executor.run([planned(random_image(30, 30))])
     assert backend.running == []
-    again = planned(picture(30, 30))
-    works.run([again])
+    again = planned(random_image(30, 30))
+    executor.run([again])
     np.testing.assert_array_equal(again[0].clean, 255 - again[0].noisy)
 
 
-def test_the_first_error_is_the_one_told():
-    class Torn(Overlapping):
+def test_the_first_error_is_the_one_reported():
+    class Failing(Overlapping):
         def finish(self, slot: int) -> np.ndarray:
             super().finish(slot)
-            raise DeviceError(f"slot {slot} fell off the bus")
+            raise DeviceError(f"slot {slot} failed")
 
     with pytest.raises(DeviceError, match="slot 0"):
-        Works(Torn(), batch=1, is_bgr=False).run([planned(picture(30, 30))])
+        TileExecutor(Failing(), batch=1, is_bgr=False).run([planned(random_image(30, 30))])
 
 
-class Redden(Plain):
+class AddRed(Plain):
     """Adds 9 to the first channel."""
 
     def run(self, batch: np.ndarray) -> np.ndarray:
@@ -154,28 +156,31 @@ class Redden(Plain):
 
 @pytest.mark.parametrize("strength", [1.0, 0.5])
 @pytest.mark.parametrize("layout", ["whole", "alpha", "reversed"])
-def test_bgr_images_are_swapped_on_the_way(strength, layout):
-    image = picture(20, 30, 4) // 2
+def test_bgr_channels_are_swapped_for_the_model(strength, layout):
+    image = random_image(20, 30, 4) // 2
     noisy = {
         "whole": image[..., :3].copy(),
         "alpha": image[..., :3],
         "reversed": image[::-1, :, :3].copy()[::-1],
     }
-    work, plan = planned(noisy[layout], strength=strength)
+    task, plan = planned(noisy[layout], strength=strength)
     if layout == "alpha":
-        work.clean = np.zeros_like(image)[..., :3]
+        task.clean = np.zeros_like(image)[..., :3]
     if layout == "reversed":
-        work.clean = np.zeros_like(work.clean)[::-1]
-    Works(Redden(), batch=2, is_bgr=True).run([(work, plan)])
-    change = work.clean.astype(int) - work.noisy
+        task.clean = np.zeros_like(task.clean)[::-1]
+    TileExecutor(AddRed(), batch=2, is_bgr=True).run([(task, plan)])
+    change = task.clean.astype(int) - task.noisy
     if strength == 1:
         np.testing.assert_array_equal(change, np.broadcast_to([0, 0, 9], change.shape))
     else:  # 4.5, rounded to even
         assert (change[..., :2] == 0).all() and set(np.unique(change[..., 2])) == {4, 5}
 
 
-def test_progress_is_heard_per_image():
-    heard: list[tuple[int, float]] = []
-    works = [planned(picture(8, 14), on_progress=lambda part, i=i: heard.append((i, part))) for i in range(2)]
-    Works(Plain(), batch=3, is_bgr=False).run(works)
-    assert heard == [(0, 0.5), (0, 1.0), (1, 0.5), (1, 1.0)]
+def test_progress_is_reported_per_image():
+    reported: list[tuple[int, float]] = []
+    tasks = [
+        planned(random_image(8, 14), on_progress=lambda part, i=i: reported.append((i, part)))
+        for i in range(2)
+    ]
+    TileExecutor(Plain(), batch=3, is_bgr=False).run(tasks)
+    assert reported == [(0, 0.5), (0, 1.0), (1, 0.5), (1, 1.0)]

@@ -1,4 +1,4 @@
-"""Tiled is whole: for any image size, any tile, any halo that the network's reach asks for."""
+"""Tiled results equal whole-image results for any image size, tile and sufficient halo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from n2b.runtime.inference.tiling import (
 )
 
 STRIDE = 4
-RADIUS = 3 + STRIDE * 2 + (STRIDE - 1)  # of `network`, counted as for the real one
+RADIUS = 3 + STRIDE * 2 + (STRIDE - 1)  # of `network`, computed as for the real one
 
 
 def box_sum(x: np.ndarray, radius: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def box_sum(x: np.ndarray, radius: int) -> np.ndarray:
 
 
 def network(x: np.ndarray) -> np.ndarray:
-    """A little U-Net in integers: filter, max pooling, filter below, upsampling, sum with the input."""
+    """A small U-Net in integers: filter, max pooling, filter below, upsampling, sum with the input."""
     height, width, channels = x.shape
     assert height % STRIDE == 0 and width % STRIDE == 0
     x = x.astype(np.int64)
@@ -60,7 +60,7 @@ def run_tiled(image: np.ndarray, plan: TilePlan) -> np.ndarray:
     return result
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -69,7 +69,7 @@ multiples = st.sampled_from([1, 2, 8, 32])
 
 @st.composite
 def cuttings(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of plan_tiles: images up to 4000 px, some 60 tiles along an axis at most."""
+    """Arguments of plan_tiles: images up to 4000 px, at most about 60 tiles along an axis."""
     length = st.integers(1, 4000) | st.integers(1, 60)
     height, width = draw(length), draw(length)
     halo, multiple = draw(st.integers(0, 40)), draw(multiples)
@@ -129,7 +129,7 @@ def test_tiles_lie_inside_the_canvas_on_the_grid_with_their_halo(cutting):
 
 @st.composite
 def exact_cuttings(draw: st.DrawFn) -> dict[str, Any]:
-    """Arguments of plan_tiles for `network`, with a halo that is enough for it."""
+    """Arguments of plan_tiles for `network`, with a sufficient halo."""
     length, steps = st.integers(1, 150), st.integers(0, 12)
     halo = draw(st.integers(RADIUS, RADIUS + 6))
     tile = tuple(smallest_tile_px(halo, STRIDE) + draw(steps) * STRIDE for _ in range(2))
@@ -142,21 +142,21 @@ def exact_cuttings(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=150, deadline=None)
 @given(exact_cuttings(), st.integers(0, 9))
 def test_tiled_equals_whole_with_the_exact_halo(cutting, seed):
-    image = picture(cutting["height"], cutting["width"], seed)
+    image = random_image(cutting["height"], cutting["width"], seed)
     plan = plan_tiles(**cutting)
     np.testing.assert_array_equal(run_tiled(image, plan), run_whole(image, plan.canvas_hw))
 
 
 @pytest.mark.parametrize(("height", "width"), [(3001, 37), (29, 2500), (1, 4099), (1200, 1111)])
 def test_tiled_equals_whole_on_long_images(height, width):
-    image = picture(height, width)
+    image = random_image(height, width)
     plan = plan_tiles(height, width, tile_px=64, halo_px=RADIUS, multiple_px=STRIDE)
     assert len(plan.tiles) > 40
     np.testing.assert_array_equal(run_tiled(image, plan), run_whole(image, plan.canvas_hw))
 
 
-def test_a_halo_short_of_the_reach_shows():
-    image = picture(200, 200)
+def test_a_halo_below_the_receptive_radius_changes_the_result():
+    image = random_image(200, 200)
     plan = plan_tiles(200, 200, tile_px=32, halo_px=STRIDE, multiple_px=STRIDE)
     assert (run_tiled(image, plan) != run_whole(image, plan.canvas_hw)).any()
 
@@ -167,20 +167,20 @@ def test_whole_image_is_one_tile_over_the_canvas():
     assert len(plan.tiles) == 1
 
 
-def test_a_fixed_tile_larger_than_the_image_makes_the_canvas_as_large():
+def test_the_canvas_is_at_least_as_large_as_a_fixed_tile():
     plan = plan_tiles(33, 300, tile_px=256, halo_px=32, multiple_px=32, fixed=True)
     assert plan.canvas_hw == (256, 320)
     assert plan.tile_hw == (256, 256)
 
 
-def test_tiles_shrink_to_what_the_same_number_of_them_needs():
+def test_tiles_shrink_as_far_as_their_number_allows():
     plan = plan_tiles(1000, 1000, tile_px=960, halo_px=32, multiple_px=32)
     assert len(plan.tiles) == 4
     assert plan.tile_hw == (544, 544)
 
 
 def test_inner_tiles_are_views_and_border_tiles_repeat_the_edge():
-    image = picture(70, 70)
+    image = random_image(70, 70)
     plan = plan_tiles(70, 70, tile_px=32, halo_px=4, multiple_px=4)
     first, last = plan.tiles[0], plan.tiles[-1]
     assert np.shares_memory(extract(image, first), image)
@@ -189,7 +189,7 @@ def test_inner_tiles_are_views_and_border_tiles_repeat_the_edge():
     np.testing.assert_array_equal(padded[-1, : -(72 - 70)], image[-1, last.source.left :])
 
 
-def test_too_small_a_tile_says_which_would_do():
+def test_the_error_for_a_small_tile_names_one_that_fits():
     with pytest.raises(UserError, match=r"at least 352 px"):
         plan_tiles(1000, 1000, tile_px=320, halo_px=160, multiple_px=32)
     assert plan_tiles(1000, 1000, tile_px=352, halo_px=160, multiple_px=32).tile_hw == (352, 352)
@@ -198,7 +198,7 @@ def test_too_small_a_tile_says_which_would_do():
 @pytest.mark.parametrize(
     "sizes", [{"height": 0}, {"width": -1}, {"halo_px": -1}, {"multiple_px": 0}, {"tile_px": 33}]
 )
-def test_impossible_sizes_are_refused(sizes):
+def test_invalid_sizes_are_refused(sizes):
     with pytest.raises(ValueError):
         plan_tiles(**{"height": 100, "width": 100, "tile_px": 64, "halo_px": 4, "multiple_px": 32, **sizes})
 

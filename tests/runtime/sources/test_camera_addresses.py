@@ -1,4 +1,4 @@
-"""What a camera's name means, and what is asked of it."""
+"""Addresses and settings of cameras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from n2b.runtime.sources import (
 from ..fakes.cameras import GOOD
 
 
-def test_what_is_asked_of_a_device_is_set_format_first(cameras):
+def test_settings_of_a_device_are_set_format_first(cameras):
     fakes = cameras([GOOD] * 100)
     fakes.given = {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG")}
     settings = CameraSettings(width=6, height=4, fps=30, fourcc="MJPG")
@@ -34,16 +34,14 @@ def test_what_is_asked_of_a_device_is_set_format_first(cameras):
     assert list(fakes.set.values())[1:] == [6, 4, 30]
 
 
-def test_what_a_device_gives_otherwise_is_said(cameras, capfd):
+def test_settings_that_a_device_did_not_accept_are_reported(cameras, caplog):
     fakes = cameras([GOOD] * 100)
     fakes.given = {cv2.CAP_PROP_FPS: 15.0, cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"YUYV")}
     frames(0, CameraSettings(width=800, fps=30, fourcc="MJPG")).close()
-    assert capfd.readouterr().err == (
-        "warning: camera 0 gives 6×4 px, not 800×4, 15 frames a second, not 30, the format YUYV, not MJPG\n"
-    )
+    assert caplog.messages == ["camera 0 uses 6×4 px, not 800×4, 15 fps, not 30, the format YUYV, not MJPG"]
 
 
-def test_a_network_camera_has_limits_of_time_and_its_password_is_not_shown(cameras):
+def test_a_network_camera_has_timeouts_and_its_password_is_hidden(cameras):
     fakes = cameras([GOOD] * 100)
     with closing(frames("rtsp://me:secret@host/1")) as source:
         assert next(source).source == "rtsp://…@host/1"
@@ -59,8 +57,8 @@ def test_a_network_camera_has_limits_of_time_and_its_password_is_not_shown(camer
 @pytest.mark.parametrize(
     "source, settings, words",
     [
-        ("rtsp://host/1", CameraSettings(width=640), "are for cameras at this machine"),
-        ("videotestsrc ! appsink", CameraSettings(fps=3), "write that of a pipeline into it"),
+        ("rtsp://host/1", CameraSettings(width=640), "are for local cameras"),
+        ("videotestsrc ! appsink", CameraSettings(fps=3), "that of a pipeline in the pipeline"),
         (0, CameraSettings(fourcc="MJPEG"), "four letters"),
         ("csi://a", CameraSettings(), "the first is csi://0"),
         ("csi://0", CameraSettings(fourcc="YUYV"), "no --fourcc"),
@@ -68,7 +66,7 @@ def test_a_network_camera_has_limits_of_time_and_its_password_is_not_shown(camer
         ("nothing.mp4", None, "there is no such file or folder"),
     ],
 )
-def test_what_a_source_cannot_take_is_refused(source, settings, words, monkeypatch):
+def test_settings_that_a_source_cannot_take_are_refused(source, settings, words, monkeypatch):
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      YES (1.22.0)")
     with pytest.raises(UserError, match=words):
         frames(source, settings)
@@ -85,7 +83,7 @@ def test_a_jetsons_camera_is_a_pipeline_that_keeps_the_newest_frame(cameras, mon
     assert pipeline.endswith("format=BGR ! appsink drop=true max-buffers=1 sync=false")
 
 
-def test_a_pipeline_without_an_end_gets_one_for_opencv(cameras, monkeypatch):
+def test_a_pipeline_without_an_appsink_gets_one(cameras, monkeypatch):
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      YES (1.22.0)")
     fakes = cameras([GOOD] * 100)
     frames("videotestsrc ! tee").close()
@@ -97,7 +95,7 @@ def test_a_pipeline_without_an_end_gets_one_for_opencv(cameras, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["csi://0", "videotestsrc ! appsink"])
-def test_an_opencv_without_gstreamer_says_how_to_get_one(source, monkeypatch):
+def test_the_error_for_a_missing_gstreamer_says_how_to_install_it(source, monkeypatch):
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "    GStreamer:      NO")
     with pytest.raises(EnvironmentFault, match=r"OpenCV with GStreamer.*apt install python3-opencv"):
         frames(source)
@@ -128,7 +126,7 @@ def test_cameras_are_listed_by_device_and_name(tmp_path):
     ([], "no video devices found"),
     ([Camera("/dev/video4", "a camera")], r"video devices found: /dev/video4 \(a camera\)"),
 ])  # fmt: skip
-def test_a_camera_that_is_not_there_names_those_that_are(monkeypatch, found, words):
+def test_the_error_for_a_missing_camera_lists_the_connected_ones(monkeypatch, found, words):
     monkeypatch.setattr(devices, "list_cameras", lambda: found)
     with pytest.raises(DeviceError, match=words) as caught:
         camera_frames(4711)
@@ -137,7 +135,7 @@ def test_a_camera_that_is_not_there_names_those_that_are(monkeypatch, found, wor
     assert caught.value.exit_status == 1
 
 
-def test_opencv_prints_nothing_about_a_camera_that_is_not_there():
+def test_opencv_prints_nothing_about_a_missing_camera():
     program = """
 from n2b.runtime.errors import DeviceError
 from n2b.runtime.sources import camera_frames

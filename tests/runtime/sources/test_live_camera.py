@@ -1,4 +1,4 @@
-"""The newest frame of a camera, with a stand-in for OpenCV's captures."""
+"""The newest frame of a camera, with a fake of OpenCV's captures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def take(source, count):
     return [next(source) for _ in range(count)]
 
 
-def test_frames_come_in_rgb_with_the_clock(cameras):
+def test_frames_are_rgb_with_their_capture_time(cameras):
     fakes = cameras([GOOD] * 1000)
     with closing(frames("7")) as source:
         first, second = take(source, 2)
@@ -32,7 +32,7 @@ def test_frames_come_in_rgb_with_the_clock(cameras):
     assert fakes.released == 1
 
 
-def test_a_slow_user_gets_the_newest_frame_and_the_dropped_ones_are_counted(cameras):
+def test_a_slow_consumer_gets_the_newest_frame_and_dropped_frames_are_counted(cameras):
     cameras([GOOD] * 1000)
     with closing(frames(0)) as source:
         start = next(source)
@@ -43,7 +43,7 @@ def test_a_slow_user_gets_the_newest_frame_and_the_dropped_ones_are_counted(came
     assert time.monotonic_ns() - late.captured_ns < 5e9
 
 
-def test_what_came_before_anyone_asked_is_not_counted(cameras):
+def test_frames_before_the_first_request_are_not_counted(cameras):
     cameras([CORRUPT, CORRUPT, *[GOOD] * 1000])
     with closing(frames(0)) as source:
         time.sleep(0.05)
@@ -52,7 +52,7 @@ def test_what_came_before_anyone_asked_is_not_counted(cameras):
         assert next(source).index >= 1
 
 
-def test_frames_that_cannot_be_decoded_are_passed_over_and_counted(cameras):
+def test_frames_that_cannot_be_decoded_are_skipped_and_counted(cameras):
     cameras([GOOD] * 20 + [CORRUPT, NOTHING, CORRUPT] + [GOOD] * 3 + [NOTHING] + [GOOD] * 1000)
     with closing(frames(0)) as source:
         seen = [next(source)]
@@ -64,7 +64,8 @@ def test_frames_that_cannot_be_decoded_are_passed_over_and_counted(cameras):
     assert seen[-1].connection == 0
 
 
-def test_a_lost_camera_is_opened_again_until_it_is_back(cameras, capfd):
+def test_a_lost_camera_is_opened_again_until_it_is_back(cameras, caplog):
+    caplog.set_level("INFO")
     fakes = cameras([GOOD] * 30, None, [], None, [GOOD] * 1000)
     fakes.size_hw = [(4, 6), (4, 6), (4, 6), (4, 6), (8, 10)]
     seen = []
@@ -77,15 +78,15 @@ def test_a_lost_camera_is_opened_again_until_it_is_back(cameras, capfd):
     assert seen[-1].pixels.shape == (8, 10, 3)
     assert all(a.index < b.index for a, b in pairwise([*seen, again]))
     assert len(fakes.opened) == 5 and fakes.released == 5
-    lost, back = capfd.readouterr().err.splitlines()
-    assert lost == "warning: camera 0 is lost; trying again until it is back"
+    lost, back = caplog.messages
+    assert lost == "camera 0 is lost; reconnecting"
     assert back.startswith("camera 0 is back after ")
 
 
-def test_attempts_follow_ever_more_slowly(cameras, monkeypatch):
+def test_the_delay_between_attempts_grows(cameras, monkeypatch):
     waits = []
-    monkeypatch.setattr(live, "_FIRST_DELAY_S", 0.001)
-    monkeypatch.setattr(live, "_LONGEST_DELAY_S", 0.004)
+    monkeypatch.setattr(live, "_MIN_DELAY_S", 0.001)
+    monkeypatch.setattr(live, "_MAX_DELAY_S", 0.004)
     cameras([GOOD], None, None, None, None, [GOOD] * 1000)
     wait = threading.Event.wait
 
@@ -101,7 +102,7 @@ def test_attempts_follow_ever_more_slowly(cameras, monkeypatch):
     assert waits == [0.001, 0.002, 0.004, 0.004, 0.004]
 
 
-def test_a_lost_camera_does_not_hold_up_a_stop(cameras):
+def test_a_lost_camera_does_not_delay_a_stop(cameras):
     cameras([GOOD], None)
     stop = Stop()
     with closing(frames(0, stop=stop)) as source:
@@ -112,7 +113,7 @@ def test_a_lost_camera_does_not_hold_up_a_stop(cameras):
         asker.join()
 
 
-def test_closing_wakes_who_waits_for_a_frame(cameras):
+def test_closing_ends_a_wait_for_a_frame(cameras):
     cameras([GOOD], None)
     source = frames(0)
     next(source)
@@ -122,7 +123,7 @@ def test_closing_wakes_who_waits_for_a_frame(cameras):
     closer.join()
 
 
-def test_without_reconnecting_a_loss_is_an_error(cameras):
+def test_a_lost_camera_is_an_error_without_reconnecting(cameras):
     cameras([GOOD] * 5)
     with closing(camera_frames(7)) as source, pytest.raises(DeviceError, match="camera 7 stopped after 5 fr"):
         while True:
@@ -130,33 +131,33 @@ def test_without_reconnecting_a_loss_is_an_error(cameras):
 
 
 @pytest.mark.parametrize("script", [None, [], [NOTHING] * 50, [CORRUPT] * 50])
-def test_a_camera_that_gives_nothing_is_refused_at_once(cameras, script):
+def test_a_camera_without_frames_is_refused_at_once(cameras, script):
     fakes = cameras(script)
-    with pytest.raises(DeviceError, match="camera 7 does not open or gives no frame"):
+    with pytest.raises(DeviceError, match="camera 7 does not open or yields no frame"):
         frames(7)
     assert len(fakes.opened) == 1
 
 
-def test_a_camera_that_hangs_does_not_hold_up_the_end(cameras, monkeypatch, capfd):
+def test_a_camera_that_hangs_does_not_delay_closing(cameras, monkeypatch, caplog):
     released = threading.Event()
     cameras([GOOD] * 3)
-    monkeypatch.setattr(live, "_FAREWELL_S", 0.05)
+    monkeypatch.setattr(live, "_CLOSE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(Capture, "release", lambda _: released.wait(10))
     source = frames(0)
     time.sleep(0.05)
     source.close()
-    assert "camera 0 does not answer; it is let go when the program ends" in capfd.readouterr().err
+    assert "camera 0 does not respond; it is released at exit" in caplog.text
     released.set()
     for thread in threading.enumerate():
         if thread.name == "camera 0":
             thread.join(10)
 
 
-def test_a_camera_that_never_opens_is_given_up(cameras, monkeypatch):
+def test_opening_a_camera_times_out(cameras, monkeypatch):
     released = threading.Event()
     fakes = cameras(None)
-    monkeypatch.setattr(live, "_MOST_TO_OPEN_S", 0.05)
-    monkeypatch.setattr(live, "_FAREWELL_S", 0.05)
+    monkeypatch.setattr(live, "_OPEN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(live, "_CLOSE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: released.wait(10) and fakes(*_))
     with pytest.raises(DeviceError, match=r"camera 7 does not open .*waited 0\.05 s"):
         frames(7)

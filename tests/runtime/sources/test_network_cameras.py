@@ -1,4 +1,4 @@
-"""Cameras on the network: real streams, served on this machine, that stop and come again."""
+"""Network cameras: real local streams that stop and return."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def stop() -> Stop:
-    """Ends a test that would wait for ever."""
+    """Ends a test that would never end."""
     stop = Stop()
     stop.request_after(PATIENCE_S)
     return stop
@@ -73,7 +73,7 @@ def test_damaged_frames_of_a_stream_are_counted(stop):
     assert last.connection == 0
 
 
-def test_a_server_that_is_killed_and_started_again_is_found_again(stop):
+def test_a_server_that_restarts_is_connected_again(stop):
     server = MjpegServer(fps=60)
     with closing(frames(server.url, stop=stop)) as source:
         until(source, lambda frame: frame.index >= 5)
@@ -83,7 +83,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_again(stop):
     assert again[-1].pixels.shape == (96, 160, 3)
 
 
-def test_a_stream_that_changes_its_size_goes_on(stop):
+def test_a_stream_continues_when_its_size_changes(stop):
     with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
         before = until(source, lambda frame: frame.index >= 5)[-1]
         server.size_hw = (96, 160)
@@ -91,7 +91,7 @@ def test_a_stream_that_changes_its_size_goes_on(stop):
     assert [frame.connection for frame in after] == [0] * len(after)
 
 
-def test_a_stream_that_falls_silent_counts_as_lost(stop, monkeypatch):
+def test_a_stream_without_frames_is_lost(stop, monkeypatch):
     monkeypatch.setattr(capture, "READ_TIMEOUT_MS", 300)
     with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
         until(source, lambda frame: frame.index >= 5)
@@ -101,7 +101,7 @@ def test_a_stream_that_falls_silent_counts_as_lost(stop, monkeypatch):
     assert silent
 
 
-def test_an_address_where_nothing_listens_is_refused_at_once():
+def test_an_address_without_a_server_is_refused_at_once():
     with pytest.raises(DeviceError, match=r"camera http://127.0.0.1:\d+/x does not open .* address is right"):
         frames(f"http://127.0.0.1:{free_port()}/x")
 
@@ -134,16 +134,17 @@ def needs_rtsp_server() -> None:
 
 
 @pytest.mark.usefixtures("needs_rtsp_server")
-def test_an_rtsp_camera_is_lost_and_found_again_with_another_size(stop, capfd):
+def test_an_rtsp_camera_reconnects_with_another_size(stop, caplog):
+    caplog.set_level("INFO")
     port = free_port()
     url = f"rtsp://127.0.0.1:{port}/noisy"
     with rtsp_server(port, 192, 128):
         source = frames(url, stop=stop)
         seen = until(source, lambda frame: frame.index >= 10)
         assert seen[-1].pixels.shape == (128, 192, 3) and seen[-1].pixels.std() > 20
-    with rtsp_server(port, 160, 96), closing(source):  # which is closed before it could be lost again
+    with rtsp_server(port, 160, 96), closing(source):  # closed before it can be lost again
         again = until(source, lambda frame: frame.connection == 1)
         until(source, lambda frame: frame.index >= again[-1].index + 5)
     assert again[-1].pixels.shape == (96, 160, 3)
-    lost, back = capfd.readouterr().err.splitlines()
+    lost, back = caplog.messages
     assert f"camera {url} is lost" in lost and f"camera {url} is back" in back

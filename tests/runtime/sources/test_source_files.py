@@ -28,7 +28,7 @@ def test_a_folder_gives_its_images_and_those_of_its_subfolders_in_natural_order(
     ]  # fmt: skip
 
 
-def test_what_is_hidden_unfinished_or_no_image_is_passed_over(tmp_path):
+def test_hidden_unfinished_and_other_files_are_skipped(tmp_path):
     _touch(
         tmp_path, "a.png", ".b.png", ".c/d.png", "e.png.part", ".f-123.part.png", "g.part.png", "h.txt", "i"
     )
@@ -37,12 +37,12 @@ def test_what_is_hidden_unfinished_or_no_image_is_passed_over(tmp_path):
     assert _found(tmp_path, tmp_path / "*") == ["a.png"]
 
 
-def test_a_hidden_folder_that_is_named_is_searched(tmp_path):
+def test_a_hidden_folder_is_searched_if_it_is_named(tmp_path):
     _touch(tmp_path, ".cache/a.png")
     assert _found(tmp_path, tmp_path / ".cache") == [".cache/a.png"]
 
 
-def test_a_file_that_is_named_is_taken_as_it_is(tmp_path):
+def test_a_named_file_is_taken_whatever_its_suffix(tmp_path):
     _touch(tmp_path, "scan", ".hidden.png")
     assert _found(tmp_path, tmp_path / "scan", str(tmp_path / ".hidden.png")) == ["scan", ".hidden.png"]
 
@@ -60,14 +60,14 @@ def test_a_file_whose_name_looks_like_a_glob_is_a_file(tmp_path):
     assert _found(tmp_path, tmp_path / "a[1].png") == ["a[1].png"]
 
 
-def test_each_file_comes_once_and_the_order_of_the_inputs_stays(tmp_path, monkeypatch):
+def test_each_file_is_found_once_in_the_order_of_the_inputs(tmp_path, monkeypatch):
     _touch(tmp_path, "a/1.png", "b/2.png")
     monkeypatch.chdir(tmp_path)
     inputs = ["b", "a/../b/2.png", tmp_path / "b", Path("a"), "a/*.png"]
     assert find_images(inputs) == [Path("b/2.png"), Path("a/1.png")]
 
 
-def test_paths_are_given_as_they_were_asked_for(tmp_path, monkeypatch):
+def test_paths_stay_relative_or_absolute(tmp_path, monkeypatch):
     _touch(tmp_path, "a/1.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -75,7 +75,7 @@ def test_paths_are_given_as_they_were_asked_for(tmp_path, monkeypatch):
     assert find_images(["~/a"]) == [tmp_path / "a" / "1.png"]
 
 
-def test_nothing_found_says_where_and_what_counts(tmp_path):
+def test_the_error_for_no_files_names_places_and_suffixes(tmp_path):
     _touch(tmp_path, "notes.txt")
     for name in (tmp_path, tmp_path / "*.png"):
         with pytest.raises(UserError) as caught:
@@ -92,7 +92,7 @@ def test_a_missing_file_among_others_is_named(tmp_path):
         find_images([tmp_path / "a.png", tmp_path / "b.png"])
 
 
-def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     _touch(tmp_path, "a.png", "closed/b.png")
     scandir = os.scandir
 
@@ -107,14 +107,14 @@ def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
 
 
 @given(st.lists(st.integers(0, 10**6), unique=True, min_size=1), st.sampled_from(["", "img", "a1-"]))
-def test_numbers_in_names_count_as_numbers(numbers, prefix):
+def test_numbers_in_names_are_sorted_by_value(numbers, prefix):
     names = [Path(f"{prefix}{number}.png") for number in numbers]
     ordered = sorted(names, key=files._natural_order)
     assert ordered == [Path(f"{prefix}{number}.png") for number in sorted(numbers)]
 
 
 @given(st.lists(st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1)))
-def test_any_names_can_be_put_in_order(names):
+def test_any_names_can_be_sorted(names):
     assert len(sorted(map(Path, names), key=files._natural_order)) == len(names)
 
 

@@ -1,4 +1,4 @@
-"""Frames out of videos and of image files."""
+"""Frames of videos and image files."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def test_a_video_gives_its_frames_in_rgb_with_their_time(video, open_video):
         assert np.abs(frame.pixels[20, 30].astype(int) - (200, frame.index * 20, 0)).max() < 6
 
 
-def test_frames_may_be_given_up_early(video):
+def test_iteration_may_end_early(video):
     with closing(frames(video)) as source:
         assert next(source).index == 0
 
 
 @pytest.mark.parametrize("open_video", [frames, exact_video_frames])
-def test_damaged_frames_of_a_video_are_passed_over_and_counted(video, open_video):
+def test_damaged_frames_of_a_video_are_skipped_and_counted(video, open_video):
     data = video.read_bytes()
     starts = [at for at in range(len(data)) if data.startswith(b"\xff\xd8\xff", at)]
     assert len(starts) == 6
