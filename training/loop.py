@@ -24,7 +24,7 @@ from .evaluation.validation import Validation, denoise_with, save_snapshot, side
 from .interruption import Stopped, stop_on_signal
 from .learner import Learner
 from .objectives import build_objective
-from .progress import Monitor, Silence
+from .progress import Monitor, NullMonitor
 
 _logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def _loop(run: _Run) -> None:
     initial_stage = config.initial_stage if config.has_labels and not config.initial else 0.0
     first_bad = torch.full((), math.inf, device=fabric.device)  # the step at which a loss was no number
     started = time.monotonic() - at.elapsed_s
-    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else Silence()
+    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else NullMonitor()
     batches = open_batches(fabric, config, run.dataset, objective)
     with monitor, batches as batch_of, stop_on_signal(fabric) as stopped:
         while (progress := at.progress(config)) < 1 and not stopped(at.step):

@@ -38,30 +38,30 @@ _FEWEST_OUTLINED = 12  # with fewer blocks the loss of detail is left open
 
 
 @dataclass(frozen=True)
-class Judgement:
+class NoReferenceQuality:
     """What can be said of a result without the clean image."""
 
     sigma_before: float  # noise of the noisy image, grey levels of 255
     sigma_after: float  # noise of the denoised one in the same blocks
-    likeness: float  # correlation, in these blocks, of what is left with what was removed
+    residual_correlation: float  # correlation, in these blocks, of what is left with what was removed
     detail_loss: float | None  # share of detail removed: 0 none, 1 all; None: too few outlines to tell
     colour_shift: tuple[float, float, float]  # mean of denoised less noisy; R, G, B, grey levels
 
     @property
-    def noise_left(self) -> float:
+    def remaining_noise(self) -> float:
         """σ after over σ before; 0 when there was no noise."""
         return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
 
     @property
-    def noise_left_at_least(self) -> float:
-        """The part of `noise_left` that is like what was removed, and so is noise: exact for n ↦ a·n.
+    def remaining_noise_min(self) -> float:
+        """The part of `remaining_noise` that is like what was removed, and so is noise: exact for n ↦ a·n.
 
         The rest is texture, where an image has no flat areas, or noise much coarser than what was removed.
         """
-        return max(0.0, self.likeness) * self.noise_left
+        return max(0.0, self.residual_correlation) * self.remaining_noise
 
 
-def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
+def assess_quality(noisy: np.ndarray, denoised: np.ndarray) -> NoReferenceQuality:
     """Compare a denoised image with the noisy one that it came from.
 
     Args:
@@ -73,23 +73,25 @@ def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
     _check(noisy, denoised)
     blocks = _noise_blocks(noisy, denoised)
     flat = _flattest(blocks)
-    return Judgement(
+    return NoReferenceQuality(
         sigma_before=float(np.sqrt(_quartile(blocks["before"][flat]))),
         sigma_after=float(np.sqrt(_quartile(blocks["after"][flat]))),
-        likeness=_likeness(*(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))),
+        residual_correlation=_likeness(
+            *(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))
+        ),
         detail_loss=_detail_loss(noisy, denoised, blocks, flat),
         colour_shift=_colour_shift(noisy, denoised),
     )
 
 
-def median(judgements: Sequence[Judgement]) -> Judgement:
+def median_quality(qualities: Sequence[NoReferenceQuality]) -> NoReferenceQuality:
     """The median of each quantity over several images, of which there must be at least one."""
-    losses = [judgement.detail_loss for judgement in judgements if judgement.detail_loss is not None]
-    red, green, blue = np.median([judgement.colour_shift for judgement in judgements], axis=0).tolist()
-    return Judgement(
-        sigma_before=float(np.median([judgement.sigma_before for judgement in judgements])),
-        sigma_after=float(np.median([judgement.sigma_after for judgement in judgements])),
-        likeness=float(np.median([judgement.likeness for judgement in judgements])),
+    losses = [quality.detail_loss for quality in qualities if quality.detail_loss is not None]
+    red, green, blue = np.median([quality.colour_shift for quality in qualities], axis=0).tolist()
+    return NoReferenceQuality(
+        sigma_before=float(np.median([quality.sigma_before for quality in qualities])),
+        sigma_after=float(np.median([quality.sigma_after for quality in qualities])),
+        residual_correlation=float(np.median([quality.residual_correlation for quality in qualities])),
         detail_loss=float(np.median(losses)) if losses else None,
         colour_shift=(red, green, blue),
     )
@@ -99,9 +101,9 @@ def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
     if noisy.shape != denoised.shape:
         raise UserError(f"images of different shapes cannot be compared: {noisy.shape} and {denoised.shape}")
     if noisy.dtype != np.uint8 or denoised.dtype != np.uint8 or noisy.ndim != 3 or noisy.shape[2] != 3:
-        raise UserError(f"a judgement needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
+        raise UserError(f"a quality needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
     if min(noisy.shape[:2]) < FLAT_PX:
-        raise UserError(f"a judgement needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
+        raise UserError(f"a quality needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
 
 
 def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,10 +1,10 @@
-"""What a judgement means, in words, and what to do about it."""
+"""What a quality means, in words, and what to do about it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..evaluation.no_reference import Judgement
+from ..evaluation.no_reference import NoReferenceQuality
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 
@@ -27,28 +27,28 @@ class Verdict:
     advice: str = ""
 
 
-def verdict_on(judgement: Judgement) -> Verdict:
+def verdict_on(quality: NoReferenceQuality) -> Verdict:
     """The verdict on one result; of several faults all are named, the advice is on the gravest.
 
     Of equally grave ones it is on the last: a network that broke shows it by its colours.
     """
-    has_noise = judgement.sigma_before >= LITTLE_NOISE
+    has_noise = quality.sigma_before >= LITTLE_NOISE
     faults = []
     if has_noise:
-        faults.append(_noise_fault(judgement))
-    if judgement.detail_loss is not None:
-        faults.append(_detail_fault(judgement.detail_loss))
-    faults.append(_colour_fault(max(judgement.colour_shift, key=abs)))
+        faults.append(_noise_fault(quality))
+    if quality.detail_loss is not None:
+        faults.append(_detail_fault(quality.detail_loss))
+    faults.append(_colour_fault(max(quality.colour_shift, key=abs)))
     faults = [fault for fault in faults if fault is not None]
     if not faults:
-        kept = "" if judgement.detail_loss is None else ", detail is kept"
+        kept = "" if quality.detail_loss is None else ", detail is kept"
         return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is hardly any noise to remove.")
     gravest = next((fault for fault in reversed(faults) if fault.level == POOR), faults[0])
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
 
-def _noise_fault(judgement: Judgement) -> Verdict | None:
-    at_least, at_most = judgement.noise_left_at_least, judgement.noise_left
+def _noise_fault(quality: NoReferenceQuality) -> Verdict | None:
+    at_least, at_most = quality.remaining_noise_min, quality.remaining_noise
     if at_most > ROUGHER:
         return Verdict(
             POOR, "The result is rougher than the noisy image.", "Train longer; the training has only begun."
