@@ -19,9 +19,8 @@ from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data.dataset import Dataset, load_dataset
-from .device import close_device, open_device
+from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import Validation, denoise_with, save_snapshot, side_by_side
-from .interruption import Stopped, stop_on_signal
 from .learner import Learner
 from .objectives import build_objective
 from .progress import Monitor, NullMonitor

@@ -132,6 +132,7 @@ def test_a_photograph_in_both_sets_is_reported(
     assert "2 of the clean photographs" in warnings[0]
     assert "twin.bmp" in warnings[0]
     assert "2.png" in warnings[0]
+    caplog.clear()
     load(tmp_path / "run", pictures, clean=(str(same),))
     assert "noisy set" not in caplog.text
 
