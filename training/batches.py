@@ -31,7 +31,7 @@ def open_batches(
     def make(step: int) -> Batch:
         return draw_batch(fabric, config, dataset, objective, step)
 
-    if dataset.noisy.is_spilled or dataset.clean.is_spilled:
+    if dataset.noisy.is_on_disk or dataset.clean.is_on_disk:
         with Prefetcher(make, fabric.device) as batch_of:
             yield batch_of
     else:

@@ -77,7 +77,7 @@ def test_a_report_that_cannot_be_written_does_not_spoil_the_run(
 
     monkeypatch.setattr("n2b.training.report.write_report", fill_the_disk)
     assert train(config, tmp_path / "run").is_file()
-    assert "no report: [Errno 28] No space left on device; the checkpoint is whole" in caplog.text
+    assert "no report: [Errno 28] No space left on device; the checkpoint is complete" in caplog.text
 
 
 def test_a_run_can_start_from_anothers_weights_without_an_initial_stage(

@@ -1,4 +1,4 @@
-"""What a quality means, in words, and what to do about it."""
+"""Verdicts on no-reference quality, in words, with advice."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ..evaluation.no_reference import NoReferenceQuality
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 
-# Thresholds of plain experience: trained networks and BM3D lie under the first of each pair, blurs of σ 1 px
-# and runs of a few minutes over the second.
+# Empirical thresholds: trained networks and BM3D stay below the first of each pair, blurs of σ 1 px and
+# runs of a few minutes exceed the second.
 LITTLE_NOISE = 1.0  # σ in grey levels
-NOISE_LEFT = (0.18, 0.3)  # share of σ before that surely is left
+NOISE_LEFT = (0.18, 0.3)  # share of σ before that certainly remains
 TEXTURE = 0.5  # σ after over σ before
 ROUGHER = 1.1  # likewise
 DETAIL_LOST = (0.15, 0.3)
@@ -28,7 +28,7 @@ class Verdict:
 
 
 def verdict_on(quality: NoReferenceQuality) -> Verdict:
-    """The verdict on one result; of several faults all are named, the advice is on the gravest.
+    """Return the verdict on one result; it names all faults, its advice is for the gravest.
 
     Of equally grave ones it is on the last: a network that broke shows it by its colours.
     """
@@ -42,7 +42,7 @@ def verdict_on(quality: NoReferenceQuality) -> Verdict:
     faults = [fault for fault in faults if fault is not None]
     if not faults:
         kept = "" if quality.detail_loss is None else ", detail is kept"
-        return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is hardly any noise to remove.")
+        return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is almost no noise to remove.")
     gravest = next((fault for fault in reversed(faults) if fault.level == POOR), faults[0])
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
@@ -65,7 +65,7 @@ def _noise_fault(quality: NoReferenceQuality) -> Verdict | None:
     if at_most > TEXTURE:
         return Verdict(
             FAIR,
-            "Fine noise is gone; what is left in the flattest areas is texture or coarse noise.",
+            "Fine noise is gone; what remains in the flattest areas is texture or coarse noise.",
             "Look at the crops: if it is coarse noise, train longer.",
         )
     return None
@@ -83,7 +83,7 @@ def _detail_fault(lost: float) -> Verdict | None:
         return Verdict(
             FAIR,
             "Some fine detail is removed.",
-            "Look at what was removed: if it shows outlines, train longer, or add clean photographs that "
+            "Look at what was removed: if it shows edges, train longer, or add clean photographs that "
             "show such detail.",
         )
     return None
@@ -98,5 +98,5 @@ def _colour_fault(shift: float) -> Verdict | None:
         f"A colour channel becomes {direction} by {abs(shift):.1f} grey levels.",
         "Train longer: a short training does not yet keep brightness and colour. After a long one, train on "
         "larger crops (--patch 128) or with a smaller --lr: on crops of 64 px the deepest layers see mostly "
-        "the border, and may fail inside a larger picture.",
+        "the border, and may fail inside a larger image.",
     )

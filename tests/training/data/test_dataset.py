@@ -167,11 +167,11 @@ def test_images_that_exceed_the_memory_train_as_those_that_do_not(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = load(tmp_path / "run", pictures, noise="gaussian:25")
-    assert not held.noisy.is_spilled
+    assert not held.noisy.is_on_disk
     monkeypatch.setattr("n2b.training.data.dataset.memory_budget", lambda _: 50_000)
     spilled = load(tmp_path / "run", pictures, noise="gaussian:25")
-    assert spilled.noisy.is_spilled
-    assert spilled.clean.is_spilled
+    assert spilled.noisy.is_on_disk
+    assert spilled.clean.is_on_disk
     assert set_of(all_of(spilled.noisy)) == set_of(all_of(held.noisy))
     assert not any((tmp_path / "run").iterdir())
 

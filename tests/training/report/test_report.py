@@ -265,7 +265,7 @@ def judged(
         (
             judged(before=0.4, after=0.4, residual_correlation=1, lost=0),
             GOOD,
-            "There is hardly any noise to remove.",
+            "There is almost no noise to remove.",
         ),
         (judged(after=20, residual_correlation=1, lost=0), POOR, "Noise remains."),
         (judged(after=5, residual_correlation=0.9), FAIR, "Some noise remains."),
