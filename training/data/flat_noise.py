@@ -28,7 +28,7 @@ MOST_GAIN = 3.0
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 # Criteria of a flat window, relative to the flattest others of its brightness in its image. The bounds were
-# chosen on the PolyU photographs, by how well what passes agrees with the noise against the mean of many shots.
+# chosen on the PolyU photographs, by the agreement of the selected with that against the mean of many shots.
 _MOST_RMS, _MOST_STRUCTURE = 1.35, 1.6  # times the 10th percentile of windows as bright
 _MOST_RATIO = 1.8  # structure to RMS, times the 20th percentile of those kept
 _MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its mean

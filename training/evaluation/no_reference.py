@@ -202,7 +202,7 @@ def _colour_shift(noisy: np.ndarray, denoised: np.ndarray) -> tuple[float, float
 
 
 def _residual_correlation(before: float, across: float, after: float) -> float:
-    """Return the correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩, ⟨f,f⟩; 1 if almost nothing was removed."""
+    """Return the correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩, ⟨f,f⟩; 1 if little was removed."""
     removed, shared = before - 2 * across + after, across - after
     if removed <= _LEAST_REMOVED * before:
         return 1.0
