@@ -11,7 +11,7 @@ import numpy as np
 
 from ..runtime.model_info import ModelInfo
 from ..runtime.system.files import write_atomically
-from ..training.report.pictures import data_uri, encode_png, on_grey
+from ..training.report.figures import data_uri, encode_png, on_grey
 from ..training.report.template import PAGE, STYLE
 from .verify.verify import Agreement
 from .verify.visible_artifacts import MOST_BANDING, MOST_SHIFT

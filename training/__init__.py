@@ -1,0 +1,1 @@
+"""Train denoisers: `n2b-train`. Imports: n2b.runtime."""

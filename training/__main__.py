@@ -1,4 +1,4 @@
-"""python -m n2b.training: n2b-train, also where its script is not on the path."""
+"""Run `n2b-train` as `python -m n2b.training`."""
 
 from .cli import main
 

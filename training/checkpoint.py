@@ -1,9 +1,10 @@
-"""Checkpoints: written whole or not at all, read without executing anything in them."""
+"""Write checkpoints atomically and read them without executing code from them."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -16,11 +17,11 @@ from ..runtime.system.files import atomic_path, sha256_of_file
 from .models.collapsible import fold
 from .models.noise2blur import count_flops_per_pixel, count_parameters
 from .models.registry import DENOISERS, build_denoiser
-from .weights import describe_differences
 
 CHECKPOINT_NAME = "checkpoint.pt"
 FORMAT = "n2b-checkpoint-1"
-VALUE_TRANSFORMS = {"linear": "identity", "log": "log"}  # a run's domain → ModelInfo's word for it
+VALUE_TRANSFORMS = {"linear": "identity", "log": "log"}  # domain of a run → value_transform of ModelInfo
+_MAX_NAMED = 3  # differences of each kind; the rest are counted
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -30,22 +31,22 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote, onto the CPU, with torch's weights-only reader.
+    """Read a checkpoint onto the CPU, with torch's weights-only reader.
 
     Args:
         path: a checkpoint, or the folder of a run.
 
     Raises:
-        ModelError: there is none, or it is damaged or something else.
+        ModelError: it is missing, damaged, or no checkpoint of n2b.
     """
     path = checkpoint_path(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice on foreign files; the error below says it
+            warnings.simplefilter("ignore")  # torch's advice on foreign files; the error below replaces it
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist; train one with n2b-train") from error
-    except Exception as error:  # whatever the reader meets in a damaged file
+    except Exception as error:  # damaged files raise many kinds of errors
         raise ModelError(f"{path} is no checkpoint, or damaged; train again or name another") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ModelError(f"{path} is no checkpoint of n2b ({FORMAT} expected)")
@@ -53,33 +54,33 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def checkpoint_path(path: Path) -> Path:
-    """The checkpoint that `path`, a file or the folder of a run, stands for."""
+    """Return the checkpoint of `path`, a file or the folder of a run."""
     return path / CHECKPOINT_NAME if path.is_dir() else path
 
 
 def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
-    """The denoising network of a checkpoint, in evaluation mode on the CPU, and what is known of it.
+    """Return the denoising network of a checkpoint, in evaluation mode on the CPU, and its ModelInfo.
 
     Args:
         path: a checkpoint, or the folder of a run.
 
     Returns:
         The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both
-        are logarithms, see value_transform.py), and its ModelInfo, whose io and precision are for the
-        exporter to fill in. Where the checkpoint holds averaged weights, the network has those.
+        are logarithms, see value_transform.py), with averaged weights if the checkpoint has them; and its
+        ModelInfo, without io and precision, which the exporter fills in.
 
     Raises:
-        ModelError: there is none, it is damaged, or its architecture or weights are not known here.
+        ModelError: it is missing or damaged, or its architecture, domain or weights are unknown.
     """
     file = checkpoint_path(Path(path))
     state = load_checkpoint(file)
     config, trained = state.get("config", {}), state.get("trained")
     weights = state.get("averaged", _entry(state.get("networks"), "denoiser"))
     if not (_is_plain(config) and isinstance(weights, dict) and _is_plain(trained)):
-        raise ModelError(f"{file} lacks what a run's checkpoint holds; train again or name another")
+        raise ModelError(f"{file} is incomplete; train again or name another")
     arch, domain = config.get("arch", "unet"), config.get("domain", "linear")
     if domain not in tuple(VALUE_TRANSFORMS):  # it may be of any type
-        raise ModelError(f"{file} was trained in the domain {in_short(domain)}, unknown here; upgrade n2b")
+        raise ModelError(f"{file} was trained in the unknown domain {in_short(domain)}; upgrade n2b")
     network = _network(arch, weights, file)
     info = ModelInfo(
         architecture=arch,
@@ -100,7 +101,7 @@ def _entry(values: Any, name: str) -> Any:
 
 
 def _is_plain(values: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether `values` is a dict that a ModelInfo can hold: of what JSON knows."""
+    """Return True if `values` is a dict that a ModelInfo can hold: of JSON types."""
     try:
         json.dumps(values, sort_keys=True)
     except (TypeError, ValueError, RecursionError):
@@ -112,13 +113,73 @@ def _network(arch: Any, weights: dict[str, Any], file: Path) -> nn.Module:
     if arch not in tuple(DENOISERS):  # it may be of any type
         known = ", ".join(DENOISERS)
         raise ModelError(
-            f"{file} is of the architecture {in_short(arch)}, unknown here (known: {known}); upgrade n2b"
+            f"{file} has the unknown architecture {in_short(arch)} (known: {known}); upgrade n2b"
         )
     network = build_denoiser(arch)
-    if differences := describe_differences(weights, network.state_dict()):
+    if differences := _describe_differences(weights, network.state_dict()):
         raise ModelError(
-            f"{file} does not hold the weights of the architecture '{arch}': {differences}; "
+            f"{file} does not contain the weights of the architecture '{arch}': {differences}; "
             "train again or name another"
         )
     network.load_state_dict(weights)
     return fold(network)
+
+
+def _describe_differences(weights: Mapping[Any, Any], expected: Mapping[str, torch.Tensor]) -> str:
+    """Describe how `weights` differ in names, types and shapes from those `expected`; "" if they do not.
+
+    For example "2 missing (last.weight, last.bias), 1 of another shape (up.0.weight: 3, not 96×144×3×3)".
+    """
+    present = {name: weights[name] for name in expected if name in weights}
+    mistyped = {name: value for name, value in present.items() if not _same_type(value, expected[name])}
+    misshapen = {
+        name: value.shape
+        for name, value in present.items()
+        if name not in mistyped and value.shape != expected[name].shape
+    }
+    return ", ".join(
+        filter(
+            None,
+            (
+                _list("missing", [name for name in expected if name not in weights]),
+                _list("unknown", [in_short(name) for name in weights if name not in expected]),
+                _list(
+                    "of another type",
+                    [
+                        f"{name}: {_type(value)}, not {_type(expected[name])}"
+                        for name, value in mistyped.items()
+                    ],
+                ),
+                _list(
+                    "of another shape",
+                    [
+                        f"{name}: {_sizes(s)}, not {_sizes(expected[name].shape)}"
+                        for name, s in misshapen.items()
+                    ],
+                ),
+            ),
+        )
+    )
+
+
+def _same_type(value: Any, expected: torch.Tensor) -> bool:
+    return (
+        isinstance(value, torch.Tensor)
+        and (value.dtype, value.layout, value.device) == (expected.dtype, expected.layout, expected.device)
+        and not value.is_quantized
+    )
+
+
+def _type(value: Any) -> str:
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    return str(value.dtype if value.layout == torch.strided else value.layout).removeprefix("torch.")
+
+
+def _sizes(shape: torch.Size) -> str:
+    return "×".join(map(str, shape)) or "scalar"
+
+
+def _list(kind: str, items: list[str]) -> str:
+    more = f", and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
+    return f"{len(items)} {kind} ({', '.join(items[:_MAX_NAMED])}{more})" if items else ""

@@ -1,39 +1,43 @@
-"""Which device and which precision a run uses, and how many processes share it."""
+"""Open the device, precision and processes of a run, and stop all processes at the same step."""
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from lightning_fabric import Fabric
 
-from ..runtime.errors import DeviceError, UserError
+from ..runtime.errors import DeviceError, N2BError, UserError
+from ..runtime.system.console import INTERRUPTED
 from .config import TrainConfig
 
+AGREE_EVERY = 20  # steps between checks whether any process received a signal
 _FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def open_device(config: TrainConfig) -> Fabric:
-    """Lightning's Fabric on the device and in the precision that the configuration asks for.
+    """Return Lightning's Fabric on the device and in the precision of the configuration.
 
-    Under `torchrun` each process takes its own GPU (or all share the CPU), and gradients are averaged
-    over the processes (DDP).
+    Under `torchrun` each process takes its own GPU (or all share the CPU), and DDP averages the gradients.
 
     Raises:
-        DeviceError: the device is not there.
-        UserError: it is no device's or precision's name, the two do not go together, or the batch cannot
-            be shared evenly.
+        DeviceError: the device is not available.
+        UserError: unknown device or precision, the two do not go together, or the batch cannot be
+            divided evenly.
     """
     device = resolve_device(config.device)
     precision = resolve_precision(config.precision, device)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces its precision
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs its precision
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
         devices = [device.index or 0] if device.type == "cuda" else 1
         return Fabric(accelerator=device.type, devices=devices, precision=_FABRIC_PRECISION[precision])  # type: ignore[arg-type]
     if config.batch % processes:
-        raise UserError(f"--batch {config.batch} cannot be shared by {processes} processes; take a multiple")
+        raise UserError(f"--batch {config.batch} cannot be divided by {processes} processes; take a multiple")
     if device.index is not None:
         raise UserError(f"--device {config.device} names one GPU for {processes} processes; use cuda")
     of_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -49,13 +53,13 @@ def open_device(config: TrainConfig) -> Fabric:
 
 
 def close_device() -> None:
-    """Leave the group of processes, if there is one: its threads must end before the interpreter does."""
+    """Leave the process group, if any: its threads must end before the interpreter does."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `name` means: "auto" is a GPU where there is one, else the CPU."""
+    """Return the device for `name`; "auto" is a GPU if there is one, else the CPU."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -74,7 +78,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """The precision that `name` means; "auto" is bf16 where the hardware multiplies in it, else fp32."""
+    """Return the precision for `name`; "auto" is bf16 if the hardware multiplies in it, else fp32."""
     if name == "auto":
         return "bf16" if _has_bf16(device) else "fp32"
     if name not in _FABRIC_PRECISION:
@@ -91,3 +95,37 @@ def _has_bf16(device: torch.device) -> bool:
         get = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "")
         return get() == "AVX512" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return False
+
+
+class Stopped(N2BError):
+    """The run was stopped by a signal; it can be resumed from its checkpoint."""
+
+    exit_status = INTERRUPTED
+
+
+@contextmanager
+def stop_on_signal(fabric: Fabric) -> Iterator[Callable[[int], bool]]:
+    """Yield a function of the step that returns True once SIGINT or SIGTERM has arrived.
+
+    A second SIGINT interrupts at once. All processes get the same answer: a signal to one stops all.
+    """
+    received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        received.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def is_stopped(step: int) -> bool:
+        if fabric.world_size == 1:
+            return bool(received)
+        if step % AGREE_EVERY:
+            return False
+        count = fabric.all_reduce(torch.tensor(float(len(received)), device=fabric.device), reduce_op="sum")
+        return bool(count)
+
+    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield is_stopped
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

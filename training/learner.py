@@ -1,4 +1,4 @@
-"""The networks of a run with what makes them learn: an optimiser each, and the average of the weights."""
+"""The networks of a run with their optimisers and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .objectives import build_networks
 
 # Noise2Noise's for this network; Adam's own 0.999 takes larger steps at a sudden gradient
 BOUNDED_BETAS, ADAM_BETAS = (0.9, 0.99), (0.9, 0.999)
-MOST_GRADIENT = 1.0  # norm, of each network
+MAX_GRADIENT = 1.0  # norm, of each network
 
 
 class Learner:
@@ -37,7 +37,7 @@ class Learner:
         self.networks = build_networks(config)
         if config.initial:
             _load_weights(self.networks, Path(config.initial))
-        self.modules = dict(self.networks)  # the same without what fabric puts round them
+        self.modules = dict(self.networks)  # the same without the wrappers of Fabric
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         betas = BOUNDED_BETAS if config.bounded else ADAM_BETAS
         is_compiled = config.compile == "on" or (config.compile == AUTO and fabric.device.type == "cuda")
@@ -61,7 +61,7 @@ class Learner:
             self._averaged.n_averaged.zero_()  # the next average begins with the weights as they then are
 
     def begin_step(self) -> None:
-        """To be called before the networks are, once a step."""
+        """Prepare a step; call it once, before the networks."""
         if self._replays_graphs:  # what the graphs of the last step gave may now be written over
             torch.compiler.cudagraph_mark_step_begin()
 
@@ -83,7 +83,7 @@ class Learner:
                 self._fabric.clip_gradients(
                     self.networks[name],
                     optimizer,
-                    max_norm=MOST_GRADIENT,
+                    max_norm=MAX_GRADIENT,
                     error_if_nonfinite=False,  # to ask would make a GPU wait; the loop looks at the losses
                 )
             optimizer.step()
@@ -94,17 +94,17 @@ class Learner:
 
     @property
     def kept(self) -> dict[str, nn.Module]:
-        """The networks in float32 for measuring; the denoiser is the one that will be exported."""
+        """Return the networks in float32 for measuring; the denoiser is the one to export."""
         averaged = {"denoiser": self._averaged.module} if self._averaged else {}
         return self.modules | averaged
 
     def is_finite(self) -> bool:
-        """Whether every weight is a number; makes a GPU wait."""
+        """Return True if every weight is finite; makes a GPU wait."""
         weights = [p.detach() for module in self.modules.values() for p in module.parameters()]
         return bool(torch.stack([w.isfinite().all() for w in weights]).all())
 
     def state(self) -> dict[str, Any]:
-        """All of it, for a checkpoint."""
+        """Return the complete state, for a checkpoint."""
         state: dict[str, Any] = {
             "networks": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
@@ -115,7 +115,7 @@ class Learner:
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Restore the result of `state`."""
         for name, module in self.modules.items():
             module.load_state_dict(state["networks"][name])
             self._optimizers[name].load_state_dict(state["optimizers"][name])
@@ -125,7 +125,7 @@ class Learner:
 
 
 def _load_weights(networks: dict[str, nn.Module], path: Path) -> None:
-    """The weights of a checkpoint, of those networks that it has; the denoiser it must have."""
+    """Load the weights of the networks in a checkpoint; it must have the denoiser."""
     state = load_checkpoint(path)
     weights = dict(state.get("networks", {}))
     if "averaged" in state:
@@ -135,4 +135,6 @@ def _load_weights(networks: dict[str, nn.Module], path: Path) -> None:
         if "extractor" in networks and "extractor" in weights:
             networks["extractor"].load_state_dict(weights["extractor"])
     except (KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(f"{path} holds another network; name the --arch that it was trained with") from error
+        raise ModelError(
+            f"{path} contains another network; give the --arch that it was trained with"
+        ) from error

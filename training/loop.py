@@ -1,4 +1,4 @@
-"""The whole training loop, from images to a checkpoint."""
+"""Train from images to a checkpoint: the whole loop."""
 
 from __future__ import annotations
 
@@ -19,35 +19,34 @@ from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data.dataset import Dataset, load_dataset
-from .device import close_device, open_device
+from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import Validation, denoise_with, save_snapshot, side_by_side
-from .interruption import Stopped, stop_on_signal
 from .learner import Learner
 from .objectives import build_objective
-from .progress import Monitor, Silence
+from .progress import Monitor, NullMonitor
 
 _logger = logging.getLogger(__name__)
 
-SHOW_EVERY = 20  # steps between looks at the losses: reading them makes a GPU wait
+SHOW_EVERY = 20  # steps between reads of the losses, which make a GPU wait
 VALIDATIONS = 20  # in a run
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
-    """Train to the end of the schedule and leave a checkpoint; SIGINT or SIGTERM ends it early, likewise.
+    """Train to the end of the schedule and leave a checkpoint, also when SIGINT or SIGTERM ends it early.
 
     Every step draws its crops from (seed, step) alone and the checkpoint holds all other state, so that
     a resumed run of `config.steps` gives bit for bit what an uninterrupted one gives on one CPU. Under
     `torchrun` the processes share each batch: the losses are those of one process, to rounding.
 
     Args:
-        run: folder for the checkpoint, the TensorBoard files and the report.
-        resume: go on from the run's checkpoint, if it has got that far.
+        run: folder for the checkpoint, the curves and the report.
+        resume: continue from the checkpoint of the run, if it exists.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        UserError: the images, the noise or the filter named do not serve.
+        UserError: the images, the noise or the filter are unusable.
         EnvironmentFault: the loss is no longer finite.
         Stopped: a signal came; the checkpoint holds the last step.
     """
@@ -59,7 +58,7 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
 
 
 def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> Path:
-    with fabric.rank_zero_first():  # it makes the labels that the others find
+    with fabric.rank_zero_first():  # it makes the labels that the others read
         dataset = load_dataset(config, run, fabric.device)
     torch.manual_seed(config.seed)
     learner = Learner(fabric, config)
@@ -78,9 +77,9 @@ def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> P
             if verdict is not None:
                 print(f"verdict: {verdict.words} {verdict.advice}".rstrip())
         except (N2BError, OSError) as error:
-            _logger.warning(f"no report: {error}; the checkpoint is whole")
+            _logger.warning(f"no report: {error}; the checkpoint is complete")
     if at.progress(config) < 1:
-        raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} goes on")
+        raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} continues it")
     return run / CHECKPOINT_NAME
 
 
@@ -88,9 +87,9 @@ def _loop(run: _Run) -> None:
     config, fabric, learner, at = run.config, run.fabric, run.learner, run.at
     objective = build_objective(config, learner.networks, run.dataset.flat_noise)
     initial_stage = config.initial_stage if config.has_labels and not config.initial else 0.0
-    first_bad = torch.full((), math.inf, device=fabric.device)  # the step at which a loss was no number
+    first_not_finite = torch.full((), math.inf, device=fabric.device)  # step
     started = time.monotonic() - at.elapsed_s
-    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else Silence()
+    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else NullMonitor()
     batches = open_batches(fabric, config, run.dataset, objective)
     with monitor, batches as batch_of, stop_on_signal(fabric) as stopped:
         while (progress := at.progress(config)) < 1 and not stopped(at.step):
@@ -106,12 +105,12 @@ def _loop(run: _Run) -> None:
 
             at.step += 1
             at.elapsed_s = _elapsed_s(fabric, config, started)
-            first_bad = first_bad.minimum(torch.where(total.isfinite(), math.inf, at.step))
+            first_not_finite = first_not_finite.minimum(torch.where(total.isfinite(), math.inf, at.step))
             done = at.progress(config)
             is_validated = int(done * VALIDATIONS) > int(progress * VALIDATIONS)
             is_saved = at.step % config.checkpoint_every == 0
             if is_validated or is_saved or at.step % SHOW_EVERY == 0 or done >= 1:
-                if math.isfinite(bad := float(first_bad)):
+                if math.isfinite(bad := float(first_not_finite)):
                     raise _not_finite(round(bad), run.checkpoint)
                 monitor.show(at.step, done, at.elapsed_s, _shared(fabric, losses), rate)
             if is_validated and fabric.is_global_zero:
@@ -125,7 +124,7 @@ def _loop(run: _Run) -> None:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the loop works with."""
+    """The parts that the loop works with."""
 
     folder: Path
     config: TrainConfig
@@ -144,7 +143,7 @@ class _Run:
         return Validation(images, self.dataset.noise, self.config.domain, self.config.seed)
 
     def save(self) -> None:
-        """Write the checkpoint, unless the weights are spoilt: then the last one stays."""
+        """Write the checkpoint, unless the weights are not finite: then the last one stays."""
         if not self.learner.is_finite():
             raise _not_finite(self.at.step, self.checkpoint)
         if self.fabric.is_global_zero:
@@ -159,14 +158,14 @@ class _Run:
 
 @dataclass
 class Position:
-    """Where a run has got to."""
+    """The position of a run in its schedule."""
 
     step: int = 0
     elapsed_s: float = 0.0
     stage_start: int = 0  # the step at which the convergence stage began; 0: not yet
 
     def progress(self, config: TrainConfig) -> float:
-        """How much of the schedule is done, from 0 to 1."""
+        """Return the completed share of the schedule, 0 to 1."""
         if config.steps is not None:
             return self.step / config.steps
         assert config.minutes is not None
@@ -174,20 +173,20 @@ class Position:
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
-    """Linear warm-up over the first `warmup_steps` of a stage; then, if so scheduled, half a cosine to 0."""
+    """Return the learning rate: linear warm-up at the start of a stage, then constant or half a cosine."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     fall = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))) if config.schedule == "cosine" else 1.0
     return config.learning_rate * warmup * fall
 
 
 def _elapsed_s(fabric: Fabric, config: TrainConfig, started: float) -> float:
-    """Time since the start, the same in all processes where it decides the schedule."""
+    """Return the time since the start; the same in all processes if it decides the schedule."""
     elapsed_s = time.monotonic() - started
     return fabric.broadcast(elapsed_s) if fabric.world_size > 1 and config.minutes else elapsed_s
 
 
 def _shared(fabric: Fabric, losses: dict[str, torch.Tensor]) -> dict[str, float]:
-    """The losses over the crops of all processes."""
+    """Return the losses over the crops of all processes."""
     return {name: float(fabric.all_reduce(loss.detach())) for name, loss in losses.items()}  # type: ignore[arg-type]
 
 
@@ -199,7 +198,7 @@ def _not_finite(step: int, checkpoint: Path) -> EnvironmentFault:
 
 
 def _facts(config: TrainConfig, dataset: Dataset, fabric: Fabric, at: Position) -> dict[str, Any]:
-    """What a model's description says of its training."""
+    """Return the facts about the training that ModelInfo keeps."""
     gpu = torch.cuda.get_device_name(fabric.device) if fabric.device.type == "cuda" else None
     facts: dict[str, Any] = {
         "method": config.method,

@@ -1,10 +1,9 @@
-"""What a run shows while it trains: a progress bar, and TensorBoard scalars and pictures."""
+"""Show a training run: a progress bar, curves in metrics.jsonl, and TensorBoard next to it."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,17 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from ..runtime.errors import MissingPackageError
+from .metrics import MetricsLog
 
 
 class Monitor:
-    """Shows a run on the terminal (standard error) and writes it to `run` for TensorBoard.
+    """Shows a run on standard error and records it in `run`; a context manager.
 
-    A context manager; `first_step` is where a resumed run goes on, so that TensorBoard drops what an
-    interrupted run wrote after its last checkpoint.
+    The curves go to metrics.jsonl, and with sample images to TensorBoard's event files.
+
+    Args:
+        run: folder of the run.
+        first_step: step that a resumed run continues from; records of later steps are dropped.
     """
 
     def __init__(self, run: Path, first_step: int) -> None:
@@ -29,75 +32,75 @@ class Monitor:
             TextColumn("step {task.fields[step]}"),
             TextColumn("{task.fields[rate]:.1f} steps/s"),
             TextColumn("{task.fields[losses]}"),
-            _TimeLeft(),
+            _RemainingTime(),
             console=Console(stderr=True),
         )
         self._task = self._bar.add_task(
-            "training", total=1.0, step=first_step, rate=0.0, losses="", left_s=None
+            "training", total=1.0, step=first_step, rate=0.0, losses="", remaining_s=None
         )
         self._writer = _summary_writer(run, first_step)
+        self._metrics = MetricsLog(run, first_step)
         self._first_step, self._started = first_step, time.monotonic()
 
     def __enter__(self) -> Monitor:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
         self._writer.close()
 
     def show(
         self, step: int, progress: float, elapsed_s: float, losses: dict[str, float], learning_rate: float
     ) -> None:
-        """Refresh the bar, and add a point to each curve."""
-        now = time.monotonic()
-        rate = (step - self._first_step) / max(now - self._started, 1e-9)
-        left_s = elapsed_s * (1 - progress) / progress
+        """Refresh the bar and record the losses, the learning rate and the speed."""
+        rate = (step - self._first_step) / max(time.monotonic() - self._started, 1e-9)
+        remaining_s = elapsed_s * (1 - progress) / progress
         text = " ".join(f"L_{name} {value:.3f}" for name, value in losses.items())
-        self._bar.update(self._task, completed=progress, step=step, rate=rate, left_s=left_s, losses=text)
-        for name, value in losses.items():
-            self._writer.add_scalar(f"loss/{name}", value, step)
-        self._writer.add_scalar("learning_rate", learning_rate, step)
-        self._writer.add_scalar("steps_per_s", rate, step)
+        self._bar.update(
+            self._task, completed=progress, step=step, rate=rate, remaining_s=remaining_s, losses=text
+        )
+        values = {f"loss/{name}": value for name, value in losses.items()}
+        self._record(step, {**values, "learning_rate": learning_rate, "steps_per_s": rate})
 
-    def show_validation(self, step: int, measured: dict[str, float], picture: np.ndarray) -> None:
-        """A line above the bar, a point of each curve, and the picture (uint8 (H, W, 3) RGB)."""
+    def show_validation(self, step: int, measured: dict[str, float], image: np.ndarray) -> None:
+        """Print the values above the bar, and record them and the image (uint8 (H, W, 3) RGB)."""
         text = "  ".join(f"{name} {value:.2f}" for name, value in measured.items())
         self._bar.console.print(f"step {step}: {text}", highlight=False)
-        for name, value in measured.items():
-            self._writer.add_scalar(f"validation/{name}", value, step)
-        self._writer.add_image("noisy | denoised | clean", picture, step, dataformats="HWC")
+        self._record(step, {f"validation/{name}": value for name, value in measured.items()})
+        self._writer.add_image("noisy | denoised | clean", image, step, dataformats="HWC")
         self._writer.flush()
 
+    def _record(self, step: int, values: dict[str, float]) -> None:
+        self._metrics.add(step, values)
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
 
-class Silence:
-    """A monitor that shows nothing, for all processes but the first."""
 
-    def __enter__(self) -> Silence:
+class NullMonitor:
+    """A monitor that shows and records nothing, for all processes but the first."""
+
+    def __enter__(self) -> NullMonitor:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
     def show(
         self, step: int, progress: float, elapsed_s: float, losses: dict[str, float], learning_rate: float
     ) -> None:
-        """Nothing."""
+        """Do nothing."""
 
-    def show_validation(self, step: int, measured: dict[str, float], picture: np.ndarray) -> None:
-        """Nothing."""
+    def show_validation(self, step: int, measured: dict[str, float], image: np.ndarray) -> None:
+        """Do nothing."""
 
 
-class _TimeLeft(ProgressColumn):
+class _RemainingTime(ProgressColumn):
     def render(self, task: Task) -> Text:
-        left = task.fields["left_s"]
-        if left is None:
+        seconds = task.fields["remaining_s"]
+        if seconds is None:
             return Text("-:--:-- left")
-        minutes, seconds = divmod(round(left), 60)
+        minutes, seconds = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return Text(f"{hours}:{minutes:02d}:{seconds:02d} left")
 

@@ -1,4 +1,4 @@
-"""Recipes: named sets of defaults, for what the user has not named."""
+"""Recipes: named sets of defaults for options that are not given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "schedule": "constant",
         "warmup_steps": 0,
     },
-    # a camera's own noise: docs/training.md has what each of these is worth
+    # a camera's own noise; docs/training.md has the gain of each setting
     REAL: {
         "filter": "bilateral:15,50,7,3",
         "initial_stage": 0.3,
@@ -35,15 +35,19 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
-# what the default recipe has besides, for Noise2Blur against noise that lies bare in flat areas
+# added to the default recipe, for Noise2Blur with noise that is visible alone in flat areas
 _WITH_FLAT_AREAS: dict[str, Any] = {"flat_noise": True, "extracted_share": 0.125, "anchor": True}
 
 
+# fields that a recipe may set
+RECIPE_FIELDS = frozenset({"replace", *_WITH_FLAT_AREAS}.union(*RECIPES.values()))
+
+
 def recipe_values(recipe: str, *, noise: str | None, method: str) -> dict[str, Any]:
-    """Fields of TrainConfig, and what the recipe sets them to.
+    """Return the values of a recipe by field of TrainConfig.
 
     Raises:
-        UserError: `noise` names no noise.
+        UserError: `noise` is no valid noise.
     """
     values = dict(RECIPES[recipe])
     if recipe == DEFAULT and method == "n2b" and noise is not None:
@@ -56,7 +60,7 @@ def recipe_values(recipe: str, *, noise: str | None, method: str) -> dict[str, A
 
 
 def recipe_for(name: str | None, *, noise: str | None, method: str) -> str:
-    """The recipe to use: the one named, else "real" for Noise2Blur on a camera's own noise, else "default".
+    """Return the given recipe, else "real" for Noise2Blur on a camera's own noise, else "default".
 
     Raises:
         UserError: there is no such recipe.

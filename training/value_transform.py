@@ -1,4 +1,4 @@
-"""The values that a network computes on: those of the image, or their logarithm.
+"""Transform image values to those a network computes on: the same, or their logarithm.
 
 Speckle multiplies, x = y·(1 + n); its logarithm adds, log x = log y + log(1 + n), with a strength that
 does not depend on the brightness. A network against it takes and gives
@@ -22,10 +22,10 @@ _LOG_LEVELS = math.log(256)
 
 
 def to_domain(x: Tensor, domain: str) -> Tensor:
-    """Values of an image as values of a domain.
+    """Convert values of an image to a domain.
 
     Args:
-        x: float32 of any shape, in [0, 1]; "log" takes what is below 0 for 0.
+        x: float32 of any shape, in [0, 1]; "log" clips below 0.
         domain: "linear", which changes nothing, or "log".
 
     Raises:
@@ -38,7 +38,7 @@ def to_domain(x: Tensor, domain: str) -> Tensor:
 
 
 def from_domain(t: Tensor, domain: str) -> Tensor:
-    """Values of a domain as values of an image: the inverse of `to_domain`.
+    """Convert values of a domain to those of an image: the inverse of `to_domain`.
 
     Args:
         t: float32 of any shape; values beyond [0, 1] give values beyond [0, 1].

@@ -154,7 +154,7 @@ def test_weights_of_another_network_are_refused_by_their_names(
 ) -> None:
     save(tmp_path, change(EdgeNet().state_dict()), config={"arch": "edge"})
     with pytest.raises(
-        ModelError, match="does not hold the weights of the architecture 'edge'.*" + words
+        ModelError, match="does not contain the weights of the architecture 'edge'.*" + words
     ) as caught:
         load_denoiser(tmp_path)
     assert "\n" not in str(caught.value)
@@ -180,7 +180,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused(
 
 def test_a_checkpoint_without_networks_is_refused(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "checkpoint.pt", {"trained": {}})
-    with pytest.raises(ModelError, match="lacks what a run's checkpoint holds"):
+    with pytest.raises(ModelError, match="is incomplete"):
         load_denoiser(tmp_path)
 
 
@@ -203,5 +203,5 @@ def save(run: Path, weights: Weights, **state: object) -> None:
 def test_entries_of_another_kind_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     state = {"networks": {"denoiser": EdgeNet().state_dict()}, "trained": {}, "config": {"arch": "edge"}}
     save_checkpoint(tmp_path / "checkpoint.pt", {**state, **change})
-    with pytest.raises(ModelError, match="lacks what a run's checkpoint holds"):
+    with pytest.raises(ModelError, match="is incomplete"):
         load_denoiser(tmp_path)

@@ -70,14 +70,14 @@ def test_a_full_disk_keeps_the_last_checkpoint(
 
 
 def test_a_report_that_cannot_be_written_does_not_spoil_the_run(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fill_the_disk(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("n2b.training.report.write_report", fill_the_disk)
     assert train(config, tmp_path / "run").is_file()
-    assert "no report: [Errno 28] No space left on device; the checkpoint is whole" in capsys.readouterr().err
+    assert "no report: [Errno 28] No space left on device; the checkpoint is complete" in caplog.text
 
 
 def test_a_run_can_start_from_anothers_weights_without_an_initial_stage(

@@ -16,7 +16,7 @@ import torch
 from n2b.runtime.errors import DeviceError, UserError
 from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import load_checkpoint
-from n2b.training.cli import main, one_path_an_option
+from n2b.training.cli import main, repeat_path_options
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.device import resolve_device, resolve_precision
 from n2b.training.loop import learning_rate, train
@@ -154,7 +154,13 @@ def test_resuming_with_other_options_names_the_fields_that_differ(pictures: Path
         (["--noisy", "x", "--val", "y"], "give --noise"),
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--precision", "fp16", "--device", "cpu"], "NVIDIA GPU"),
-        (["--precision", "fp12"], "unknown precision"),
+        (["--precision", "fp12"], "'fp12' is not one of"),
+        (["--method", "magic"], "'magic' is not one of"),
+        (["--lr", "nan"], "--lr is nan; it must be above 0"),
+        (["--lr", "inf"], "--lr is inf"),
+        (["--seed", "-1"], "--seed is -1; it must be at least 0"),
+        (["--average", "1"], "--average is 1.0; it must be at least 0, below 1"),
+        (["--noise-gain", "1-inf"], "--noise-gain is a range"),
         (["--resume", "--out", "nowhere"], "no run to resume"),
         (["--frobnicate"], "--frobnicate"),
     ],
@@ -229,5 +235,5 @@ def test_several_paths_may_follow_one_option() -> None:
         "f",
         "--resume",
     ]
-    assert one_path_an_option(given) == expected
-    assert one_path_an_option(expected) == expected
+    assert repeat_path_options(given) == expected
+    assert repeat_path_options(expected) == expected

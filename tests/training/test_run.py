@@ -11,7 +11,7 @@ from n2b.training.run import (
     complete_config,
     latest_run,
     new_run,
-    no_trace_of_failure,
+    remove_failed_run,
     resumed_run,
 )
 
@@ -106,7 +106,7 @@ def test_of_several_processes_the_first_saves_the_configuration(
 
 def test_a_resumed_run_says_by_option_what_differs(tmp_path: Path) -> None:
     TrainConfig(noisy=("x",), steps=2).save(tmp_path)
-    with pytest.raises(UserError, match=r"--lr was 0\.001; --patch was 128; leave"):
+    with pytest.raises(UserError, match=r"--lr was 0\.001; --patch was 128; omit"):
         resumed_run(tmp_path, {"learning_rate": 1e-4, "patch_px": 64, "steps": 2})
     assert resumed_run(tmp_path, {"steps": 2})[1].steps == 2
 
@@ -125,7 +125,7 @@ def test_a_run_that_ends_before_it_has_begun_leaves_nothing(
     for is_first in (True, False):
         before = latest_run()
         run, _ = new_run(None, {"noisy": ("missing",)})
-        with pytest.raises(UserError, match="no such"), no_trace_of_failure(run, before):
+        with pytest.raises(UserError, match="no such"), remove_failed_run(run, before):
             raise UserError("no such folder")
         assert not run.exists()
         assert latest_run() == before
@@ -138,7 +138,7 @@ def test_a_run_that_has_something_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     run, _ = new_run(None, {"noisy": ("x",)})
     (run / "checkpoint.pt").touch()
-    with pytest.raises(UserError), no_trace_of_failure(run, None):
+    with pytest.raises(UserError), remove_failed_run(run, None):
         raise UserError("the disk is full")
     assert latest_run() == run.resolve()
     assert (run / "config.json").exists()

@@ -1,0 +1,1 @@
+"""Read, augment and pool the images of a run. Imports: config, evaluation, labels, noise."""

@@ -1,4 +1,4 @@
-"""Clean photographs as cameras of other sharpness and distance would have taken them."""
+"""Variants of clean photographs: softer, larger, smaller."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ENLARGED, REDUCED = 1.5, 0.6
 
 
 def with_variants(photograph: np.ndarray, least_px: int) -> Iterator[np.ndarray]:
-    """The photograph; blurred, as by a soft lens; enlarged; and reduced, which also takes its own noise away.
+    """Yield the photograph; blurred, as by a soft lens; enlarged; reduced, which also removes its noise.
 
-    A camera's frames show fewer and softer details a pixel than photographs that were scaled down to be
-    published; a denoiser that has only seen those takes soft detail for noise.
+    A camera's frames show less and softer detail per pixel than photographs that were scaled down to be
+    published; a denoiser that has only seen those treats soft detail as noise.
 
     Args:
         photograph: uint8 (H, W, 3).

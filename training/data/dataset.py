@@ -1,4 +1,4 @@
-"""What a run trains on: noisy images with their targets, clean photographs, validation photographs."""
+"""Load the dataset of a run: noisy images with their targets, clean and validation photographs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..labels.label_noise import warn_of_noisy_labels
 from ..labels.labels import make_labels
 from ..noise import Noise, parse_noise
 from .augment import with_variants
-from .duplicates import Overlap, Picture
+from .duplicates import NamedImage, Overlap
 from .flat_noise import LARGEST_PX, FlatNoise, find_flat_noise
 from .image_pool import ImagePool, memory_budget
 from .sources import (
@@ -40,7 +40,7 @@ FEW_FLAT_AREAS = 50
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run trains on."""
+    """The images that a run trains on."""
 
     noisy: ImagePool  # x, and in three more channels its target, if the method has one
     clean: ImagePool
@@ -60,7 +60,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
 
     Args:
         run: the run's folder; what a camera gives is recorded in it, images that exceed the memory are
-            kept in it in a file without name, and labels beside it.
+            kept in it in a file without name, and labels next to it.
         device: where crops are wanted.
 
     Raises:
@@ -96,7 +96,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         config.patch_px,
         device=device,
         spill=run,
-        budget_bytes=budget - noisy.held_bytes,
+        budget_bytes=budget - noisy.memory_bytes,
     )
     overlap.report()
     samples = [_middle(noisy.image(index)) for index in _spread(len(noisy), MOST_SAMPLES)]
@@ -114,9 +114,9 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
 
 
 def _with_targets(
-    config: TrainConfig, noise: Noise | None, pictures: Iterable[Picture], labels: Path, count: int
+    config: TrainConfig, noise: Noise | None, pictures: Iterable[NamedImage], labels: Path, count: int
 ) -> Generator[np.ndarray, None, None]:
-    """Noisy images, each followed by its target along the channels."""
+    """Yield noisy images, each followed by its target along the channels."""
     if config.has_labels:
         noisy = (_spoil(noise, y, config.seed, 1, index) for index, (_, y) in enumerate(pictures))
         blur = parse_filter(config.filter, config.domain)
@@ -141,19 +141,19 @@ def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> 
     flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)
     if len(flat) < FEW_FLAT_AREAS:
         _logger.warning(
-            f"only {len(flat)} flat areas of {size_px} px are in the noisy images; add pictures of a "
+            f"only {len(flat)} flat areas of {size_px} px are in the noisy images; add images of a "
             "wall or of paper by the same camera, or take a smaller --patch"
         )
     return flat
 
 
 def _spoil(noise: Noise | None, image: np.ndarray, seed: int, copy: int, index: int) -> np.ndarray:
-    """A noisy copy, the same whenever the seed is the same; an image that is noisy already as it is."""
+    """Return a noisy copy, deterministic by the seed; without noise the image unchanged."""
     return noise(image, np.random.default_rng([seed, copy, index])) if noise else image
 
 
 def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.ndarray]:
-    """Those named, else the first of the clean ones."""
+    """Return the validation photographs, else the first of the clean ones."""
     if not config.validation:
         return [clean.image(index) for index in range(min(len(clean), MOST_IMAGES))]
     pictures = read_pictures(photographs(find_images(config.validation)), 1)
@@ -161,7 +161,7 @@ def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.nd
 
 
 def _spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers 0..count − 1, evenly."""
+    """Return at most `most` of the numbers 0..count − 1, evenly spaced."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
 
 

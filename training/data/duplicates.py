@@ -1,4 +1,4 @@
-"""Whether the same photograph is in the noisy set and in the clean one, where the two must not overlap."""
+"""Detect photographs that are in the noisy and in the clean set, which must not overlap."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 _logger = logging.getLogger(__name__)
 
 
-Picture = tuple[str, np.ndarray]  # name, uint8 (H, W, C)
+NamedImage = tuple[str, np.ndarray]  # name, uint8 (H, W, C)
 
 
 class Overlap:
-    """Watches the pictures of both sets go by, the noisy set's first, before they take noise."""
+    """Compares the images of both sets, the noisy set first, before noise is added."""
 
     def __init__(self) -> None:
         self._noisy: dict[bytes, str] = {}
         self._shared: list[tuple[str, str]] = []
 
-    def note_noisy(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
-        """The same pictures."""
-        for name, pixels in pictures:
+    def note_noisy(self, images: Iterable[NamedImage]) -> Iterator[NamedImage]:
+        """Yield the same images."""
+        for name, pixels in images:
             self._noisy.setdefault(_digest(pixels), name)
             yield name, pixels
 
-    def note_clean(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
-        """The same pictures."""
-        for name, pixels in pictures:
+    def note_clean(self, images: Iterable[NamedImage]) -> Iterator[NamedImage]:
+        """Yield the same images."""
+        for name, pixels in images:
             if twin := self._noisy.get(_digest(pixels)):
                 self._shared.append((name, twin))
             yield name, pixels
 
     def report(self) -> None:
-        """One line if a picture was in both sets."""
+        """Warn if an image was in both sets."""
         if self._shared:
             name, twin = self._shared[0]
             example = name if name == twin else f"{name}, which is {twin}"

@@ -1,4 +1,4 @@
-"""A camera's noise where it lies bare: in the flat areas of its own noisy images.
+"""The noise of a camera, taken from the flat areas of its noisy images.
 
 In a flat area n_b = x − blur(x) holds no detail: it is the noise, with its true correlation over pixels
 and channels. How strong it is there depends on the brightness, which flat areas of many brightnesses tell:
@@ -27,8 +27,8 @@ WEAKEST = 0.3  # grey levels; less noise than rounding makes is not believed
 MOST_GAIN = 3.0
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
-# What makes a window flat, beside the flattest others of its brightness in its image. The bounds were chosen
-# on the PolyU photographs, by how well what passes agrees with the noise against the mean of many shots.
+# Criteria of a flat window, relative to the flattest others of its brightness in its image. The bounds were
+# chosen on the PolyU photographs, by the agreement of the selected with that against the mean of many shots.
 _MOST_RMS, _MOST_STRUCTURE = 1.35, 1.6  # times the 10th percentile of windows as bright
 _MOST_RATIO = 1.8  # structure to RMS, times the 20th percentile of those kept
 _MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its mean
@@ -42,7 +42,7 @@ _PUREST, _SPREAD_PX = 0.1, 2.6
 
 @dataclass(frozen=True)
 class FlatNoise:
-    """Patches of bare noise, and how strong the noise of their images is at each brightness.
+    """Patches of noise, and the noise level of their images at each brightness.
 
     Attributes:
         patches: float16 (P, 3, S, S), zero mean, on the scale of images in [0, 1].
@@ -61,7 +61,7 @@ class FlatNoise:
 
     @property
     def size_px(self) -> int:
-        """Side of a patch."""
+        """Return the side of a patch."""
         return self.patches.shape[-1]
 
     @cached_property
@@ -69,7 +69,7 @@ class FlatNoise:
         return self.image.numpy(force=True)
 
     def draw(self, rng: np.random.Generator, count: int, cells: int) -> np.ndarray:
-        """Indices of patches, (count, cells): any in the first column, beside it others of the same image."""
+        """Draw indices of patches, (count, cells): any in the first column, then others of the same image."""
         image = self._image_on_host
         chosen = rng.integers(len(image), size=(count, cells))
         first, last = (np.searchsorted(image, image[chosen[:, :1]], side) for side in ("left", "right"))
@@ -77,7 +77,7 @@ class FlatNoise:
         return chosen
 
     def at(self, index: Tensor, flipped: Tensor, clean: Tensor) -> Tensor:
-        """Patches as they would be over clean crops: as strong as their image's noise is at that brightness.
+        """Return patches scaled to the noise level of their image at the brightness of clean crops.
 
         Args:
             index: int64 (N,), of patches.
@@ -100,7 +100,7 @@ class FlatNoise:
 
 
 def _interpolate(level: Tensor, brightness: Tensor) -> Tensor:
-    """Values at brightnesses (N, M) between the knots (N, KNOTS)."""
+    """Interpolate values at brightnesses (N, M) between the knots (N, KNOTS)."""
     position = (brightness / KNOT_SPACING).clamp(0, KNOTS - 1 - 1e-4)
     knot = position.long()
     low, high = level.gather(1, knot), level.gather(1, knot + 1)
@@ -115,7 +115,7 @@ def find_flat_noise(
     one_source: bool = False,
     device: torch.device | str = "cpu",
 ) -> FlatNoise:
-    """The noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
+    """Find the noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
 
     Args:
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
@@ -166,7 +166,7 @@ def find_flat_noise(
 
 
 def _are_pure(coarseness: np.ndarray, source: np.ndarray, size_px: int) -> np.ndarray:
-    """Which windows are about as fine as the purest of their source; all (n,)."""
+    """Return a mask (n,) of the windows about as fine as the purest of their source."""
     most = np.zeros(len(source))
     for number in np.unique(source):
         mine = source == number
@@ -218,7 +218,7 @@ class _Windows:
         return ((patch - patch.mean(axis=(0, 1))) / 255).transpose(2, 0, 1).astype(np.float16)
 
     def find_flat(self) -> np.ndarray:
-        """Which windows hold nothing but noise, as bool."""
+        """Return a bool mask of the windows that contain only noise."""
         structure = np.sqrt(self._largest(self._cv2.blur(self._band**2, (16, 16))))
         flat = np.zeros(self.brightness.shape, bool)
         bins = _bins(self.brightness)
@@ -235,7 +235,7 @@ class _Windows:
         return flat
 
     def describe(self, flat: np.ndarray, number: int) -> np.ndarray:
-        """Of each flat window: the image's number, brightness, RMS, coarseness; (n, 4).
+        """Return image index, brightness, RMS and coarseness of each flat window, (n, 4).
 
         Args:
             flat: (n, 2) rows and columns.
@@ -245,7 +245,7 @@ class _Windows:
         return np.stack([np.full(len(flat), number), *measured], axis=1)
 
     def _coarseness(self) -> np.ndarray:
-        """RMS of the brightness over that of its Laplacian: 1 for white noise, more for what is smoother."""
+        """Return the RMS of the brightness over that of its Laplacian: 1 for white noise, else more."""
         laplacian = self._cv2.Laplacian(self._luma, self._cv2.CV_32F) / np.sqrt(
             20
         )  # of unit gain for white noise
@@ -260,7 +260,7 @@ class _Windows:
         return np.sqrt(np.maximum(self._mean(blocks**2) - mean**2, 0)) / np.maximum(mean, 0.1)
 
     def _repetition(self, row: int, column: int) -> float:
-        """The largest autocorrelation at shifts of 5 px and more."""
+        """Return the largest autocorrelation at shifts of 5 px and more."""
         patch = self._detail[self._place(row, column)]
         power = np.abs(np.fft.rfft2(patch)) ** 2
         correlation = np.fft.irfft2(power, patch.shape)

@@ -52,7 +52,7 @@ class ImagePool:
         self.device = torch.device(device)
         self._sizes: list[tuple[int, int]] = []
         budget = memory_budget(self.device) if budget_bytes is None else budget_bytes
-        self._pixels, self.is_spilled = self._pack(images, spill, budget)
+        self._pixels, self.is_on_disk = self._pack(images, spill, budget)
         height, width = np.array(self._sizes, np.int64).T
         self._columns = width - patch_px + 1  # places for a crop's left edge
         self._positions = (height - patch_px + 1) * self._columns
@@ -65,23 +65,23 @@ class ImagePool:
 
     @property
     def channels(self) -> int:
-        """C, of each image."""
+        """Return the number of channels of each image."""
         return self._pixels.shape[1]
 
     @property
-    def held_bytes(self) -> int:
-        """Memory that the images take, on the device or the host; 0 when they are in a file."""
-        return 0 if self.is_spilled else self._pixels.numel()
+    def memory_bytes(self) -> int:
+        """Return the memory of the images on the device or the host; 0 if they are on disk."""
+        return 0 if self.is_on_disk else self._pixels.numel()
 
     def image(self, index: int) -> np.ndarray:
-        """A whole image, a copy: uint8 (H, W, C)."""
+        """Return a copy of a whole image: uint8 (H, W, C)."""
         height, width = self._sizes[index]
         first = int(self._first[index])
         pixels = self._pixels[first : first + height * width].view(height, width, self.channels)
         return np.array(pixels.cpu().numpy())
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Where to crop: every position in every image, and every symmetry, is as likely as any other.
+        """Draw crop positions, uniform over all positions, images and symmetries.
 
         Returns:
             int64 (count, 4): image, top, left, and symmetry 0..7 as `symmetry.source_of` counts them.
@@ -93,7 +93,7 @@ class ImagePool:
         return np.stack([image, top, left, rng.integers(SYMMETRIES, size=count)], axis=1)
 
     def crops(self, places: np.ndarray | Tensor) -> Tensor:
-        """The crops at places as `draw` gives them, flipped and turned.
+        """Return the crops of `draw`, flipped and rotated.
 
         Nothing here makes a GPU wait.
 
@@ -106,7 +106,7 @@ class ImagePool:
             (count * size * size, self.channels),
             dtype=torch.uint8,
             device=self._pixels.device,
-            pin_memory=self.is_spilled and self.device.type == "cuda",
+            pin_memory=self.is_on_disk and self.device.type == "cuda",
         )
         torch.index_select(self._pixels, 0, self._pixel_indices(places).flatten(), out=crops)
         crops = crops.view(count, size, size, self.channels).permute(0, 3, 1, 2)
@@ -131,17 +131,17 @@ class ImagePool:
     def _pack(
         self, images: Iterable[np.ndarray], spill: Path | None, budget_bytes: float
     ) -> tuple[Tensor, bool]:
-        """All pixels, and whether they are in a file."""
+        """Return all pixels, and True if they are on disk."""
         held: deque[np.ndarray] = deque()
-        held_bytes = 0
+        memory_bytes = 0
         rest = iter(images)
         for image in rest:
             held.append(image)
-            held_bytes += image.nbytes
-            if held_bytes > budget_bytes and spill is not None:
+            memory_bytes += image.nbytes
+            if memory_bytes > budget_bytes and spill is not None:
                 return self._write(chain(_drain(held), rest), spill), True
         pixels = torch.empty(
-            (held_bytes // held[0].shape[2], held[0].shape[2]), dtype=torch.uint8, device=self.device
+            (memory_bytes // held[0].shape[2], held[0].shape[2]), dtype=torch.uint8, device=self.device
         )
         at = 0
         for image in _drain(held):
@@ -172,7 +172,7 @@ class ImagePool:
 
 
 def memory_budget(device: torch.device) -> float:
-    """Bytes of images that may be held: half of what is free on the device and on the host they pass through.
+    """Return the memory for images in bytes: half of what is free on the device and on the host.
 
     The processes of one machine share the host's memory.
     """
@@ -185,7 +185,7 @@ def memory_budget(device: torch.device) -> float:
 
 
 def _drain(images: deque[np.ndarray]) -> Iterator[np.ndarray]:
-    """Each image in turn, not kept any longer."""
+    """Yield each image in turn without keeping it."""
     while images:
         yield images.popleft()
 

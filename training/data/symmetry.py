@@ -9,7 +9,7 @@ SYMMETRIES = 8  # a mirror image or not, times four quarter turns
 
 
 def source_of(symmetry: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
-    """Where each pixel of a turned square comes from.
+    """Return the source index of each pixel of a rotated square.
 
     Args:
         symmetry: int64 (N,), 0..7: +4 mirrors left and right, then the rest of division by 4 counts
@@ -34,7 +34,7 @@ def source_of(symmetry: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
 
 
 def turn_and_roll(x: Tensor, turn: Tensor) -> Tensor:
-    """Each sample turned by its symmetry, then rolled round by its shift.
+    """Apply its symmetry to each sample, then roll it by its shift.
 
     Args:
         x: N×C×S×S.

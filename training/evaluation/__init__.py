@@ -1,0 +1,1 @@
+"""Measure results, with and without clean images. Imports: noise, value_transform."""

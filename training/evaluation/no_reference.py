@@ -1,13 +1,13 @@
-"""How good a denoised image is when nobody knows the clean one: noise left, detail lost, colours shifted.
+"""No-reference quality of a denoised image: remaining noise, lost detail, colour shift.
 
 Everything is measured in square blocks that do not overlap:
 
 - Noise: in 16 px blocks that are flat in the *noisy* image, the RMS of what is left once a plane is taken
   away. So it is right for correlated noise too, up to structures of about the size of a block, of which
   the plane takes a part; what an image's flattest places hold of texture counts as noise.
-- Detail: along the outlines of the denoised image. Noise varies as much along an outline as across it,
+- Detail: along the edges of the denoised image. Noise varies as much along an edge as across it,
   detail varies across: so the gradient energy across less that along, S, is of detail alone. With x the
-  noisy and f the denoised image, √(S(x − f)/S(x)) is the share of the outlines' sharpness that was removed:
+  noisy and f the denoised image, √(S(x − f)/S(x)) is the share of the edges' sharpness that was removed:
   0 for an ideal denoiser, 0.1 for one that dims all detail by a tenth. This is what the eye looks for in
   what was removed. Outlines that were sharpened, and noise that a camera's JPEG left along them, count too.
 """
@@ -30,38 +30,38 @@ _BRIGHTNESSES = 6  # groups of like brightness, since most noise depends on it
 _FEWEST_FLAT = 3  # in each group
 _MOST_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
 _LEAST_REMOVED = 0.05  # of the variance in flat blocks
-_GUIDE_PX, _NOISY_GUIDE_PX, _TENSOR_PX = 1.0, 2.0, 2.0  # σ of the means that outlines are found with
+_GUIDE_PX, _NOISY_GUIDE_PX, _TENSOR_PX = 1.0, 2.0, 2.0  # σ of the means that edges are found with
 _COHERENT = 0.5  # from 0, no direction, to 1, one direction only
 _OUTLINED = 1.0  # S(x) in gradient energies of the noise …
 _OUTLINED_LEAST = 2.0  # … and in grey levels² per px²
-_FEWEST_OUTLINED = 12  # with fewer blocks the loss of detail is left open
+_FEWEST_OUTLINED = 12  # with fewer blocks detail_loss is None
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What can be said of a result without the clean image."""
+class NoReferenceQuality:
+    """The quality of a result, measured without the clean image."""
 
     sigma_before: float  # noise of the noisy image, grey levels of 255
     sigma_after: float  # noise of the denoised one in the same blocks
-    likeness: float  # correlation, in these blocks, of what is left with what was removed
-    detail_loss: float | None  # share of detail removed: 0 none, 1 all; None: too few outlines to tell
+    residual_correlation: float  # correlation, in these blocks, of what remains with what was removed
+    detail_loss: float | None  # share of detail removed: 0 none, 1 all; None: too few edges
     colour_shift: tuple[float, float, float]  # mean of denoised less noisy; R, G, B, grey levels
 
     @property
-    def noise_left(self) -> float:
+    def remaining_noise(self) -> float:
         """σ after over σ before; 0 when there was no noise."""
         return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
 
     @property
-    def noise_left_at_least(self) -> float:
-        """The part of `noise_left` that is like what was removed, and so is noise: exact for n ↦ a·n.
+    def remaining_noise_min(self) -> float:
+        """Return the part of `remaining_noise` that correlates with what was removed: exact for n ↦ a·n.
 
         The rest is texture, where an image has no flat areas, or noise much coarser than what was removed.
         """
-        return max(0.0, self.likeness) * self.noise_left
+        return max(0.0, self.residual_correlation) * self.remaining_noise
 
 
-def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
+def assess_quality(noisy: np.ndarray, denoised: np.ndarray) -> NoReferenceQuality:
     """Compare a denoised image with the noisy one that it came from.
 
     Args:
@@ -73,23 +73,25 @@ def judge(noisy: np.ndarray, denoised: np.ndarray) -> Judgement:
     _check(noisy, denoised)
     blocks = _noise_blocks(noisy, denoised)
     flat = _flattest(blocks)
-    return Judgement(
+    return NoReferenceQuality(
         sigma_before=float(np.sqrt(_quartile(blocks["before"][flat]))),
         sigma_after=float(np.sqrt(_quartile(blocks["after"][flat]))),
-        likeness=_likeness(*(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))),
+        residual_correlation=_residual_correlation(
+            *(float(blocks[name][flat].sum()) for name in ("before", "across", "after"))
+        ),
         detail_loss=_detail_loss(noisy, denoised, blocks, flat),
         colour_shift=_colour_shift(noisy, denoised),
     )
 
 
-def median(judgements: Sequence[Judgement]) -> Judgement:
-    """The median of each quantity over several images, of which there must be at least one."""
-    losses = [judgement.detail_loss for judgement in judgements if judgement.detail_loss is not None]
-    red, green, blue = np.median([judgement.colour_shift for judgement in judgements], axis=0).tolist()
-    return Judgement(
-        sigma_before=float(np.median([judgement.sigma_before for judgement in judgements])),
-        sigma_after=float(np.median([judgement.sigma_after for judgement in judgements])),
-        likeness=float(np.median([judgement.likeness for judgement in judgements])),
+def median_quality(qualities: Sequence[NoReferenceQuality]) -> NoReferenceQuality:
+    """Return the median of each quantity over one or more images."""
+    losses = [quality.detail_loss for quality in qualities if quality.detail_loss is not None]
+    red, green, blue = np.median([quality.colour_shift for quality in qualities], axis=0).tolist()
+    return NoReferenceQuality(
+        sigma_before=float(np.median([quality.sigma_before for quality in qualities])),
+        sigma_after=float(np.median([quality.sigma_after for quality in qualities])),
+        residual_correlation=float(np.median([quality.residual_correlation for quality in qualities])),
         detail_loss=float(np.median(losses)) if losses else None,
         colour_shift=(red, green, blue),
     )
@@ -99,13 +101,13 @@ def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
     if noisy.shape != denoised.shape:
         raise UserError(f"images of different shapes cannot be compared: {noisy.shape} and {denoised.shape}")
     if noisy.dtype != np.uint8 or denoised.dtype != np.uint8 or noisy.ndim != 3 or noisy.shape[2] != 3:
-        raise UserError(f"a judgement needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
+        raise UserError(f"a quality needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
     if min(noisy.shape[:2]) < FLAT_PX:
-        raise UserError(f"a judgement needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
+        raise UserError(f"a quality needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
 
 
 def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each 16 px block: its flatness, its noise before and after (variances and covariance), and more.
+    """Return the flatness of each 16 px block, its noise before and after (variances, covariance), and more.
 
     Flatness is measured on one half of the pixels, as on a chequerboard, and the noise on the other: the
     least of many random values would be too small.
@@ -127,7 +129,7 @@ def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarr
 
 
 def _flattest(blocks: dict[str, np.ndarray]) -> np.ndarray:
-    """Indices (groups, n) of the flattest blocks among those of like brightness, dark groups first."""
+    """Return indices (groups, n) of the flattest blocks among those of like brightness, dark groups first."""
     usable = np.flatnonzero(~blocks["is_clipped"])
     if not len(usable):
         usable = np.arange(len(blocks["flatness"]))
@@ -141,30 +143,30 @@ def _flattest(blocks: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _quartile(values: np.ndarray) -> float:
-    """The lower quartile: blocks that are flat indeed hold the same noise, and texture only adds to it."""
+    """Return the lower quartile: truly flat blocks contain the same noise, and texture only adds to it."""
     return float(np.quantile(values, 0.25))
 
 
 def _detail_loss(
     noisy: np.ndarray, denoised: np.ndarray, blocks: dict[str, np.ndarray], flat: np.ndarray
 ) -> float | None:
-    """√(S(x − f)/S(x)) over the blocks with a clear outline."""
+    """√(S(x − f)/S(x)) over the blocks with a clear edge."""
     cosine, sine, coherence = _directions(noisy, denoised)
     before = _means(_across_less_along(noisy, cosine, sine), DETAIL_PX)
     removed = _means(_across_less_along(noisy.astype(np.float32) - denoised, cosine, sine), DETAIL_PX)
     at, gradient = (blocks[name][flat].mean(axis=1) for name in ("brightness", "gradient"))
     noise = np.interp(_means(noisy.astype(np.float32) / 3, DETAIL_PX), at, gradient)
-    outlined = (_means(coherence, DETAIL_PX) > _COHERENT) & (before > _OUTLINED * noise + _OUTLINED_LEAST)
-    if outlined.sum() < _FEWEST_OUTLINED:
+    edged = (_means(coherence, DETAIL_PX) > _COHERENT) & (before > _OUTLINED * noise + _OUTLINED_LEAST)
+    if edged.sum() < _FEWEST_OUTLINED:
         return None
-    share = float(removed[outlined].sum() / before[outlined].sum())
+    share = float(removed[edged].sum() / before[edged].sum())
     return float(np.sqrt(np.clip(share, 0, 1)))
 
 
 def _directions(noisy: np.ndarray, denoised: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cosine and sine of twice the direction across the outlines, and their coherence; each (H, W, 1).
+    """Return cosine and sine of twice the direction across the edges, and their coherence; each (H, W, 1).
 
-    They are found in the denoised image, and in a blurred noisy one for outlines that are gone from it.
+    They are found in the denoised image, and in a blurred noisy one for edges that are gone from it.
     """
     cv2 = load_opencv()
     f = cv2.GaussianBlur(denoised.astype(np.float32), (0, 0), _GUIDE_PX)
@@ -178,13 +180,13 @@ def _directions(noisy: np.ndarray, denoised: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _across_less_along(image: np.ndarray, cosine: np.ndarray, sine: np.ndarray) -> np.ndarray:
-    """Gradient energy across the outlines less that along them: (∇·u)² − (∇·u⊥)²; (H, W, 3)."""
+    """Return gradient energy across the edges less that along them: (∇·u)² − (∇·u⊥)²; (H, W, 3)."""
     x, y = _gradient(image)
     return (x * x - y * y) * cosine + 2 * x * y * sine
 
 
 def _gradient(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Grey levels per px along x and y (Scharr), float32 (H, W, 3)."""
+    """Return grey levels per px along x and y (Scharr), float32 (H, W, 3)."""
     cv2 = load_opencv()
     values = image.astype(np.float32)
     return (
@@ -199,8 +201,8 @@ def _colour_shift(noisy: np.ndarray, denoised: np.ndarray) -> tuple[float, float
     return red, green, blue
 
 
-def _likeness(before: float, across: float, after: float) -> float:
-    """Correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩ and ⟨f,f⟩; 1 when next to nothing was removed."""
+def _residual_correlation(before: float, across: float, after: float) -> float:
+    """Return the correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩, ⟨f,f⟩; 1 if little was removed."""
     removed, shared = before - 2 * across + after, across - after
     if removed <= _LEAST_REMOVED * before:
         return 1.0
@@ -216,14 +218,14 @@ def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
 
 
 def _means(values: np.ndarray, size_px: int) -> np.ndarray:
-    """Sums over the channels of (H, W, C), as means over each block: (blocks,)."""
+    """Return sums over the channels of (H, W, C), averaged over each block: (blocks,)."""
     rows, columns = (side // size_px for side in values.shape[:2])
     whole = values[: rows * size_px, : columns * size_px].sum(axis=2)
     return whole.reshape(rows, size_px, columns, size_px).mean(axis=(1, 3)).ravel()
 
 
 def _less_plane(blocks: np.ndarray) -> np.ndarray:
-    """Blocks without the plane that fits them best in the least squares."""
+    """Return blocks minus their least-squares plane."""
     y, x = np.indices((FLAT_PX, FLAT_PX)) - (FLAT_PX - 1) / 2
     plane = np.stack([np.ones_like(x), x, y]).reshape(3, -1).astype(np.float32)
     plane /= np.linalg.norm(plane, axis=1, keepdims=True)  # orthogonal, since x and y are centred

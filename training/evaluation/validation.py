@@ -1,4 +1,4 @@
-"""What a run measures of itself while it trains, and the pictures it keeps for its report."""
+"""Measure a run while it trains, and keep snapshots for its report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SNAPSHOTS = "snapshots"
 
 
 class Validation:
-    """Crops from the middle of images, denoised and measured whenever asked.
+    """Center crops of images, to be denoised and measured during the training.
 
     Args:
         images: uint8 (H, W, 3), of which the first eight serve: clean photographs if there is synthetic
@@ -44,7 +44,7 @@ class Validation:
     def measure(
         self, networks: dict[str, nn.Module], device: torch.device
     ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """How good the result is, and a picture of it.
+        """Measure the networks on the crops.
 
         Returns:
             With synthetic noise `psnr_db`, `psnr_noisy_db`: means over the crops; with an extractor also
@@ -55,11 +55,11 @@ class Validation:
             extractor `residual` n̂ and `extracted` ñ (float16 (H, W, 3), grey levels).
         """
         results = [self._denoise(networks["denoiser"], noisy, device) for noisy in self._noisy]
-        pictures = [_to_uint8(from_domain(result, self._domain)) for _, result in results]
+        denoised = [_to_uint8(from_domain(result, self._domain)) for _, result in results]
         values: dict[str, float] = {}
-        shown = {"noisy": self._noisy[0], "denoised": pictures[0]}
+        shown = {"noisy": self._noisy[0], "denoised": denoised[0]}
         if self._clean:
-            values["psnr_db"] = _mean_psnr(pictures, self._clean)
+            values["psnr_db"] = _mean_psnr(denoised, self._clean)
             values["psnr_noisy_db"] = _mean_psnr(self._noisy, self._clean)
             shown["clean"] = self._clean[0]
         if "extractor" in networks:
@@ -91,7 +91,7 @@ class Validation:
 def denoise_with(
     denoiser: nn.Module, domain: str, device: torch.device
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The network as a function of one uint8 (H, W, 3) image that gives its like."""
+    """Return the network as a function from a uint8 (H, W, 3) image to the same."""
 
     @torch.no_grad()
     def denoise(noisy: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def denoise_with(
 
 
 def side_by_side(shown: dict[str, np.ndarray]) -> np.ndarray:
-    """noisy | denoised | clean (if known), uint8 (H, n·W, 3)."""
+    """Return noisy | denoised | clean (if known), uint8 (H, n·W, 3)."""
     return np.concatenate([shown[name] for name in ("noisy", "denoised", "clean") if name in shown], axis=1)
 
 

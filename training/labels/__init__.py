@@ -1,0 +1,1 @@
+"""Make the blurred labels. Imports: value_transform."""

@@ -1,7 +1,7 @@
 """Labels by BM3D (Dabov et al., 2007), which keeps edges and texture that other filters blur away.
 
-The label must be free of noise, more than it must be sharp. On photographs with Gaussian noise, told 1,
-1.5 and 2 times the σ that is estimated, BM3D leaves .26, .18 and .16 of the noise in the label at σ = 25,
+The label must be free of noise, more than it must be sharp. On photographs with Gaussian noise, with 1, 1.5
+and 2 times the estimated σ, BM3D leaves .26, .18 and .16 of the noise in the label at σ = 25,
 and .18, .13 and .11 at σ = 50; beyond that it mostly loses detail. Hence STRENGTH. (The default bilateral
 filter leaves .09, in a label that is 2 to 5 dB further from the clean photograph.)
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from ...runtime.errors import MissingPackageError
 
-STRENGTH = 2.0  # BM3D is told this many times the σ that was estimated
+STRENGTH = 2.0  # factor on the estimated σ
 LEAST_SIGMA = 1.0  # grey levels: BM3D divides by σ, and rounding to 8 bit alone makes 0.3
 LEAST_SIZE_PX = 16  # smaller images are mirrored to this size: BM3D's blocks must fit
 MAD_TO_SIGMA = 0.6745  # median |d| of Gaussian values of σ 1
@@ -24,11 +24,11 @@ _OFFSET = np.array([0, 1 / 2, 1 / 2])
 
 
 def bm3d_label(image: np.ndarray, sigma: float | None = None) -> np.ndarray:
-    """A copy of an image without noise.
+    """Return a copy of an image without noise.
 
     Args:
         image: float32 (H, W, 3), 0..255.
-        sigma: what BM3D takes for the noise's standard deviation, 0..255 scale; None: STRENGTH times
+        sigma: standard deviation of the noise, 0..255 scale; None: STRENGTH times
             that of `estimate_sigma`.
 
     Returns:
@@ -61,13 +61,13 @@ def bm3d_label(image: np.ndarray, sigma: float | None = None) -> np.ndarray:
 
 
 def estimate_sigma(image: np.ndarray) -> float:
-    """Standard deviation of white noise in an image, on the image's scale.
+    """Estimate the standard deviation of white noise in an image, on the image's scale.
 
     The median of |diagonal Haar detail| of 2×2 cells, over 0.6745 (Donoho and Johnstone, 1994): edges and
     texture move a median little. Values clipped at black and white make it too low.
 
     Args:
-        image: (H, W, C); one without a 2×2 cell has no noise to tell.
+        image: (H, W, C); without a 2×2 cell the result is 0.
     """
     height, width = (size // 2 * 2 for size in image.shape[:2])
     if not height or not width:

@@ -30,8 +30,8 @@ class Filter:
         name: the kind, such as "mean".
         values: all of its parameters.
         domain: "linear" or "log".
-        is_slow: one image takes seconds and keeps one core busy: worth several processes and a word on
-            how far they are. Else it takes milliseconds, and OpenCV lets other threads run meanwhile.
+        is_slow: one image takes seconds and keeps one core busy: worth several processes and a
+            progress bar. Else it takes milliseconds, and OpenCV lets other threads run meanwhile.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Filter:
 
 
 def parse_filter(spec: str, domain: str = "linear") -> Filter:
-    """The filter that a text names: `KIND` or `KIND:PARAMETER,…`, the rest of them as by default.
+    """Parse a filter: `KIND` or `KIND:PARAMETER,…`; missing parameters take their defaults.
 
     Args:
         domain: "linear" filters the image, "log" its logarithm.
 
     Raises:
-        UserError: the text names no filter, its parameters do not fit, or there is no such domain.
+        UserError: unknown filter or domain, or invalid parameters.
         MissingPackageError: the filter is BM3D, and its package is not installed.
     """
     check_domain(domain)
@@ -115,7 +115,7 @@ class _Kind:
 
 
 # Bilateral: what a Gaussian of σ 1.5 px leaves of the noise is a tenth after it (at σ 25 and 50),
-# where the bilateral filter alone leaves a third or more.
+# while the bilateral filter alone leaves a third or more.
 _KINDS = {
     "bilateral": _Kind(
         "bilateral[:DIAMETER,SIGMA_COLOUR,SIGMA_SPACE,PRESMOOTH]", (15, 50, 7, 1.5), _bilateral

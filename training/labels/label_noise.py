@@ -1,4 +1,4 @@
-"""Whether the labels still hold noise, as they must not: what is left of it there stays in the result."""
+"""Measure noise in the labels, which the result would keep."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLACK, WHITE, MOST_CLIPPED = 2, 253, 0.05  # values that clip noise, and the sha
 
 
 def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
-    """One line if the labels hold more than `MOST_LEFT` of the noise; none if most images have hardly any.
+    """Warn if the labels keep more than `MOST_LEFT` of the noise, unless most images have almost none.
 
     Args:
         pairs: some images, each followed by its label: uint8 (H, W, 6).
@@ -38,7 +38,7 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
     left = float(np.median([noise.left for noise in plainest]))
     if left > MOST_LEFT:
         _logger.warning(
-            f"labels by {spec} still hold about {left:.0%} of the noise (its σ is {sigma:.1f} grey levels), "
+            f"labels by {spec} still contain about {left:.0%} of the noise (σ {sigma:.1f} grey levels), "
             "and the training will leave it in the images; take a --filter that smooths more, such as "
             "gaussian:3 or mean:31"
         )
@@ -60,7 +60,7 @@ class LabelNoise:
 
 
 def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:
-    """The noise in an image, and how much of it is in its label, both measured where the image is flat.
+    """Measure the noise of an image and the share of it in its label, both in flat areas.
 
     The standard deviation within blocks, each freed of its mean and slope, is taken of the twentieth of the
     blocks that are flattest in the image: there it is noise. In the label the noise is low in frequency,
@@ -73,7 +73,7 @@ def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:
         image, label: uint8 (H, W, 3).
 
     Returns:
-        None if too few blocks are neither black nor white, or there is no noise that can be told from
+        None if too few blocks are neither black nor white, or there is no noise distinguishable from
         texture.
     """
     blocks = _blocks(image)
@@ -102,7 +102,7 @@ def _blocks(image: np.ndarray) -> np.ndarray:
 
 
 def _variances(blocks: np.ndarray) -> np.ndarray:
-    """Variance within each block after its best plane is taken away, mean of the channels."""
+    """Return the variance of each block minus its least-squares plane, mean of the channels."""
     values = blocks.astype(np.float32)
     values -= values.mean(axis=(1, 2), keepdims=True)
     steps = np.arange(BLOCK_PX, dtype=np.float32) - (BLOCK_PX - 1) / 2

@@ -1,4 +1,4 @@
-"""Labels y_b = blur(x): made once on whole images, and kept."""
+"""Make labels y_b = blur(x) once, on whole images, and cache them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ...runtime.system.memory import usable_cores
 from .filters import Filter
 from .worker_pool import FilterProcesses
 
-AHEAD = 2  # images a core that are under way; more only fill the memory
+AHEAD = 2  # images in progress per core; more only fill the memory
 
 
 def make_labels(
     images: Iterable[np.ndarray], blur: Filter, cache: Path, count: int | None = None
 ) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
-    """Each image x with its label y_b, in order; a few images at a time are under way on all cores.
+    """Yield each image x with its label y_b, in order; all cores work a few images ahead.
 
     OpenCV's filters run in threads. A slow filter runs in processes of its own, with a progress bar on
     standard error; when that is interrupted the processes end at once, and the labels made so far stay.
@@ -55,14 +55,14 @@ def make_labels(
                     np.save(temporary, label, allow_pickle=False)
             return image, label
 
-        under_way: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
+        pending: deque[Future[tuple[np.ndarray, np.ndarray]]] = deque()
         for image in images:
-            under_way.append(workers.submit(make, image))
-            if len(under_way) > AHEAD * cores:
-                yield under_way.popleft().result()
+            pending.append(workers.submit(make, image))
+            if len(pending) > AHEAD * cores:
+                yield pending.popleft().result()
                 progress.advance(task)
-        while under_way:
-            yield under_way.popleft().result()
+        while pending:
+            yield pending.popleft().result()
             progress.advance(task)
 
 
@@ -84,7 +84,7 @@ def _key(image: np.ndarray, blur: Filter) -> str:
 
 
 def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The label that was kept; None if there is none, or a damaged one."""
+    """Return the cached label; None if it is missing or damaged."""
     try:
         label = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):

@@ -1,9 +1,10 @@
-"""A slow filter on all cores: one process for each thread that asks for it.
+"""Run a slow filter on all cores: one process for each thread that calls it.
 
-The processes are fresh interpreters. A fork of this one would copy torch's locks but not the threads
-that hold them; and multiprocessing's own fresh start would import the main script once more, which may
-have no guard. They are outside of the terminal's process group: Ctrl-C reaches the parent alone, which
-ends them.
+The processes are fresh interpreters: a fork would copy torch's locks but not the threads that hold them,
+and multiprocessing's spawn would import the main script again, which may have no guard. They have sessions
+of their own, so that Ctrl-C reaches the parent alone, which ends them; and they end with the parent,
+however it ends, since their pipes close. joblib's loky gives neither (tried with 1.6): its workers share
+the terminal's process group, and they keep running when the parent is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from types import TracebackType
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .filters import Filter
 
 
 class FilterProcesses:
-    """Callable as the filter itself, from several threads at once. A context manager.
+    """The filter, callable from several threads at once; a context manager.
 
     Args:
         blur: the filter; it is sent to each process once.
@@ -39,10 +39,8 @@ class FilterProcesses:
     def __enter__(self) -> FilterProcesses:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End all processes, whatever they are at; calls under way raise EnvironmentFault."""
+    def __exit__(self, *_: object) -> None:
+        """End all processes at once; pending calls raise EnvironmentFault."""
         with self._lock:
             self._is_closed = True
         for process in self._processes:
@@ -50,11 +48,11 @@ class FilterProcesses:
         for process in self._processes:
             process.wait()
             for pipe in (process.stdin, process.stdout):
-                with suppress(OSError):  # what was still to be sent has nobody to read it
+                with suppress(OSError):  # unsent data has no reader any more
                     pipe.close()  # type: ignore[union-attr]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The filtered image.
+        """Return the filtered image.
 
         Args:
             image: uint8 (H, W, 3); the result is like it.
@@ -70,14 +68,14 @@ class FilterProcesses:
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise EnvironmentFault(
                 f"a process of the filter {self._blur.name} ended, perhaps for lack of memory; free some and "
-                "go on: the labels made so far are kept"
+                "train again: the finished labels are cached"
             ) from error
         if isinstance(result, str):
             raise EnvironmentFault(result)
         return result
 
     def _process(self) -> subprocess.Popen[bytes]:
-        """This thread's process."""
+        """Return the process of this thread."""
         if not hasattr(self._of_thread, "process"):
             program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
             with self._lock:
@@ -102,7 +100,7 @@ def _send(message: Filter | np.ndarray, process: subprocess.Popen[bytes]) -> Non
 
 
 def serve() -> None:
-    """What a process does: takes the filter, then images; gives filtered images, or a text: an error."""
+    """Serve as worker process: read the filter, then images; write filtered images, or an error as text."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the filter's libraries print is no result
     with suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the parent has ended

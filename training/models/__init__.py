@@ -1,0 +1,1 @@
+"""Networks. Imports nothing else of training."""

@@ -14,7 +14,7 @@ EXPANSION = 4
 class ExpandedConvolution(nn.Module):
     """A 3×3 convolution whose weights are a product: `expansion` times as many 3×3 maps, mixed by a 1×1.
 
-    Nothing stands between the two, so that they are one convolution, and cost as one: the weights are
+    Without anything between them the two are one convolution, and cost as one: the weights are
     multiplied, not the images. But gradient descent goes another way through the factors, and a small
     network learns faster and further (collapsible linear blocks: Bhardwaj et al., "Collapsible Linear
     Blocks for Super-Efficient Super Resolution", 2022). `folded` gives the one convolution.
@@ -33,7 +33,7 @@ class ExpandedConvolution(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Of the one convolution, (outputs, inputs, 3, 3), in full precision."""
+        """Return the weight of the one convolution, (outputs, inputs, 3, 3), in full precision."""
         with torch.autocast(self.mix.device.type, enabled=False):
             product = self.mix @ self.maps.flatten(1)
         weight = product.view(len(self.mix), *self.maps.shape[1:])
@@ -43,7 +43,7 @@ class ExpandedConvolution(nn.Module):
         return F.conv2d(x, self.weight, self.bias, padding=1)
 
     def folded(self) -> nn.Conv2d:
-        """The same as a plain convolution."""
+        """Return the same as a plain convolution."""
         outputs, inputs = len(self.mix), self.maps.shape[1]
         conv = nn.Conv2d(inputs, outputs, 3, padding=1)
         with torch.no_grad():
@@ -53,7 +53,7 @@ class ExpandedConvolution(nn.Module):
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """Put plain convolutions in place of all expanded ones, under their names; the network itself."""
+    """Replace all expanded convolutions by plain ones, in place, and return the network."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, ExpandedConvolution):

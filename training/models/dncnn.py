@@ -1,4 +1,4 @@
-"""DnCNN (Zhang et al., 2017), the denoiser that later ones are compared with."""
+"""DnCNN (Zhang et al., 2017), the usual baseline of later denoisers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class DnCnn(nn.Module):
 
     Takes and gives float32 N×3×H×W, about [0, 1], any H, W ≥ 1.
 
-    The residual is part of its definition and suits the methods whose target is a picture: supervised
+    The residual is part of its definition and suits the methods whose target is an image: supervised
     training, Noise2Noise. With Noise2Blur it falls into the identity, f = 0, where the extracted noise
     is 0 too and neither loss leads away.
 
-    Without the paper's batch normalisation: Noise2Blur's two stages feed the network pictures of
-    different statistics, and it costs them decibels; an exported graph also is simpler without. The last
+    Without the paper's batch normalisation: Noise2Blur's two stages feed the network images of
+    different statistics, and it costs them decibels; an exported graph is also simpler without. The last
     layer begins small instead, so that training begins near the identity.
     """
 

@@ -22,7 +22,7 @@ class EdgeNet(nn.Module):
     Takes and gives float32 N×3×H×W, about [0, 1], any H, W ≥ 1; like DnNet it predicts the clean image,
     not the noise. 32 maps going down, 48 going up, then twice 64 where the result is made, which pays
     most: multiples of 16, as the matrix units of a GPU want them. Its convolutions are learned as products
-    (see expanded.py), which so small a network needs.
+    (see collapsible.py), which so small a network needs.
 
     A 3×3 convolution of the input is added to the result, in full precision: what is sharp then need not
     be coded in 32 maps, and weak noise is removed without harm to detail. It is no residual x + f(x): its
@@ -61,7 +61,7 @@ class EdgeNet(nn.Module):
 
 
 def _pixel_unshuffle(channels: int) -> nn.Conv2d:
-    """F.pixel_unshuffle as a convolution of fixed weights, since ONNX has no operator of its order."""
+    """Return F.pixel_unshuffle as a convolution of fixed weights, since ONNX has no operator of its order."""
     squares = channels * SHUFFLE**2
     conv = nn.Conv2d(channels, squares, SHUFFLE, stride=SHUFFLE, bias=False)
     conv.weight = nn.Parameter(torch.eye(squares).view_as(conv.weight), requires_grad=False)

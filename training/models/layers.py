@@ -1,4 +1,4 @@
-"""What all the networks are built of."""
+"""Layers shared by all networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEAKY_SLOPE = 0.1
 
 
 def convolution(inputs: int, outputs: int, *, kernel_px: int = 3) -> nn.Conv2d:
-    """A convolution that keeps the size, with He et al.'s initial weights and no bias to begin with."""
+    """Make a convolution that keeps the size, with He et al.'s initial weights and zero bias."""
     conv = nn.Conv2d(inputs, outputs, kernel_px, padding=kernel_px // 2)
     nn.init.kaiming_normal_(conv.weight, a=LEAKY_SLOPE)
     assert conv.bias is not None
@@ -21,17 +21,17 @@ def convolution(inputs: int, outputs: int, *, kernel_px: int = 3) -> nn.Conv2d:
 
 
 def activate(x: Tensor) -> Tensor:
-    """LeakyReLU 0.1, in place."""
+    """Apply LeakyReLU 0.1 in place."""
     return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Twice the size, by the nearest value."""
+    """Upsample 2× to the nearest value."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 def linear_layer_in_full_precision(conv: nn.Module, x: Tensor) -> Tensor:
-    """The last layer decides the rounding of the result: keep it out of automatic mixed precision."""
+    """Apply a layer outside automatic mixed precision: the last one decides the rounding of the result."""
     with torch.autocast(x.device.type, enabled=False):
         return conv(x.to(next(conv.parameters()).dtype))
 

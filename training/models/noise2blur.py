@@ -60,13 +60,13 @@ class NENet(nn.Module):
 
 
 def count_parameters(network: nn.Module) -> int:
-    """How many numbers the network has learned, expanded convolutions counted as the ones they are."""
+    """Count the trainable parameters, expanded convolutions after folding."""
     network = fold(copy.deepcopy(network))
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 def count_flops_per_pixel(network: nn.Module, *, size_px: int = STRIDE) -> int:
-    """Floating-point operations a pixel of the convolutions (multiply and add counted as two)."""
+    """Count the floating-point operations per pixel of the convolutions (multiply and add counted as two)."""
     total = 0
     network = fold(copy.deepcopy(network))
 

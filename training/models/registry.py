@@ -17,9 +17,9 @@ DENOISERS: dict[str, type[DnNet] | type[EdgeNet] | type[DnCnn]] = {
 
 
 def build_denoiser(arch: str) -> nn.Module:
-    """A new network of an architecture, with random weights.
+    """Build a network of an architecture, with random weights.
 
-    Every architecture takes and gives float32 N×3×H×W, about [0, 1], of any H, W ≥ 1, and its class says
+    Every architecture takes and gives float32 N×3×H×W, about [0, 1], of any H, W ≥ 1, and its class has
     `size_multiple_px`, `receptive_radius_px` and `default_halo_px`.
 
     Raises:

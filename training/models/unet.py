@@ -13,7 +13,7 @@ from .layers import activate, convolution, linear_layer_in_full_precision, upsam
 
 
 def receptive_radius_px(poolings: int) -> int:
-    """How far from a pixel of the result those of the input lie at most that it depends on.
+    """Return the receptive radius: the largest distance of an input pixel that a result depends on.
 
     One 3×3 convolution at level k reaches 2^k px. Down: 2 at level 0, then one a level; up: 2 a level, 3
     at level 0. Pooling and upsampling can add 2^poolings − 1 px, by where the pixel lies in its cell.

@@ -21,7 +21,7 @@ from .text import TextNoise
 # the same state of the generator gives the same noise.
 Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-# What there is to know of a kind stands in its class: how it is written, how many levels it takes (least,
+# The class of a kind declares how it is written, how many levels it takes (least,
 # most), between which limits, the filter whose labels suit it, whether it is added with mean zero, and
 # whether it takes the place of pixels.
 _KINDS: dict[str, Any] = {
@@ -36,7 +36,7 @@ DEFAULT_FILTER = "bilateral"
 
 
 def parse_noise(spec: str) -> Noise:
-    """The noise that a text names: `KIND:LEVEL`, or several of them joined by `+`, applied in turn.
+    """Parse a noise: `KIND:LEVEL`, or several of them joined by `+`, applied in turn.
 
     A level is a number, or a range `LO-HI` from which it is drawn uniformly for each image.
 
@@ -48,18 +48,18 @@ def parse_noise(spec: str) -> Noise:
 
 
 def noise_domain(spec: str | None) -> str:
-    """The values that suit a network against this noise: "log" where it multiplies, else "linear"."""
+    """Return the domain for a network against this noise: "log" if it multiplies, else "linear"."""
     return "log" if spec and "speckle" in _names(spec) else "linear"
 
 
 def default_filter(spec: str | None) -> str:
-    """The filter whose labels suit a noise; for a chain, its first stage's. None is a camera's noise."""
+    """Return the label filter for a noise (of a chain, its first stage); None is a camera's own noise."""
     kind = _KINDS.get(_names(spec)[0]) if spec else None
     return kind.label_filter if kind else DEFAULT_FILTER
 
 
 def lies_bare_in_flat_areas(spec: str) -> bool:
-    """Whether x − blur(x) is the noise itself where there is no detail: it is added, with mean zero.
+    """Return True if x − blur(x) is the noise itself in flat areas: it is added, with mean zero.
 
     JPEG changes such noise but leaves it noise of that kind.
     """
@@ -68,7 +68,7 @@ def lies_bare_in_flat_areas(spec: str) -> bool:
 
 
 def replaces_pixels(spec: str) -> bool:
-    """Whether the noise takes the place of pixels, whatever they were."""
+    """Return True if the noise replaces pixels."""
     return all(_KINDS[name].replaces for name in _names(spec))
 
 

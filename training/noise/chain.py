@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ChainNoise:
-    """Each stage's result, rounded and clipped to 8 bit, is the next stage's input."""
+    """Several noises in turn; each gets the 8-bit result of the one before."""
 
     stages: tuple[Callable[[np.ndarray, np.random.Generator], np.ndarray], ...]
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         for stage in self.stages:
             clean = stage(clean, rng)
         return clean

@@ -27,6 +27,6 @@ class GaussianNoise:
     sigma: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         sigma = self.sigma.draw(rng)
         return to_uint8(clean + sigma * rng.standard_normal(clean.shape, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""What JPEG compression leaves: blocks, ringing, and noise turned into patches."""
+"""JPEG compression artifacts: blocks, ringing, and noise turned into patches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .level import Level
 
 @dataclass(frozen=True)
 class JpegNoise:
-    """The image after JPEG compression by OpenCV, its colours at half the resolution (4:2:0).
+    """JPEG compression by OpenCV, its colours at half the resolution (4:2:0).
 
     By itself it is no noise, for it is the same at each call; it makes another noise, put before it in a
     chain, that of a camera.
@@ -31,7 +31,7 @@ class JpegNoise:
     quality: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Compressed copy of `clean`, uint8 (H, W, 3)."""
+        """Return a compressed copy of `clean`, uint8 (H, W, 3)."""
         cv2 = load_opencv()
         quality = round(self.quality.draw(rng))
         _, file = cv2.imencode(

@@ -15,12 +15,12 @@ class Level:
     high: float
 
     def draw(self, rng: np.random.Generator) -> float:
-        """A value drawn uniformly."""
+        """Return a value drawn uniformly."""
         return rng.uniform(self.low, self.high)
 
 
 def parse_level(text: str) -> Level:
-    """The level that `25` or `10-30` names.
+    """Parse a level such as `25` or `10-30`.
 
     Raises:
         ValueError: the text is neither.
@@ -30,5 +30,5 @@ def parse_level(text: str) -> Level:
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Values on the 0..255 scale, rounded and clipped as a camera would."""
+    """Round and clip values on the 0..255 scale, as a camera does."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

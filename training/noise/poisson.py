@@ -1,4 +1,4 @@
-"""The noise of a sensor: photons come at random (Poisson), and reading them out adds Gaussian noise."""
+"""The noise of a sensor: photons arrive at random (Poisson), and reading them out adds Gaussian noise."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PoissonNoise:
     read: Level = _NO_NOISE
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         gain, read = self.gain.draw(rng), self.read.draw(rng)
         noisy = gain * rng.poisson(clean / gain) + read * rng.standard_normal(clean.shape, dtype=np.float32)
         return to_uint8(noisy)

@@ -29,7 +29,7 @@ class SaltPepperNoise:
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         fraction = self.fraction.draw(rng)
         chance = rng.random(clean.shape[:2], dtype=np.float32)
         noisy = clean.copy()

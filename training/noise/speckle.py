@@ -30,6 +30,6 @@ class SpeckleNoise:
     variance: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         largest = math.sqrt(3 * self.variance.draw(rng))
         return to_uint8(clean * (1 + largest * (2 * rng.random(clean.shape, dtype=np.float32) - 1)))

@@ -1,4 +1,4 @@
-"""Text written over the picture, as subtitles and watermarks are."""
+"""Text written over the image, as subtitles and watermarks are."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class TextNoise:
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Noisy copy of `clean`, uint8 (H, W, 3)."""
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         cv2 = load_opencv()
         noisy = clean.copy()
         covered = np.zeros(clean.shape[:2], bool)
@@ -58,7 +58,7 @@ class TextNoise:
 
 
 def _draw_string(cv2: Any, rng: np.random.Generator) -> np.ndarray:
-    """A string, as bool (h, w): where its letters are."""
+    """Render a string as a bool mask (h, w)."""
     text = "".join(rng.choice(_LETTERS, rng.integers(*_LENGTHS, endpoint=True)))
     font, scale = int(rng.integers(_FONTS)), rng.uniform(*_SCALES)
     thickness_px = int(rng.integers(*_THICKNESSES_PX, endpoint=True))
@@ -71,7 +71,7 @@ def _draw_string(cv2: Any, rng: np.random.Generator) -> np.ndarray:
 def _place(
     string: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """What is seen of a string whose centre lies anywhere in the image, and the rows and columns of it."""
+    """Place a string at random; return its visible part and the rows and columns of it."""
     starts = [int(rng.integers(size)) - extent // 2 for size, extent in zip(shape, string.shape, strict=True)]
     inside = [
         slice(max(0, start), min(size, start + extent))
@@ -82,7 +82,7 @@ def _place(
 
 
 def _is_before(gained: np.ndarray, count: int) -> np.ndarray:
-    """Where a string broken off after `count` newly covered pixels still is, read from left to right."""
+    """Return the mask of a string cut off after `count` newly covered pixels, from left to right."""
     by_columns = gained.T
     counted = by_columns.cumsum().reshape(by_columns.shape).T
     return counted <= count

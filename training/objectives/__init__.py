@@ -1,4 +1,4 @@
-"""What a training step minimises. One interface for every method, so that one loop serves all."""
+"""Training methods behind one interface. Imports: config, models, data.flat_noise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEDIAN_KEEPING = ("text", "saltpepper")
 
 
 def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
-    """The networks that the method trains: "denoiser", and "extractor" for Noise2Blur."""
+    """Build the networks that the method trains: "denoiser", and "extractor" for Noise2Blur."""
     from ..models.registry import build_denoiser
 
     networks = {"denoiser": build_denoiser(config.arch)}
@@ -32,7 +32,7 @@ def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
 def build_objective(
     config: TrainConfig, networks: dict[str, nn.Module], flat: FlatNoise | None = None
 ) -> Objective:
-    """The method that the configuration names, over networks as `build_networks` made them.
+    """Return the method of the configuration, over networks of `build_networks`.
 
     Args:
         flat: noise of flat areas, for `config.flat_noise`.

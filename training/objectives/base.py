@@ -1,4 +1,4 @@
-"""What every method gives the loop: its networks, its random numbers, its losses."""
+"""The interface of a training method: its networks, random numbers and losses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Objective(Protocol):
     networks: dict[str, nn.Module]  # "denoiser" is the one that is kept
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """The random numbers of a step for `count` crops, by name; the first axis is the crop.
+        """Draw the random numbers of a step for `count` crops, by name; the first axis is the crop.
 
         They are drawn here, on the host and for the crops of all processes, and not in `losses`, so that a
         step is decided by its number and the seed alone, however many processes share it.
@@ -37,7 +37,7 @@ class Objective(Protocol):
         ...
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
-        """Scalar losses by name, means over the crops.
+        """Return scalar losses by name, means over the crops.
 
         Args:
             is_initial: the training is in its initial stage; methods that have none do not ask.

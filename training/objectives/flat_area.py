@@ -20,7 +20,7 @@ ENOUGH_PATCHES = 256  # of bare noise: fewer would be learned by heart, and serv
 
 
 class FlatAreaNoise2Blur(Noise2Blur):
-    """Noise2Blur with the noise of flat areas beside ñ.
+    """Noise2Blur with the noise of flat areas besides ñ.
 
     ñ keeps traces of the detail of its image, and what DnNet leaves in is missing from it: with bare noise
     for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak
@@ -68,7 +68,7 @@ class FlatAreaNoise2Blur(Noise2Blur):
         self._root_mean_square = root_mean_square
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Those of Noise2Blur, `gain` and `sign` (N,), `flat` (N, cells), `flipped` (N, cells, 2)."""
+        """Draw those of Noise2Blur, `gain` and `sign` (N,), `flat` (N, cells), `flipped` (N, cells, 2)."""
         drawn = super().draw(rng, count, patch_px)
         drawn["gain"] = rng.uniform(*self._gain, count).astype(np.float32)
         if self._flat is not None:
@@ -100,21 +100,21 @@ class FlatAreaNoise2Blur(Noise2Blur):
         return {"n2b": loss, "n2c": self._n2c(noise, batch)}
 
     def _n2b(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """L1(ñ, n_b), and ñ."""
+        """Return L1(ñ, n_b), and ñ."""
         with torch.no_grad():
             denoised = self.networks["denoiser"](batch.noisy).clamp(0, 1)
         noise = self.networks["extractor"](batch.noisy - denoised)
         return F.l1_loss(noise, noise_and_detail(batch)), noise
 
     def _n2c(self, noise: Tensor, batch: Batch) -> Tensor:
-        """L(DnNet(c + noise), c)."""
+        """Return L(DnNet(c + noise), c)."""
         error = self.networks["denoiser"](self._add(batch.clean, noise)) - batch.clean
         if self._root_mean_square:
             return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
         return error.abs().mean()
 
     def _bare_noise(self, batch: Batch) -> Tensor:
-        """Noise of flat areas for each clean crop: one patch, or several of one image side by side."""
+        """Return noise of flat areas for each clean crop: one patch, or several of one image side by side."""
         assert self._flat is not None
         strength = (batch.random["gain"] * batch.random["sign"])[:, None, None, None]
         height, width = batch.clean.shape[-2:]
@@ -124,7 +124,7 @@ class FlatAreaNoise2Blur(Noise2Blur):
 
 
 def into_cells(images: Tensor, size_px: int) -> Tensor:
-    """Squares N×C×S×S cut, row by row, into k² squares of `size_px`: (N·k²)×C×size×size.
+    """Cut squares N×C×S×S, row by row, into k² squares of `size_px`: (N·k²)×C×size×size.
 
     Where S is no multiple the last row and column are repeated.
     """
@@ -138,7 +138,7 @@ def into_cells(images: Tensor, size_px: int) -> Tensor:
 
 
 def from_cells(cells: Tensor, count: int) -> Tensor:
-    """The inverse of `into_cells`, for `count` images."""
+    """Return the inverse of `into_cells`, for `count` images."""
     total, channels, size_px, _ = cells.shape
     k = math.isqrt(total // count)
     images = cells.reshape(count, k, k, channels, size_px, size_px).permute(0, 3, 1, 4, 2, 5)
@@ -153,7 +153,7 @@ def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
 
 
 def _flattest_rms(values: Tensor) -> Tensor:
-    """The 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
+    """Return the 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
     blocks = F.avg_pool2d(values.float().square().mean(1, keepdim=True), BLOCK_PX).sqrt().flatten(1)
     return torch.quantile(blocks, FLATTEST, dim=1)
 

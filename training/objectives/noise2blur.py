@@ -1,4 +1,4 @@
-"""Noise2Blur, its form without gradient interruption, and what may be done to ñ on its way to c."""
+"""Noise2Blur, its ablation without gradient interruption, and transforms of ñ before it is added to c."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Noise2Blur:
         return self.initial_stage(batch) if is_initial else self.convergence_stage(batch)
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """Both networks as one: ñ = NENet(n̂), n̂ = x − DnNet(x), L1(ñ, n_b), and if bounded + L1(n̂, n_b).
+        """Return L1(ñ, n_b), if bounded + L1(n̂, n_b), for both networks: n̂ = x − DnNet(x), ñ = NENet(n̂).
 
         The second term is not in the paper: it keeps n̂ at the amplitude of the noise, where otherwise
         any code of it that NENet can read would do.
@@ -121,7 +121,7 @@ class Noise2BlurUninterrupted(Noise2Blur):
     """N2B_v, the paper's ablation: both losses reach both networks, no gradient is stopped."""
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """The two losses of Noise2Blur, of which each now trains both networks."""
+        """Return the two losses of Noise2Blur; each trains both networks."""
         residual = batch.noisy - self.networks["denoiser"](batch.noisy)
         noise = self.networks["extractor"](residual)
         degraded = self._degrade(batch, noise)

@@ -1,4 +1,4 @@
-"""Noise2Void: single noisy images, and a network that must guess a pixel from its neighbours."""
+"""Noise2Void: predict a masked pixel of a single noisy image from its neighbours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from .base import Batch
 
 CELL_PX = 8  # one blind spot in each cell of this size: 1.6 % of the pixels
-REACH_PX = 2  # the value that stands in comes from at most this far: a window of 5×5
+REACH_PX = 2  # the replacement comes from at most this far: a window of 5×5
 
 
 class Noise2Void:
@@ -54,5 +54,5 @@ class Noise2Void:
 
 
 def _reflect(position: np.ndarray, size: int) -> np.ndarray:
-    """Positions outside of 0..size − 1 mirrored at the border pixel."""
+    """Reflect positions outside of 0..size − 1 at the border pixel."""
     return size - 1 - np.abs(size - 1 - np.abs(position))

@@ -10,13 +10,13 @@ from .base import Batch
 
 
 class Supervised:
-    """L1(DnNet(x), y): the clean original is known. The ceiling for all methods that lack it."""
+    """L1(DnNet(x), y): the clean original is known; the upper bound for all other methods."""
 
     def __init__(self, denoiser: nn.Module) -> None:
         self.networks = {"denoiser": denoiser}
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Nothing is random but the crops."""
+        """Draw nothing: only the crops are random."""
         return {}
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
@@ -40,7 +40,7 @@ class Noise2Noise:
         self._loss = F.l1_loss if seeks_median else F.mse_loss
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Nothing is random but the crops."""
+        """Draw nothing: only the crops are random."""
         return {}
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The report of a run: one page of HTML, and its figures."""
+"""Write the HTML report of a run. Imports: evaluation, checkpoint, metrics, n2b.runtime."""
 
 from .write import write_report
 

@@ -1,4 +1,4 @@
-"""Curves as PNG pictures, drawn for a light and for a dark page."""
+"""Draw curves as PNG images, for a light and for a dark page."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import MissingPackageError
-from .events import Curve
+from ..metrics import Curve
 
-SIZE_INCHES = (4.8, 3.0)  # small, so that the letters are still read on a phone
+SIZE_INCHES = (4.8, 3.0)  # small, so that text is readable on a phone
 DOTS_PER_INCH = 200
 _MARGINS = {"left": 0.14, "right": 0.97, "bottom": 0.16, "top": 0.96}
-_MOST_POINTS = 1500  # of a curve: more than the picture has columns
+_MAX_POINTS = 1500  # of a curve: more than the image has columns
 _SMOOTHED_FROM = 100  # points
-_MOST_DOTS = 40
-_SMOOTHING = 0.02  # share of a curve that a smoothed point is the mean of
+_MAX_DOTS = 40
+_SMOOTHING = 0.02  # window of the moving average, as a share of the curve
 
-# Okabe and Ito's colours, which the colour-blind can tell apart
+# Okabe and Ito's colours, distinguishable with colour blindness
 _LIGHT = {"page": "#ffffff", "ink": "#222222", "grid": "#dddddd",
           "series": ("#0072b2", "#d55e00", "#009e73", "#8a4f7d")}  # fmt: skip
 _DARK = {"page": "#1b1d21", "ink": "#dddddd", "grid": "#3a3d44",
@@ -28,16 +28,16 @@ _DARK = {"page": "#1b1d21", "ink": "#dddddd", "grid": "#3a3d44",
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn in one picture.
+    """One chart: its curves, labels and reference lines.
 
     Attributes:
         name: of the file, without suffix.
-        title: of the picture's heading on the page.
-        curves: by their names in the legend.
+        title: heading on the page.
+        curves: by name in the legend.
         y_label: quantity and unit of all of them.
         is_log: of the vertical axis.
-        marks: steps at which a vertical line stands, by what is written beside it.
-        levels: horizontal lines to compare with, by name.
+        marks: steps with a vertical line, by its label.
+        levels: values with a horizontal line, by its label.
         caption: what to look for, one or two sentences.
     """
 
@@ -50,9 +50,18 @@ class Chart:
     marks: dict[str, float] | None = None
     levels: dict[str, float] | None = None
 
+    def describe(self) -> str:
+        """Return the chart in words, as alternative text."""
+        ends = "; ".join(
+            f"{name} from {curve.values[0]:.3g} at step {curve.steps[0]:,} to {curve.values[-1]:.3g} at step "
+            f"{curve.steps[-1]:,}"
+            for name, curve in self.curves.items()
+        )
+        return f"{self.title} ({self.y_label}) against step: {ends}."
+
 
 def draw(chart: Chart, *, dark: bool = False) -> bytes:
-    """The chart as a PNG of 960×600 px.
+    """Return the chart as a PNG file of 960×600 px.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -95,7 +104,7 @@ def _write(
     offset: tuple[int, int],
     **alignment: str,
 ) -> None:
-    """Text beside a point of the axes, `offset` (points) away."""
+    """Write text next to a point of the axes, `offset` (points) away."""
     axes.annotate(
         text, place, xycoords=coordinates, xytext=offset, textcoords="offset points", fontsize=8,
         color=look["ink"], **alignment,
@@ -105,24 +114,24 @@ def _write(
 def _draw_curve(
     axes: Any, name: str, curve: Curve, colour: str, *, breaks: list[float], height: float
 ) -> None:
-    """A line, with a dot a point when they are few, and a smooth line on a faint one when they are many."""
+    """Draw a line: with markers if it has few points; smoothed, over the faint original, if it has many."""
     points = _thinned(curve)
     line: dict[str, Any] = {"color": colour, "linewidth": 1.4, "label": name, "zorder": height}
     if len(points.steps) >= _SMOOTHED_FROM:
         axes.plot(points.steps, points.values, color=colour, linewidth=0.6, alpha=0.3)
         points = _thinned(_smoothed(curve, breaks))
-    elif len(points.steps) <= _MOST_DOTS:
+    elif len(points.steps) <= _MAX_DOTS:
         line |= {"marker": "o", "markersize": 2.5}
     axes.plot(points.steps, points.values, **line)
 
 
 def _thinned(curve: Curve) -> Curve:
-    every = -(-len(curve.steps) // _MOST_POINTS)
+    every = -(-len(curve.steps) // _MAX_POINTS)
     return Curve(curve.steps[::every], curve.values[::every])
 
 
 def _smoothed(curve: Curve, breaks: list[float]) -> Curve:
-    """Means over a window of 2 % of the curve, which ends where the curve does and at the breaks (steps)."""
+    """Return the moving average over 2 % of the curve, separately between `breaks` (steps)."""
     radius = max(1, round(_SMOOTHING * len(curve.steps) / 2))
     pieces = [
         _means(values, radius)
@@ -139,7 +148,7 @@ def _means(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _label_log_axis(axes: Any) -> None:
-    """Plain numbers, and at least two of them, on a logarithmic axis."""
+    """Label a logarithmic axis with plain numbers, at least two."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))

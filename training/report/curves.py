@@ -1,11 +1,11 @@
-"""Which charts a run's curves make, and what to look for in each."""
+"""Choose the charts of a run from its curves, with captions that say what to look for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..metrics import Curve
 from .charts import Chart
-from .events import Curve
 
 _LOSS, _VALIDATION = "loss/", "validation/"
 _N2B, _N2C = "loss/n2b", "loss/n2c"
@@ -14,12 +14,12 @@ _GAIN, _NOISE_MAP = "validation/gain", "validation/noise_map"
 
 
 def has_only_initial_stage(curves: Mapping[str, Curve]) -> bool:
-    """Whether a Noise2Blur run ended before its convergence stage began."""
+    """Return True if a Noise2Blur run ended before its convergence stage."""
     return _N2B in curves and _N2C not in curves
 
 
 def stage_change(curves: Mapping[str, Curve]) -> int | None:
-    """The last step shown of the initial stage; None when there is but one stage."""
+    """Return the last recorded step of the initial stage; None if there is only one stage."""
     if _N2B not in curves or _N2C not in curves:
         return None
     initial = curves[_N2B].steps[curves[_N2B].steps < curves[_N2C].steps[0]]
@@ -27,7 +27,7 @@ def stage_change(curves: Mapping[str, Curve]) -> int | None:
 
 
 def run_charts(curves: Mapping[str, Curve]) -> list[Chart]:
-    """The losses, the PSNR and what else was validated; of what was recorded."""
+    """Return the charts of losses, PSNR and other validation values, as far as recorded."""
     charts = [_losses(curves), _psnr(curves), _gain(curves), _noise_map(curves)]
     known = {_PSNR, _PSNR_NOISY, _GAIN, _NOISE_MAP}
     others = [tag for tag in sorted(curves) if tag.startswith(_VALIDATION) and tag not in known]

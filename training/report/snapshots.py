@@ -1,4 +1,4 @@
-"""What a run kept of one crop at each validation: how n̂ loses its detail while it learns."""
+"""Snapshots of one crop at each validation: how detail fades from n̂ during the training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .pictures import Picture, Row, on_grey, removed, scale_to_fit
+from .figures import Figure, Row, on_grey, residual_figure, scale_to_fit
 
 _logger = logging.getLogger(__name__)
 
-MOST_SHOWN = 6
+MAX_SHOWN = 6
 _NAME = re.compile(r"step-(\d+)\.npz")
 _FIELDS = ("noisy", "denoised", "clean", "residual", "extracted")
 
@@ -33,17 +33,17 @@ class Snapshot:
 
 
 def read_snapshots(run: Path) -> list[Snapshot]:
-    """The snapshots of a run by rising step; one that is damaged is left out, with a warning."""
-    found: list[Snapshot] = []
+    """Return the snapshots of a run in order of their steps; damaged ones are omitted, with a warning."""
+    snapshots: list[Snapshot] = []
     for path in (run / "snapshots").glob("step-*.npz"):
         name = _NAME.fullmatch(path.name)
         if name is None:
             continue
         try:
-            found.append(_read(path, int(name[1])))
+            snapshots.append(_read(path, int(name[1])))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            _logger.warning(f"{path} is damaged and left out of the report ({error})")
-    return sorted(found, key=lambda snapshot: snapshot.step)
+            _logger.warning(f"{path} is damaged; the report omits it ({error})")
+    return sorted(snapshots, key=lambda snapshot: snapshot.step)
 
 
 def _read(path: Path, step: int) -> Snapshot:
@@ -51,7 +51,7 @@ def _read(path: Path, step: int) -> Snapshot:
         arrays = {name: archive[name] for name in _FIELDS if name in archive.files}
     shape = arrays["noisy"].shape
     if len(shape) != 3 or shape[2] != 3 or any(array.shape != shape for array in arrays.values()):
-        raise ValueError("its images do not fit each other")
+        raise ValueError("its images differ in shape")
     for name in ("residual", "extracted"):
         if name in arrays:
             arrays[name] = np.nan_to_num(arrays[name].astype(np.float32))
@@ -59,11 +59,7 @@ def _read(path: Path, step: int) -> Snapshot:
 
 
 def decay_rows(snapshots: Sequence[Snapshot]) -> tuple[list[Row], float]:
-    """n̂ at several steps, and ñ under it, all equally strong; and how many times stronger than they are.
-
-    Returns:
-        No rows when no noise map was kept.
-    """
+    """Return a row of n̂ at several steps, one of ñ, and their common amplification; no rows without n̂."""
     kept = [snapshot for snapshot in snapshots if snapshot.residual is not None]
     if not kept:
         return [], 1.0
@@ -72,20 +68,20 @@ def decay_rows(snapshots: Sequence[Snapshot]) -> tuple[list[Row], float]:
     rows = []
     for title, name in (("n̂", "residual"), ("ñ", "extracted")):
         maps = [(snapshot.step, getattr(snapshot, name)) for snapshot in shown]
-        pictures = [Picture(f"step {step:,}", on_grey(m, scale)) for step, m in maps if m is not None]
-        if pictures:
-            rows.append(Row(title, tuple(pictures)))
+        figures = [Figure(f"step {step:,}", on_grey(m, scale)) for step, m in maps if m is not None]
+        if figures:
+            rows.append(Row(title, tuple(figures)))
     return rows, scale
 
 
 def _spread(count: int) -> list[int]:
-    """At most six indices from the first to the last, denser at the start, where more happens."""
-    places = np.geomspace(1, count, min(count, MOST_SHOWN))
+    """Return at most six indices from first to last, denser at the start, where more happens."""
+    places = np.geomspace(1, count, min(count, MAX_SHOWN))
     return sorted({round(float(place)) - 1 for place in places})
 
 
 def result_row(snapshot: Snapshot) -> Row:
-    """noisy | denoised | clean, when known | removed."""
+    """Return noisy | denoised | clean (if known) | removed."""
     images = {"noisy": snapshot.noisy, "denoised": snapshot.denoised, "clean": snapshot.clean}
-    pictures = [Picture(title, pixels) for title, pixels in images.items() if pixels is not None]
-    return Row("", (*pictures, removed(snapshot.noisy, snapshot.denoised)))
+    figures = [Figure(title, pixels) for title, pixels in images.items() if pixels is not None]
+    return Row("", (*figures, residual_figure(snapshot.noisy, snapshot.denoised)))

@@ -1,17 +1,17 @@
-"""What a judgement means, in words, and what to do about it."""
+"""Verdicts on no-reference quality, in words, with advice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..evaluation.no_reference import Judgement
+from ..evaluation.no_reference import NoReferenceQuality
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 
-# Thresholds of plain experience: trained networks and BM3D lie under the first of each pair, blurs of σ 1 px
-# and runs of a few minutes over the second.
+# Empirical thresholds: trained networks and BM3D stay below the first of each pair, blurs of σ 1 px and
+# runs of a few minutes exceed the second.
 LITTLE_NOISE = 1.0  # σ in grey levels
-NOISE_LEFT = (0.18, 0.3)  # share of σ before that surely is left
+NOISE_LEFT = (0.18, 0.3)  # share of σ before that certainly remains
 TEXTURE = 0.5  # σ after over σ before
 ROUGHER = 1.1  # likewise
 DETAIL_LOST = (0.15, 0.3)
@@ -27,28 +27,28 @@ class Verdict:
     advice: str = ""
 
 
-def verdict_on(judgement: Judgement) -> Verdict:
-    """The verdict on one result; of several faults all are named, the advice is on the gravest.
+def verdict_on(quality: NoReferenceQuality) -> Verdict:
+    """Return the verdict on one result; it names all faults, its advice is for the gravest.
 
     Of equally grave ones it is on the last: a network that broke shows it by its colours.
     """
-    has_noise = judgement.sigma_before >= LITTLE_NOISE
+    has_noise = quality.sigma_before >= LITTLE_NOISE
     faults = []
     if has_noise:
-        faults.append(_noise_fault(judgement))
-    if judgement.detail_loss is not None:
-        faults.append(_detail_fault(judgement.detail_loss))
-    faults.append(_colour_fault(max(judgement.colour_shift, key=abs)))
+        faults.append(_noise_fault(quality))
+    if quality.detail_loss is not None:
+        faults.append(_detail_fault(quality.detail_loss))
+    faults.append(_colour_fault(max(quality.colour_shift, key=abs)))
     faults = [fault for fault in faults if fault is not None]
     if not faults:
-        kept = "" if judgement.detail_loss is None else ", detail is kept"
-        return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is hardly any noise to remove.")
+        kept = "" if quality.detail_loss is None else ", detail is kept"
+        return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is almost no noise to remove.")
     gravest = next((fault for fault in reversed(faults) if fault.level == POOR), faults[0])
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
 
-def _noise_fault(judgement: Judgement) -> Verdict | None:
-    at_least, at_most = judgement.noise_left_at_least, judgement.noise_left
+def _noise_fault(quality: NoReferenceQuality) -> Verdict | None:
+    at_least, at_most = quality.remaining_noise_min, quality.remaining_noise
     if at_most > ROUGHER:
         return Verdict(
             POOR, "The result is rougher than the noisy image.", "Train longer; the training has only begun."
@@ -65,7 +65,7 @@ def _noise_fault(judgement: Judgement) -> Verdict | None:
     if at_most > TEXTURE:
         return Verdict(
             FAIR,
-            "Fine noise is gone; what is left in the flattest areas is texture or coarse noise.",
+            "Fine noise is gone; what remains in the flattest areas is texture or coarse noise.",
             "Look at the crops: if it is coarse noise, train longer.",
         )
     return None
@@ -83,7 +83,7 @@ def _detail_fault(lost: float) -> Verdict | None:
         return Verdict(
             FAIR,
             "Some fine detail is removed.",
-            "Look at what was removed: if it shows outlines, train longer, or add clean photographs that "
+            "Look at what was removed: if it shows edges, train longer, or add clean photographs that "
             "show such detail.",
         )
     return None
@@ -98,5 +98,5 @@ def _colour_fault(shift: float) -> Verdict | None:
         f"A colour channel becomes {direction} by {abs(shift):.1f} grey levels.",
         "Train longer: a short training does not yet keep brightness and colour. After a long one, train on "
         "larger crops (--patch 128) or with a smaller --lr: on crops of 64 px the deepest layers see mostly "
-        "the border, and may fail inside a larger picture.",
+        "the border, and may fail inside a larger image.",
     )

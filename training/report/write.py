@@ -1,4 +1,4 @@
-"""Write the report of a run: what was measured, judged and seen, as one page and as pictures."""
+"""Write the report of a run: one HTML page with quality, crops, curves and configuration; figures as PNG."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from ...runtime.errors import ModelError
 from ...runtime.system.files import write_atomically
-from ..evaluation.no_reference import FLAT_PX, Judgement, judge, median
+from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
+from ..metrics import Curve, read_curves
 from .charts import draw
 from .curves import has_only_initial_stage, run_charts
-from .events import Curve, read_curves
-from .page import DrawnChart, Report, Section, render
-from .pictures import Picture, Row, pick_places, removed, sheet
+from .figures import Figure, Row, contact_sheet, pick_crops, residual_figure
+from .page import DrawnChart, QualityRow, Report, Section
 from .snapshots import Snapshot, decay_rows, read_snapshots, result_row
 from .verdict import POOR, Verdict, verdict_on
 
@@ -25,13 +25,13 @@ _logger = logging.getLogger(__name__)
 
 FOLDER = "report"
 PAGE = "index.html"
-MOST_SHOWN = 4  # images whose crops are shown; all are judged
+MAX_SHOWN = 4  # images whose crops are shown; all are assessed
 
 _Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 (H, W, 3)
 
 
 class WrittenReport(NamedTuple):
-    """A report's page, and its verdict where there is enough to judge by."""
+    """The page of a report, and its verdict; None if the data do not suffice for one."""
 
     page: Path
     verdict: Verdict | None
@@ -40,31 +40,35 @@ class WrittenReport(NamedTuple):
 def write_report(
     run: Path, *, denoise: Callable[[np.ndarray], np.ndarray], noisy_samples: Sequence[np.ndarray]
 ) -> WrittenReport:
-    """Write `run`/report/: index.html, which shows all and needs no other file, and its figures as PNG.
+    """Write `run`/report/: a self-contained index.html, and its figures as PNG files.
 
-    What the run does not have (event files, snapshots, a checkpoint, samples) is left out.
+    What the run lacks (metrics.jsonl, snapshots, a checkpoint, samples) is omitted.
 
     Args:
-        run: the run's folder, with config.json, TensorBoard's event files, snapshots/ and checkpoint.pt.
-        denoise: the trained network as a function of a uint8 (H, W, 3) image that gives its like.
-        noisy_samples: noisy images, uint8 (H, W, 3), denoised whole: some 512 px a side are enough.
+        run: folder of the run, with config.json, metrics.jsonl, snapshots/ and checkpoint.pt.
+        denoise: the trained network, as a function from uint8 (H, W, 3) to the same.
+        noisy_samples: noisy images, uint8 (H, W, 3), denoised whole; 512 px a side are enough.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
-        MissingPackageError: matplotlib, tensorboard or OpenCV is not installed.
+        MissingPackageError: matplotlib, Jinja2 or OpenCV is not installed.
     """
     pairs = [(noisy, denoise(noisy)) for noisy in noisy_samples]
     curves, snapshots, config = read_curves(run), read_snapshots(run), _read_config(run)
-    judgements = [(f"image {index}", judge(*pair)) for index, pair in enumerate(pairs, 1) if _is_judged(pair)]
-    overall = median([judgement for _, judgement in judgements]) if judgements else None
-    if overall and len(judgements) > 1:
-        judgements.append(("median", overall))
+    qualities = {
+        f"image {index}": assess_quality(*pair)
+        for index, pair in enumerate(pairs, 1)
+        if min(pair[0].shape[:2]) >= FLAT_PX
+    }
+    overall = median_quality(list(qualities.values())) if qualities else None
+    if overall and len(qualities) > 1:
+        qualities["median"] = overall
     report = Report(
         name=run.resolve().name,
         verdict=_verdict(overall, curves),
         facts=_facts(run, config, curves),
-        judgements=[(name, judgement, verdict_on(judgement)) for name, judgement in judgements],
-        samples=[_sample(index, pair) for index, pair in enumerate(pairs[:MOST_SHOWN], 1)],
+        qualities=[QualityRow(name, quality, verdict_on(quality)) for name, quality in qualities.items()],
+        samples=[_sample(index, pair) for index, pair in enumerate(pairs[:MAX_SHOWN], 1)],
         validation=_validation(snapshots),
         decay=_decay(snapshots),
         charts=_charts(curves),
@@ -74,12 +78,12 @@ def write_report(
     for name, png in _figures(report).items():
         write_atomically(folder / f"{name}.png", png)
     page = folder / PAGE
-    write_atomically(page, render(report).encode())
+    write_atomically(page, report.to_html().encode())
     return WrittenReport(page, report.verdict)
 
 
 def _read_config(run: Path) -> dict[str, Any]:
-    """config.json as it stands: a report shows also what another version of n2b wrote."""
+    """Return config.json unvalidated: a report also shows runs of other versions of n2b."""
     path = run / "config.json"
     try:
         config = json.loads(path.read_text())
@@ -89,22 +93,18 @@ def _read_config(run: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _is_judged(pair: _Pair) -> bool:
-    return min(pair[0].shape[:2]) >= FLAT_PX
-
-
-def _verdict(overall: Judgement | None, curves: dict[str, Curve]) -> Verdict | None:
+def _verdict(overall: NoReferenceQuality | None, curves: dict[str, Curve]) -> Verdict | None:
     if has_only_initial_stage(curves):
         return Verdict(
             POOR,
-            "The run ended in its initial stage: the network has only learnt the blurred labels.",
-            "Train longer, or go on with n2b-train --resume.",
+            "The run ended in its initial stage: the network has only learned the blurred labels.",
+            "Train longer, or continue with n2b-train --resume.",
         )
     return verdict_on(overall) if overall else None
 
 
 def _facts(run: Path, config: dict[str, Any], curves: dict[str, Curve]) -> dict[str, str]:
-    """Steps, time, device and data, as the checkpoint has them, else the last step of the curves."""
+    """Return steps, time, device and data from the checkpoint, else from the curves and the configuration."""
     trained = _trained(run)
     steps = trained.get("steps", max((int(curve.steps[-1]) for curve in curves.values()), default=0))
     facts = {"method": str(trained.get("method", config.get("method", "n2b"))), "steps": f"{steps:,}"}
@@ -138,9 +138,10 @@ def _duration(hours: float) -> str:
 def _sample(index: int, pair: _Pair) -> Section:
     noisy, denoised = pair
     rows = []
-    for place in pick_places(noisy):
-        x, f = place.of(noisy), place.of(denoised)
-        rows.append(Row(place.title, (Picture("noisy", x), Picture("denoised", f), removed(x, f))))
+    for crop in pick_crops(noisy):
+        x, f = crop.of(noisy), crop.of(denoised)
+        figures = (Figure("noisy", x), Figure("denoised", f), residual_figure(x, f))
+        rows.append(Row(crop.title, figures))
     return Section(f"Image {index}", "", rows)
 
 
@@ -161,8 +162,8 @@ def _decay(snapshots: list[Snapshot]) -> Section | None:
     return Section(
         "Decay of detail",
         f"What the network removes, n̂ = x − DnNet(x), and the noise map ñ = NENet(n̂), on grey, ×{scale:g}. "
-        "Success: outlines of the picture fade from n̂ as the training goes on, until n̂ and "
-        "ñ look like noise alone. Outlines that stay are detail that the result has lost.",
+        "Success: edges of the image fade from n̂ during the training, until n̂ and ñ look like noise "
+        "alone. Edges that remain are detail that the result has lost.",
         rows,
     )
 
@@ -172,15 +173,15 @@ def _charts(curves: dict[str, Curve]) -> list[DrawnChart]:
 
 
 def _figures(report: Report) -> dict[str, bytes]:
-    """The PNG files beside the page, by name without suffix."""
+    """Return the PNG files next to the page, by name without suffix."""
     figures = {drawn.chart.name: drawn.light for drawn in report.charts}
     if report.decay:
-        figures["decay"] = sheet(report.decay.rows)
+        figures["decay"] = contact_sheet(report.decay.rows)
     results = [
-        Row(f"{sample.title}, {row.title}", row.pictures) for sample in report.samples for row in sample.rows
+        Row(f"{sample.title}, {row.title}", row.figures) for sample in report.samples for row in sample.rows
     ]
     if report.validation:
         results += report.validation.rows
     if results:
-        figures["results"] = sheet(results)
+        figures["results"] = contact_sheet(results)
     return figures

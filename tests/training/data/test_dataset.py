@@ -86,14 +86,14 @@ def test_the_seed_decides_split_and_noise(pictures: Path, tmp_path: Path) -> Non
 
 
 def test_without_clean_images_the_noisy_ones_are_split_without_overlap(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     dataset = load(tmp_path / "run", pictures, noise="gaussian:0")
     noisy = set_of([image[..., :3] for image in all_of(dataset.noisy)])
     clean = set_of(all_of(dataset.clean))
     assert len(noisy) == len(clean) == 3
     assert not noisy & clean
-    assert "noisy set" not in capsys.readouterr().err
+    assert "noisy set" not in caplog.text
 
 
 def test_one_image_with_synthetic_noise_needs_clean_ones(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_one_image_with_real_noise_is_enough(names_clean: bool, tmp_path: Path) 
 
 
 def test_a_photograph_in_both_sets_is_reported(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     copies = tmp_path / "copies"
     copies.mkdir()
@@ -127,13 +127,14 @@ def test_a_photograph_in_both_sets_is_reported(
     write_image(copies / "other.bmp", Image(picture(70)))
     same = pictures / "4.png"
     load(tmp_path / "run", pictures, noise="gaussian:25", clean=(str(copies), str(same)))
-    warnings = [line for line in capsys.readouterr().err.splitlines() if "noisy set" in line]
+    warnings = [message for message in caplog.messages if "noisy set" in message]
     assert len(warnings) == 1
     assert "2 of the clean photographs" in warnings[0]
     assert "twin.bmp" in warnings[0]
     assert "2.png" in warnings[0]
+    caplog.clear()
     load(tmp_path / "run", pictures, clean=(str(same),))
-    assert "noisy set" not in capsys.readouterr().err
+    assert "noisy set" not in caplog.text
 
 
 def test_validation_takes_the_photographs_named_else_clean_ones(pictures: Path, tmp_path: Path) -> None:
@@ -166,11 +167,11 @@ def test_images_that_exceed_the_memory_train_as_those_that_do_not(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = load(tmp_path / "run", pictures, noise="gaussian:25")
-    assert not held.noisy.is_spilled
+    assert not held.noisy.is_on_disk
     monkeypatch.setattr("n2b.training.data.dataset.memory_budget", lambda _: 50_000)
     spilled = load(tmp_path / "run", pictures, noise="gaussian:25")
-    assert spilled.noisy.is_spilled
-    assert spilled.clean.is_spilled
+    assert spilled.noisy.is_on_disk
+    assert spilled.clean.is_on_disk
     assert set_of(all_of(spilled.noisy)) == set_of(all_of(held.noisy))
     assert not any((tmp_path / "run").iterdir())
 
@@ -262,27 +263,27 @@ def test_grey_alpha_and_16_bit_images_become_rgb8(tmp_path: Path) -> None:
 
 
 def test_bad_and_small_images_are_named_skipped_and_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"no image")
     write_image(tmp_path / "small.png", Image(picture(0, 20, 20)))
     write_image(tmp_path / "good.png", Image(picture(0)))
     bad, small, good = photographs([tmp_path / name for name in ("bad.png", "small.png", "good.png")])
     assert len(list(read_pictures([bad, small, good], 32))) == 1
-    warnings = capsys.readouterr().err
+    warnings = caplog.text
     assert "bad.png" in warnings
     assert "1 of 3" in warnings
     with pytest.raises(UserError, match="1 unreadable, 1 smaller"):
         list(read_pictures([bad, small], 32))
 
 
-def test_what_a_video_gave_before_it_broke_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_video_gave_before_it_broke_is_used(caplog: pytest.LogCaptureFixture) -> None:
     def frames():
         yield "frame 0", picture(0)
         raise ImageError("video.mp4 is damaged")
 
     assert [name for name, _ in read_pictures([Source(5, frames)], 32)] == ["frame 0"]
-    assert "video.mp4" in capsys.readouterr().err
+    assert "video.mp4" in caplog.text
 
 
 def test_noise_is_added_to_each_image_by_its_place_in_the_set(pictures: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_crops_are_those_that_slicing_and_turning_gives(
         + [(0, 8, 1, 5), (1, 0, 18, 3), (3, 29, 5, 6)]
     )
     crops = pool.crops(places)
-    assert pool.is_spilled == (budget_bytes is not None)
+    assert pool.is_on_disk == (budget_bytes is not None)
     assert (crops.dtype, tuple(crops.shape)) == (torch.uint8, (len(places), channels, PATCH_PX, PATCH_PX))
     assert crops.is_contiguous(memory_format=torch.channels_last)
     for (index, *place), crop in zip(places, as_images(crops), strict=True):
@@ -89,10 +89,10 @@ def test_a_spilled_pool_is_as_one_in_memory_and_leaves_no_file(tmp_path: Path) -
     folder = tmp_path / "run"
     spilled = ImagePool(images(), PATCH_PX, spill=folder, budget_bytes=0)
     held = ImagePool(images(), PATCH_PX)
-    assert spilled.is_spilled
-    assert not held.is_spilled
-    assert spilled.held_bytes == 0
-    assert held.held_bytes == sum(image.nbytes for image in images())
+    assert spilled.is_on_disk
+    assert not held.is_on_disk
+    assert spilled.memory_bytes == 0
+    assert held.memory_bytes == sum(image.nbytes for image in images())
     assert len(spilled) == len(held) == 4
     assert spilled.channels == held.channels == 3
     places = held.draw(30, np.random.default_rng(3))

@@ -100,14 +100,15 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
 
 
 def test_a_camera_is_recorded_for_the_time_asked_at_two_frames_a_second(
-    camera: Camera, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    camera: Camera, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     paths = record_cameras([find_input("camera:0")], tmp_path / "run" / "frames", 3)
     assert paths == sorted((tmp_path / "run" / "frames").iterdir())
     # every 12.5th frame of 25 a second, the first that comes after it is due
     assert [read_image(path).pixels[0, 0, 1] for path in paths] == [0, 13, 25, 38, 50, 63, 75]
     assert camera.opened == ["0"]
-    assert "recording camera:0 for 3 s" in capsys.readouterr().err
+    assert "recording camera:0 for 3 s" in caplog.text
 
 
 def test_a_recording_that_is_there_is_used_and_no_camera_opened(camera: Camera, tmp_path: Path) -> None:

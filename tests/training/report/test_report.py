@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 import pytest
 from n2b.runtime.images.image import read_image
-from n2b.training.evaluation.no_reference import Judgement
+from n2b.training.evaluation.no_reference import NoReferenceQuality
+from n2b.training.metrics import Curve, MetricsLog
 from n2b.training.report import write_report
 from n2b.training.report.curves import run_charts, stage_change
-from n2b.training.report.events import Curve
-from n2b.training.report.pictures import pick_places, removed
+from n2b.training.report.figures import pick_crops, residual_figure
 from n2b.training.report.snapshots import decay_rows, read_snapshots
 from n2b.training.report.verdict import FAIR, GOOD, POOR, verdict_on
-from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
 
 from ..conftest import picture
 
@@ -57,17 +56,13 @@ def smooth(image: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(image, (0, 0), 2.0)
 
 
-def save_events(run: Path, steps: int = 400) -> None:
+def save_metrics(run: Path, steps: int = 400) -> None:
     """The losses of a run of Noise2Blur whose stages change after a tenth of the steps."""
-    writer = SummaryWriter(str(run))
+    log = MetricsLog(run)
     for step in range(20, steps + 1, 20):
         is_initial = step <= steps // 10
-        writer.add_scalar("loss/n2b", 0.02 if is_initial else 0.05, step)
-        if not is_initial:
-            writer.add_scalar("loss/n2c", 0.1 / step, step)
-        writer.add_scalar("validation/psnr_db", 20 + step / 100, step)
-        writer.add_scalar("validation/psnr_noisy_db", 20.5, step)
-    writer.close()
+        losses = {"loss/n2b": 0.02} if is_initial else {"loss/n2b": 0.05, "loss/n2c": 0.1 / step}
+        log.add(step, losses | {"validation/psnr_db": 20 + step / 100, "validation/psnr_noisy_db": 20.5})
 
 
 def save_snapshot(run: Path, step: int, **changes: np.ndarray) -> Path:
@@ -95,7 +90,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run / "config.json").write_text(
         json.dumps({"method": "n2b", "noisy": [f"/photos/{i}.png" for i in range(9)], "nenet_skip": True})
     )
-    save_events(run)
+    save_metrics(run)
     for step in range(40, 401, 40):
         save_snapshot(run, step)
     write_report(run, denoise=smooth, noisy_samples=[noisy(1), noisy(2)])
@@ -131,7 +126,7 @@ def test_every_picture_is_a_png_with_a_text_in_its_place(text: str) -> None:
 
 def test_the_crops_are_shown_as_they_are(text: str) -> None:
     shown = [a for a in Page(text).of("img") if str(a["alt"]).endswith("flattest: noisy")]
-    (place, *_) = pick_places(noisy(1))
+    (place, *_) = pick_crops(noisy(1))
     assert (decoded(shown[0])[:, :, ::-1] == place.of(noisy(1))).all()
 
 
@@ -156,19 +151,17 @@ def test_the_figures_lie_beside_it(run: Path) -> None:
     assert results.shape[1] == 4 * 256 + 3 * 8  # the widest row: noisy, denoised, clean, removed; each 2×
 
 
-def test_a_bare_folder_still_gives_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_folder_still_gives_a_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[])
     assert verdict is None
     assert f"Report of the run <span class=name>{tmp_path.name}" in page.read_text()
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
-    assert "config.json" in capsys.readouterr().err
+    assert "config.json" in caplog.text
 
 
 def test_a_run_stopped_at_its_first_step_says_so(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    writer = SummaryWriter(str(tmp_path))
-    writer.add_scalar("loss/n2b", 0.3, 1)
-    writer.close()
+    MetricsLog(tmp_path).add(1, {"loss/n2b": 0.3})
     save_snapshot(tmp_path, 1)
     page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[noisy(1)])
     assert verdict is not None and "initial stage" in verdict.words
@@ -186,7 +179,7 @@ def test_samples_of_any_size_are_shown(tmp_path: Path) -> None:
 
 
 def test_damaged_snapshots_are_left_out_with_a_warning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_snapshot(tmp_path, 20)
     whole = save_snapshot(tmp_path, 40).read_bytes()
@@ -194,7 +187,7 @@ def test_damaged_snapshots_are_left_out_with_a_warning(
     save_snapshot(tmp_path, 60, denoised=noisy(1, 64, 64))
     (tmp_path / "snapshots" / "step-0000080.npz").write_text("nothing")
     assert [snapshot.step for snapshot in read_snapshots(tmp_path)] == [20]
-    assert capsys.readouterr().err.count("left out") == 3
+    assert caplog.text.count("omits it") == 3
 
 
 def test_methods_without_an_extractor_have_no_decay_of_detail(tmp_path: Path) -> None:
@@ -211,16 +204,16 @@ def test_noise_maps_lie_on_grey_and_are_equally_strong_at_all_steps(tmp_path: Pa
         save_snapshot(tmp_path, step, residual=residual, extracted=0 * residual)
     (removed_row, extracted_row), scale = decay_rows(read_snapshots(tmp_path))
     assert scale == 4
-    first, last = (shown.pixels for shown in removed_row.pictures)
+    first, last = (shown.pixels for shown in removed_row.figures)
     assert (first == 0).all() and (last == 128 + 4 * 20).all()
-    assert all((shown.pixels == 128).all() for shown in extracted_row.pictures)
+    assert all((shown.pixels == 128).all() for shown in extracted_row.figures)
 
 
 def test_what_was_removed_lies_on_grey() -> None:
     x = np.full((32, 32, 3), 100, np.uint8)
     f = x.copy()
     f[:16] += 10
-    shown = removed(x, f)
+    shown = residual_figure(x, f)
     assert shown.title == "removed ×4"
     assert (shown.pixels[:16] == 88).all() and (shown.pixels[16:] == 128).all()
 
@@ -233,14 +226,14 @@ def test_places_are_what_their_names_say() -> None:
     image[256:, :128] = 250
     image = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
     image[224:, 352:] = 200
-    places = {place.title: (place.top, place.left) for place in pick_places(image)}
+    places = {place.title: (place.top, place.left) for place in pick_crops(image)}
     assert places == {
         "flattest": (256, 384),
         "most textured": (0, 0),
         "darkest": (0, 384),
         "brightest": (256, 0),
     }
-    assert pick_places(image) == pick_places(image)
+    assert pick_crops(image) == pick_crops(image)
 
 
 def test_the_change_of_stages_is_where_the_second_loss_begins() -> None:
@@ -255,36 +248,44 @@ def test_the_change_of_stages_is_where_the_second_loss_begins() -> None:
 
 
 def judged(
-    before: float = 20, after: float = 2, likeness: float = 0.1, lost: float | None = 0.05, shift: float = 0.1
-) -> Judgement:
-    return Judgement(before, after, likeness, lost, (shift, 0.0, 0.0))
+    before: float = 20,
+    after: float = 2,
+    residual_correlation: float = 0.1,
+    lost: float | None = 0.05,
+    shift: float = 0.1,
+) -> NoReferenceQuality:
+    return NoReferenceQuality(before, after, residual_correlation, lost, (shift, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
-    ("judgement", "level", "words"),
+    ("quality", "level", "words"),
     [
         (judged(), GOOD, "Noise is gone, detail is kept."),
         (judged(lost=None), GOOD, "Noise is gone."),
-        (judged(before=0.4, after=0.4, likeness=1, lost=0), GOOD, "There is hardly any noise to remove."),
-        (judged(after=20, likeness=1, lost=0), POOR, "Noise remains."),
-        (judged(after=5, likeness=0.9), FAIR, "Some noise remains."),
-        (judged(after=15, likeness=0), FAIR, "texture or coarse noise"),
-        (judged(after=25, likeness=-0.5), POOR, "rougher"),
+        (
+            judged(before=0.4, after=0.4, residual_correlation=1, lost=0),
+            GOOD,
+            "There is almost no noise to remove.",
+        ),
+        (judged(after=20, residual_correlation=1, lost=0), POOR, "Noise remains."),
+        (judged(after=5, residual_correlation=0.9), FAIR, "Some noise remains."),
+        (judged(after=15, residual_correlation=0), FAIR, "texture or coarse noise"),
+        (judged(after=25, residual_correlation=-0.5), POOR, "rougher"),
         (judged(lost=0.2), FAIR, "Some fine detail is removed."),
         (judged(lost=0.5), POOR, "Detail is being removed."),
         (judged(shift=-2), FAIR, "darker by 2.0"),
         (judged(shift=6), POOR, "brighter by 6.0"),
     ],
 )
-def test_verdicts(judgement: Judgement, level: str, words: str) -> None:
-    verdict = verdict_on(judgement)
+def test_verdicts(quality: NoReferenceQuality, level: str, words: str) -> None:
+    verdict = verdict_on(quality)
     assert verdict.level == level
     assert words in verdict.words
     assert bool(verdict.advice) == (level != GOOD)
 
 
 def test_the_gravest_fault_decides_the_advice_and_all_are_named() -> None:
-    verdict = verdict_on(judged(after=5, likeness=0.9, lost=0.5))
+    verdict = verdict_on(judged(after=5, residual_correlation=0.9, lost=0.5))
     assert verdict.level == POOR
     assert verdict.words == "Some noise remains. Detail is being removed."
     assert "clean photographs" in verdict.advice

@@ -1,4 +1,4 @@
-"""Pictures side by side: crops, what was removed from them, and sheets of them for a file."""
+"""Figures of a report: crops of images, what was removed from them, and contact sheets."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ...runtime.errors import MissingPackageError
 from ...runtime.system.opencv import load_opencv
 
 CROP_PX = 128
-_MOST_SCALE = 4.0  # what was removed is shown at most this many times as strong …
-_FITTING = 0.99  # … and so that this share of it is not cut off
-_GRID_PX = 32  # crops are sought at multiples of this
+_MAX_SCALE = 4.0  # amplification of what was removed
+_FITTING = 0.99  # share of it that must not be clipped
+_GRID_PX = 32  # candidate crops lie at multiples of this
 _ROUGHNESS_PX = 3.0  # σ of the mean that roughness is measured against
-_GREYS = (24, 231)  # mean grey levels between which little is cut off
-_GAP_PX, _LABEL_PX = 8, 24  # on a sheet
-_SHEET_SCALE = 2  # a sheet shows each pixel as 2×2
+_GREYS = (24, 231)  # mean grey levels between which little is clipped
+_GAP_PX, _LABEL_PX = 8, 24  # of a contact sheet
+_SHEET_SCALE = 2  # each pixel as 2×2
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """uint8 (H, W, 3) RGB, with what stands under it."""
+class Figure:
+    """An image, uint8 (H, W, 3) RGB, and its caption."""
 
     title: str
     pixels: np.ndarray
@@ -31,15 +31,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures of one size to be seen next to each other."""
+    """Figures of one size, shown next to each other."""
 
     title: str
-    pictures: tuple[Picture, ...]
+    figures: tuple[Figure, ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """A square of an image, in pixels."""
+class Crop:
+    """A square of an image; coordinates in pixels."""
 
     title: str
     top: int
@@ -47,18 +47,18 @@ class Place:
     side: int
 
     def of(self, image: np.ndarray) -> np.ndarray:
-        """This part of an image (H, W, …), as a view."""
+        """Return this part of an image (H, W, …), as a view."""
         return image[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
-def pick_places(image: np.ndarray) -> list[Place]:
-    """The flattest, most textured, darkest and brightest crop of an image, always the same ones.
+def pick_crops(image: np.ndarray) -> list[Crop]:
+    """Choose the flattest, most textured, darkest and brightest crop of an image; deterministic.
 
     Args:
-        image: uint8 (H, W, 3) of any size; in one with less than 128 px a side, the crops are smaller.
+        image: uint8 (H, W, 3) of any size; under 128 px a side, the crops are smaller.
 
     Returns:
-        One to four places; one that would lie mostly on an earlier one is left out.
+        One to four crops; one that would mostly overlap an earlier one is omitted.
     """
     cv2 = load_opencv()
     side = min(CROP_PX, *image.shape[:2])
@@ -73,67 +73,67 @@ def pick_places(image: np.ndarray) -> list[Place]:
         np.array([mean[top : top + side, left : left + side].mean() for top, left in corners])
         for mean in (grey, rough)
     )
-    is_cut = (brightness < _GREYS[0]) | (brightness > _GREYS[1])
+    is_clipped = (brightness < _GREYS[0]) | (brightness > _GREYS[1])
     best = {
-        "flattest": np.where(is_cut, np.inf, roughness) if not is_cut.all() else roughness,
+        "flattest": np.where(is_clipped, np.inf, roughness) if not is_clipped.all() else roughness,
         "most textured": -roughness,
         "darkest": brightness,
         "brightest": -brightness,
     }
-    places: list[Place] = []
+    crops: list[Crop] = []
     for title, rank in best.items():
         top, left = corners[int(np.argmin(rank))]
-        if all(max(abs(top - p.top), abs(left - p.left)) >= side / 2 for p in places):
-            places.append(Place(title, top, left, side))
-    return places
+        if all(max(abs(top - p.top), abs(left - p.left)) >= side / 2 for p in crops):
+            crops.append(Crop(title, top, left, side))
+    return crops
 
 
-def removed(noisy: np.ndarray, denoised: np.ndarray) -> Picture:
-    """What was removed, on grey, up to four times as strong as it is."""
+def residual_figure(noisy: np.ndarray, denoised: np.ndarray) -> Figure:
+    """Show what was removed on middle grey, amplified up to 4×."""
     values = noisy.astype(np.float32) - denoised
     scale = scale_to_fit(values)
-    return Picture(f"removed ×{scale:g}", on_grey(values, scale))
+    return Figure(f"removed ×{scale:g}", on_grey(values, scale))
 
 
 def scale_to_fit(values: np.ndarray) -> float:
-    """1, 2, 3 or 4: how many times as strong signed grey levels can be shown, with few cut off."""
+    """Return 1, 2, 3 or 4: the amplification of signed grey levels at which few are clipped."""
     largest = float(np.quantile(np.abs(values), _FITTING))
-    return float(np.clip(round(127 / max(largest, 1e-3)), 1, _MOST_SCALE))
+    return float(np.clip(round(127 / max(largest, 1e-3)), 1, _MAX_SCALE))
 
 
 def on_grey(values: np.ndarray, scale: float) -> np.ndarray:
-    """Signed grey levels (H, W, 3), scaled, with 0 as middle grey; as uint8, what does not fit cut off."""
+    """Return signed grey levels (H, W, 3), scaled, with 0 as middle grey, clipped to uint8."""
     return np.rint(np.clip(128 + scale * values.astype(np.float32), 0, 255)).astype(np.uint8)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) RGB as the bytes of a PNG file."""
+    """Return the bytes of a PNG file of uint8 (H, W, 3) RGB."""
     cv2 = load_opencv()
     _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels[:, :, ::-1]))
     return encoded.tobytes()
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG file as an address that holds it, for a page that needs no other file."""
+    """Return a data: URI of a PNG file."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def sheet(rows: Sequence[Row]) -> bytes:
-    """Rows of pictures with their titles, each pixel as 2×2, as a PNG file on white.
+def contact_sheet(rows: Sequence[Row]) -> bytes:
+    """Return rows of figures with their titles, enlarged 2×, as a PNG file on white.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        from matplotlib.figure import Figure as Canvas
     except ImportError as error:
         raise MissingPackageError("matplotlib", extra="train") from error
     placed, (height, width) = _arrange(rows)
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    canvas_figure = Canvas(figsize=(width / 100, height / 100), dpi=100)
     for title, _, top, left in placed:
-        figure.text(left / width, 1 - (top - 5) / height, title, fontsize=9, color="#222222")
-    canvas = FigureCanvasAgg(figure)
+        canvas_figure.text(left / width, 1 - (top - 5) / height, title, fontsize=9, color="#222222")
+    canvas = FigureCanvasAgg(canvas_figure)
     canvas.draw()
     drawn = np.array(canvas.buffer_rgba())[:, :, :3]
     for _, pixels, top, left in placed:
@@ -142,15 +142,15 @@ def sheet(rows: Sequence[Row]) -> bytes:
 
 
 def _arrange(rows: Sequence[Row]) -> tuple[list[tuple[str, np.ndarray, int, int]], tuple[int, int]]:
-    """Title, enlarged pixels, top and left of each picture; height and width of all."""
+    """Return title, enlarged pixels, top and left of each figure; height and width of the sheet."""
     placed: list[tuple[str, np.ndarray, int, int]] = []
     top, width = 0, 0
     for row in rows:
         left, height = 0, 0
         top += _LABEL_PX
-        for index, picture in enumerate(row.pictures):
-            pixels = picture.pixels.repeat(_SHEET_SCALE, axis=0).repeat(_SHEET_SCALE, axis=1)
-            title = f"{row.title}: {picture.title}" if row.title and not index else picture.title
+        for index, figure in enumerate(row.figures):
+            pixels = figure.pixels.repeat(_SHEET_SCALE, axis=0).repeat(_SHEET_SCALE, axis=1)
+            title = f"{row.title}: {figure.title}" if row.title and not index else figure.title
             placed.append((title, pixels, top, left))
             left += pixels.shape[1] + _GAP_PX
             height = max(height, pixels.shape[0])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from n2b.training.prefetch import Prefetcher
+from n2b.training.batches import Prefetcher
 
 CPU = torch.device("cpu")
 
