@@ -1,1 +1,1 @@
-"""INT8: the tiles to calibrate on, the ranges of the activations, and where to quantise."""
+"""Measure what INT8 needs and costs, and decide which layers get it. Imports: runtime."""

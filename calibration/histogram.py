@@ -1,4 +1,4 @@
-"""A histogram whose reach doubles when larger values come, so that one pass over the data suffices."""
+"""Count values in one pass, with a histogram whose reach doubles for larger values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVELS = 128  # of a symmetric INT8 value's magnitude
 
 
 class Histogram:
-    """Lowest and highest of all values that were added, and how many lie where.
+    """A histogram with the lowest and highest value added.
 
     Attributes:
         low, high: of all values; 0 before the first.
@@ -21,7 +21,7 @@ class Histogram:
         bins: counts, float64 (BINS,).
 
     Args:
-        counts: count values; without, only `low` and `high` are kept, which is faster.
+        counts: whether to count values; without, only `low` and `high` are kept, which is faster.
     """
 
     def __init__(self, *, counts: bool = True) -> None:
@@ -34,7 +34,7 @@ class Histogram:
         """Count float32 values of any shape, at least one.
 
         Returns:
-            The largest magnitude among them; NaN or infinite if a value is.
+            The largest magnitude among them; NaN or infinity if a value is.
         """
         low, high = float(values.min()), float(values.max())
         largest = max(-low, high)
@@ -48,13 +48,13 @@ class Histogram:
         return largest
 
     def quantiles(self, *shares: float) -> list[float]:
-        """The upper border of the bin below which each share of the values lies."""
+        """Return the upper edge of the bin below which each share of the values lies."""
         below = np.cumsum(self.bins) / self.bins.sum()
         width = 2 * self.reach / BINS
         return [float(-self.reach + (np.searchsorted(below, share) + 1) * width) for share in shares]
 
     def magnitudes(self) -> np.ndarray:
-        """Counts of |value|, (BINS / 2,), from 0 to reach."""
+        """Return counts of |value|, (BINS / 2,), from 0 to reach."""
         half = BINS // 2
         return self.bins[half:] + self.bins[:half][::-1]
 
@@ -65,7 +65,7 @@ class Histogram:
         return counts.ravel().astype(np.float64)
 
     def _double(self) -> None:
-        """Twice the reach: pairs of bins become one, in the middle half."""
+        """Double the reach: merge pairs of bins into the middle half."""
         pairs = self.bins.reshape(-1, 2).sum(axis=1)
         self.bins = np.zeros(BINS)
         self.bins[BINS // 4 : BINS // 4 + BINS // 2] = pairs
@@ -73,10 +73,10 @@ class Histogram:
 
 
 def entropy_threshold(magnitudes: np.ndarray, reach: float) -> float:
-    """Where to cut off |value| so that LEVELS levels lose the least information.
+    """Return where to clip |value| so that LEVELS levels lose the least information.
 
-    Of all cuts after at least LEVELS bins, the one with the least Kullback-Leibler divergence of the
-    distribution in LEVELS levels from that with what lies beyond the cut put on its last bin (Migacz,
+    Of all cuts after at least LEVELS bins, take the one with the least Kullback-Leibler divergence of the
+    distribution in LEVELS levels from that with all values beyond the cut in its last bin (Migacz,
     "8-bit inference with TensorRT", 2017).
 
     Args:
@@ -94,7 +94,7 @@ def entropy_threshold(magnitudes: np.ndarray, reach: float) -> float:
 
 
 def _divergence(counts: np.ndarray, cut: int) -> float:
-    """Of the distribution in LEVELS levels from the one that is cut off; both over `cut` bins."""
+    """Return the divergence of the distribution in LEVELS levels from the clipped one, over `cut` bins."""
     true = counts[:cut].copy()
     true[-1] += counts[cut:].sum()
     level = np.arange(cut) * LEVELS // cut
@@ -103,5 +103,5 @@ def _divergence(counts: np.ndarray, cut: int) -> float:
     members = np.bincount(level, is_filled, LEVELS)
     coarse = np.where(is_filled, totals[level] / np.maximum(members[level], 1), 0)
     p, q = true / max(true.sum(), 1), coarse / max(coarse.sum(), 1)
-    meant = p > 0
-    return float((p[meant] * np.log(p[meant] / np.maximum(q[meant], 1e-12))).sum())
+    filled = p > 0
+    return float((p[filled] * np.log(p[filled] / np.maximum(q[filled], 1e-12))).sum())

@@ -1,4 +1,4 @@
-"""The range of every activation of a network, measured on tiles one at a time."""
+"""Measure the range of every activation of a network, one tile at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
@@ -17,26 +17,27 @@ from ..runtime.system.files import write_atomically
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 
-RANGES_NAME = "ranges.json"  # of the file, and among the sources in an INT8 model's description
-METHODS = ("minmax", "percentile", "entropy")
+RANGES_NAME = "ranges.json"  # file name, and key among the sources in an INT8 model's description
+Method = Literal["percentile", "minmax", "entropy"]
+METHODS: tuple[Method, ...] = get_args(Method)
 PERCENTILE = 99.99
 SCHEMA = 1
 _LARGEST_BYTES = 16_000_000  # of a file; a network of a thousand layers fills 1 % of it
 Ranges = dict[str, tuple[float, float]]  # (low, high) by the name of the tensor, low ≤ 0 ≤ high
 
-# operators whose results hold values of their input and no others, and so have its range
+# operators that only pass on values of their input, and so have its range
 SAME_RANGE = ("MaxPool", "Resize", "DepthToSpace", "Transpose")
 
 
 @dataclass(frozen=True)
 class ActivationRanges:
-    """The lowest and highest value of each activation that INT8 should tell apart.
+    """The lowest and highest value of each activation that INT8 has to represent.
 
     Attributes:
         method: one of METHODS.
-        network: SHA-256 of the graph that they were measured on.
+        network: SHA-256 of the network that was measured.
         ranges: by the name of the tensor.
-        tiles: what they were measured on: count, tile_px, seed, sha256, names.
+        tiles: description of the tiles: count, tile_px, seed, sha256, names.
     """
 
     method: str
@@ -55,7 +56,7 @@ def load_ranges(path: Path, network: str) -> ActivationRanges:
 
     Args:
         path: the file.
-        network: SHA-256 of the graph that they are wanted for.
+        network: SHA-256 of the network to quantize.
 
     Raises:
         UserError: there is no such file, or it is of another network.
@@ -85,21 +86,21 @@ def load_ranges(path: Path, network: str) -> ActivationRanges:
 
 
 def measure_ranges(bare: onnx.ModelProto, batches: Iterable[np.ndarray], *, method: str = "minmax") -> Ranges:
-    """Run a network over tiles and keep of each activation what its range needs, and nothing else.
+    """Run a network over tiles and measure the range of each activation in constant memory.
 
     Args:
         bare: an FP32 graph without input/output contract.
         batches: its inputs, float32 N×C×H×W, taken one at a time.
-        method: "minmax": the lowest and highest value. "percentile": all but the 0.005 % of values furthest
-            out on either side. "entropy": cut off symmetrically where 128 levels lose the least information
+        method: "minmax": the lowest and highest value. "percentile": without the outermost 0.005 % of values
+            on either side. "entropy": clipped symmetrically where 128 levels lose the least information
             (Kullback-Leibler divergence), as TensorRT's calibrators do.
 
     Returns:
-        (low, high) by the name of the tensor, low ≤ 0 ≤ high; tensors that only pass values on, such as a
-        MaxPool's, are left out (see `range_of`).
+        (low, high) by the name of the tensor, low ≤ 0 ≤ high; without tensors that only pass values
+        on, such as a MaxPool's (see `range_of`).
 
     Raises:
-        UserError: the method is none of METHODS.
+        UserError: the method is unknown.
         ModelError: ONNX Runtime cannot run the graph, or an activation is not finite; the message names it.
     """
     if method not in METHODS:
@@ -118,7 +119,7 @@ def measure_ranges(bare: onnx.ModelProto, batches: Iterable[np.ndarray], *, meth
 
 
 def range_of(bare: onnx.ModelProto, ranges: Ranges, tensor: str) -> tuple[float, float]:
-    """The range of a tensor, which may only pass on another's values.
+    """Return the range of a tensor, which may only pass on another's values.
 
     Raises:
         ModelError: it was not measured.

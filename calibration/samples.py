@@ -1,4 +1,4 @@
-"""The tiles to calibrate on: dark and bright, smooth and textured, chosen the same way each time."""
+"""Choose tiles to calibrate on, reproducibly: dark and bright, smooth and textured."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,11 @@ TILE_PX = 128
 BRIGHTNESS_EDGES = (40, 80, 120, 170)  # grey levels, mean of a tile
 TEXTURE_EDGES = (6, 14, 28)  # grey levels, standard deviation of the means of 4×4 px
 _TEXTURE_PX = 4
-_MOST_OF_A_PICTURE = 24  # tiles, so that one large picture does not fill the set
+_MAX_PER_IMAGE = 24  # tiles, so that one large image does not fill the set
 
 
-class Picture(NamedTuple):
-    """A picture to take tiles of: its name, its noisy and, if it is known, its clean pixels.
+class CalibrationImage(NamedTuple):
+    """An image to take tiles of: its name, its noisy pixels and, if known, its clean pixels.
 
     Both uint8 (H, W, 3), H and W at least a tile's.
     """
@@ -32,13 +32,13 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """Tiles of noisy pictures.
+    """Tiles of noisy images.
 
     Attributes:
         noisy: uint8 (N, S, S, 3).
-        clean: the same without noise, or None where that is not known.
-        names: the picture that each is of, and the pixel of its upper left corner, as "a.png 128,0" (x, y).
-        seed: that they were chosen by.
+        clean: the same without noise; None if unknown.
+        names: image and upper left pixel of each tile, such as "a.png 128,0" (x, y).
+        seed: of the choice.
     """
 
     noisy: np.ndarray
@@ -51,53 +51,65 @@ class Tiles:
 
     @property
     def sha256(self) -> str:
-        """Of the noisy pixels in their order."""
+        """Return the hash of the noisy pixels in their order."""
         digest = hashlib.sha256()
         for tile in self.noisy:
             digest.update(tile.tobytes())
         return digest.hexdigest()
 
+    def describe(self) -> dict[str, Any]:
+        """Return plain values for the description of a calibration."""
+        return {
+            "count": len(self),
+            "tile_px": self.noisy.shape[1],
+            "seed": self.seed,
+            "sha256": self.sha256,
+            "names": list(self.names),
+        }
+
     def part(self, chosen: np.ndarray | slice) -> Tiles:
-        """Those of the given indices, in that order."""
+        """Return the tiles of these indices, in that order."""
         clean = None if self.clean is None else self.clean[chosen]
         names = tuple(np.array(self.names)[chosen].tolist())
         return Tiles(self.noisy[chosen], clean, names, self.seed)
 
 
-def choose_tiles(pictures: Iterable[Picture], *, count: int, tile_px: int = TILE_PX, seed: int = 0) -> Tiles:
-    """Tiles spread evenly over brightness and texture, as far as the pictures have them.
+def choose_tiles(
+    images: Iterable[CalibrationImage], *, count: int, tile_px: int = TILE_PX, seed: int = 0
+) -> Tiles:
+    """Choose tiles spread evenly over brightness and texture, as far as the images have them.
 
-    Pictures are read once, one at a time; what may be chosen waits in a temporary file.
+    Images are read once, one at a time; candidates are kept in a temporary file.
 
     Args:
-        pictures: all with a clean copy, or none.
-        count: how many, at most.
+        images: all with clean pixels, or none.
+        count: largest number of tiles.
         tile_px: S.
 
     Raises:
-        UserError: `count` is not positive, there is no picture, or there is nothing in any.
+        UserError: `count` is not positive, there are no images, or all of them are blank.
     """
     if count < 1:
-        raise UserError(f"{count} tiles are none to calibrate on; name 1 or more")
+        raise UserError(f"cannot calibrate on {count} tiles; name 1 or more")
     rng = np.random.default_rng([seed, 6])
-    with tempfile.TemporaryFile() as file:  # has no name, and goes with the last array that maps it
-        waiting = _Waiting(file, count, tile_px)
-        for picture in pictures:
-            for tile in _tiles_of(picture, tile_px, rng):
-                waiting.offer(tile, rng)
-        return waiting.choose(count, seed)
+    with tempfile.TemporaryFile() as file:  # unnamed; freed with the last array that maps it
+        candidates = _Candidates(file, count, tile_px)
+        for image in images:
+            for tile in _tiles_of(image, tile_px, rng):
+                candidates.offer(tile, rng)
+        return candidates.choose(count, seed)
 
 
 def split_tiles(tiles: Tiles, held_out: int) -> tuple[Tiles, Tiles]:
-    """Tiles to calibrate on and `held_out` others to measure on, as varied as all of them.
+    """Split tiles into those to calibrate on and `held_out` others to measure on, equally varied.
 
     Raises:
-        UserError: there are not that many, and one more.
+        UserError: there are not more than `held_out`.
     """
     if len(tiles) <= held_out:
         raise UserError(
-            f"the pictures give {len(tiles)} tiles, too few to calibrate on and to measure on {held_out} "
-            "others; name more or larger pictures with --calib"
+            f"the images give {len(tiles)} tiles, too few to calibrate on and to measure on {held_out} "
+            "others; name more or larger images with --calib"
         )
     apart = np.unique(np.linspace(0, len(tiles) - 1, held_out).round().astype(int))
     rest = np.setdiff1d(np.arange(len(tiles)), apart)
@@ -111,8 +123,8 @@ class _Tile(NamedTuple):
     stratum: tuple[int, int]
 
 
-class _Waiting:
-    """Up to `count` tiles of each stratum, of those offered each as likely as the other."""
+class _Candidates:
+    """Up to `count` tiles of each stratum, sampled uniformly from those offered."""
 
     def __init__(self, file: IO[bytes], count: int, tile_px: int) -> None:
         self._strata = (len(BRIGHTNESS_EDGES) + 1, len(TEXTURE_EDGES) + 1)
@@ -138,12 +150,12 @@ class _Waiting:
                 self._pixels[stratum, slot, 1] = tile.clean
 
     def choose(self, count: int, seed: int) -> Tiles:
-        """One of each stratum in turn, until there are enough."""
+        """Take one of each stratum in turn, until there are enough."""
         if not any(self._seen):
-            raise UserError("there are no pictures to calibrate on; name some with --calib")
+            raise UserError("there are no images to calibrate on; name some with --calib")
         if self._is_flat:
             raise UserError(
-                "there is nothing in the pictures to calibrate on (a covered lens?); name others with --calib"
+                "the images to calibrate on are blank (a covered lens?); name others with --calib"
             )
         turns = (
             (s, slot) for slot in range(count) for s, names in enumerate(self._names) if slot < len(names)
@@ -160,22 +172,22 @@ class _Waiting:
         )
 
 
-def _tiles_of(picture: Picture, tile_px: int, rng: np.random.Generator) -> Iterator[_Tile]:
-    height, width = picture.noisy.shape[:2]
+def _tiles_of(image: CalibrationImage, tile_px: int, rng: np.random.Generator) -> Iterator[_Tile]:
+    height, width = image.noisy.shape[:2]
     rows, columns = height // tile_px, width // tile_px
     top, left = (int(rng.integers(side % tile_px + 1)) for side in (height, width))
-    order = rng.permutation(rows * columns)[:_MOST_OF_A_PICTURE]
+    order = rng.permutation(rows * columns)[:_MAX_PER_IMAGE]
     for y, x in ((top + tile_px * (i // columns), left + tile_px * (i % columns)) for i in order.tolist()):
         noisy, clean = (
             None if pixels is None else pixels[y : y + tile_px, x : x + tile_px]
-            for pixels in (picture.noisy, picture.clean)
+            for pixels in (image.noisy, image.clean)
         )
         assert noisy is not None
-        yield _Tile(f"{picture.name} {x},{y}", noisy, clean, _stratum(noisy))
+        yield _Tile(f"{image.name} {x},{y}", noisy, clean, _stratum(noisy))
 
 
 def _stratum(tile: np.ndarray) -> tuple[int, int]:
-    """Which range of brightness and which of texture it is of."""
+    """Return the index of a tile's brightness range and of its texture range."""
     luma = tile.mean(axis=2)
     side = luma.shape[0] // _TEXTURE_PX * _TEXTURE_PX
     means = luma[:side, :side].reshape(side // _TEXTURE_PX, _TEXTURE_PX, -1, _TEXTURE_PX).mean(axis=(1, 3))

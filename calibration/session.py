@@ -1,4 +1,4 @@
-"""Graphs run with ONNX Runtime on the CPU."""
+"""Run graphs with ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
-    """An ONNX Runtime session on the CPU that reports errors only.
+    """Open an ONNX Runtime session on the CPU that reports errors only.
 
     Args:
         model: a file, or its bytes.
-        source: what to call it in an error message.
+        source: its name in error messages.
 
     Raises:
         ModelError: ONNX Runtime cannot run it.
@@ -29,7 +29,8 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingPackageError("onnxruntime", extra="export", reason=_reason(error)) from error
+        # no extra: "export" would install it over onnxruntime-gpu, which shares its folder
+        raise MissingPackageError("onnxruntime", reason=_reason(error)) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions
     data = model if isinstance(model, bytes) else str(model)
@@ -42,7 +43,7 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
 
 
 def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
-    """A graph with these of its tensors as its outputs, as bytes for `open_session`."""
+    """Return a graph with these of its tensors as its outputs, as bytes for `open_session`."""
     exposing = onnx.ModelProto()
     exposing.CopyFrom(model)
     del exposing.graph.output[:]
@@ -51,17 +52,17 @@ def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
 
 
 def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:
-    """The one output of a session with one input."""
+    """Return the one output of a session with one input."""
     name = session.get_inputs()[0].name
     return run_outputs(session, {name: batch}, name)[0]
 
 
 def run_all(session: InferenceSession, name: str, batch: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The input and every output of a session by their names.
+    """Yield the input and every output of a session with their names.
 
     Args:
-        name: of the one input.
-        batch: for it.
+        name: of the only input.
+        batch: its value.
     """
     yield name, batch
     outputs = run_outputs(session, {name: batch}, name)
@@ -69,10 +70,10 @@ def run_all(session: InferenceSession, name: str, batch: np.ndarray) -> Iterator
 
 
 def run_outputs(session: InferenceSession, feeds: dict[str, np.ndarray], source: str) -> list[np.ndarray]:
-    """All outputs of a session.
+    """Return all outputs of a session.
 
     Raises:
-        ModelError: it failed; `source` says where.
+        ModelError: it failed; the message names `source`.
     """
     try:
         return [np.asarray(result) for result in session.run(None, feeds)]

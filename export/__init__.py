@@ -1,0 +1,1 @@
+"""Export trained models to ONNX files and engines. Imports: training, calibration, runtime."""

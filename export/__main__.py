@@ -1,4 +1,4 @@
-"""python -m n2b.export: n2b-export, also where its script is not on the path."""
+"""Run n2b-export as `python -m n2b.export`, without its script on the path."""
 
 from .cli import main
 

@@ -1,49 +1,36 @@
-"""n2b-export: a trained model in, ONNX files and an engine out."""
+"""Run n2b-export: export a trained model to ONNX files and an engine."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..calibration.ranges import Method
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.system.console import run_command
 from ..runtime.system.run_folders import link_latest, new_dated_folder
-from .settings import DEFAULT_TILE_PX, CalibrationSettings, ExportSettings
+from .settings import CalibrationSettings, ExportSettings, Io, Target
 from .tensorrt.options import BuilderOptions
 from .tensorrt.profile import Shapes, parse_shape
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from .report import Artifact
+    from .report import ExportedFile
 
 _logger = logging.getLogger(__name__)
 
 EXPORTS = Path("exports")
-
-
-class Io(str, Enum):
-    """dtype of the model's input and output."""
-
-    uint8 = "uint8"
-    float32 = "float32"
-
-
-class Target(str, Enum):
-    """What an engine is built for."""
-
-    tensorrt = "tensorrt"
-    tensorrt_rtx = "tensorrt-rtx"
-    none = "none"
+_PRECISION, _SHAPES, _ENGINE = "Precision and calibration", "Shapes", "Engine"
+_TRITON, _OUTPUT = "Triton", "Output"
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run_command(export, "n2b-export")
 
 
@@ -52,106 +39,188 @@ def export(
         Path | None,
         typer.Argument(
             metavar="MODEL",
-            help="A run's folder, checkpoint or FP32 .onnx file, or a bundled model (gaussian, camera); "
+            help="Run folder, checkpoint, FP32 .onnx file, or bundled model (gaussian, camera); "
             "default: runs/latest, else gaussian.",
+            rich_help_panel="Model",
         ),
     ] = None,
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Also write FP16, and build the engine from it.")
+        bool,
+        typer.Option(
+            "--fp16", rich_help_panel=_PRECISION, help="Also write FP16, and build the engine from it."
+        ),
     ] = False,
     int8: Annotated[
         bool,
-        typer.Option("--int8", help="Also write INT8, for TensorRT and CPUs; the engine is built from it."),
+        typer.Option(
+            "--int8",
+            rich_help_panel=_PRECISION,
+            help="Also write INT8, for TensorRT and CPUs, and build the engine from it.",
+        ),
     ] = False,
     calib: Annotated[
         str | None,
         typer.Option(
             metavar="PATH",
+            rich_help_panel=_PRECISION,
             help="Noisy images for INT8: file, folder, video, camera:0; default: the run's, else samples.",
         ),
-    ] = None,
+    ] = CalibrationSettings.images,
     calib_method: Annotated[
-        str, typer.Option(help="How INT8 ranges are taken: percentile, minmax or entropy.")
-    ] = "percentile",
-    calib_tiles: Annotated[int, typer.Option(metavar="N", help="Tiles to calibrate on, at most.")] = 256,
+        Method, typer.Option(rich_help_panel=_PRECISION, help="Method of measuring INT8 ranges.")
+    ] = CalibrationSettings.method,
+    calib_tiles: Annotated[
+        int,
+        typer.Option(
+            metavar="N", rich_help_panel=_PRECISION, help="Largest number of tiles to calibrate on."
+        ),
+    ] = CalibrationSettings.tiles,
     ranges: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="ranges.json of an earlier --int8, to take again.")
-    ] = None,
-    tile: Annotated[int, typer.Option(metavar="PX", help="Height and width of the input.")] = DEFAULT_TILE_PX,
-    batch: Annotated[int, typer.Option(metavar="N", help="Tiles in the input.")] = 1,
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_PRECISION, help="Use the ranges.json of an earlier --int8."
+        ),
+    ] = CalibrationSettings.ranges,
+    tile: Annotated[
+        int, typer.Option(metavar="PX", rich_help_panel=_SHAPES, help="Height and width of the input.")
+    ] = ExportSettings.tile_px,
+    batch: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel=_SHAPES, help="Number of tiles in the input.")
+    ] = ExportSettings.batch,
     dynamic: Annotated[
         bool,
         typer.Option(
             "--dynamic",
+            rich_help_panel=_SHAPES,
             help="Leave the input's sizes open; an engine then takes a range of shapes.",
         ),
     ] = False,
     min_shape: Annotated[
-        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: smallest input of an engine.")
+        str | None,
+        typer.Option(
+            metavar="NxHxW", rich_help_panel=_SHAPES, help="With --dynamic: smallest input of an engine."
+        ),
     ] = None,
     opt_shape: Annotated[
-        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: the input that it is tuned for.")
+        str | None,
+        typer.Option(
+            metavar="NxHxW",
+            rich_help_panel=_SHAPES,
+            help="With --dynamic: input that the engine is tuned for.",
+        ),
     ] = None,
     max_shape: Annotated[
-        str | None, typer.Option(metavar="NxHxW", help="With --dynamic: its largest input.")
-    ] = None,
-    io: Annotated[
-        Io, typer.Option(help="dtype of the input and output; float32 in [0, 1] is for 16-bit images.")
-    ] = Io.uint8,
-    opset: Annotated[
-        int | None, typer.Option(help="ONNX operator set, 17 to 20; default: 18, or that of the .onnx file.")
-    ] = None,
-    workspace: Annotated[
-        float | None, typer.Option(metavar="GIB", help="Most scratch memory of an engine's kernels.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files; default: exports/<date-time>.")
+        str | None,
+        typer.Option(
+            metavar="NxHxW", rich_help_panel=_SHAPES, help="With --dynamic: largest input of an engine."
+        ),
     ] = None,
     target: Annotated[
-        Target | None, typer.Option(help="Engine to build; default: whichever is installed.")
-    ] = None,
+        Target | None,
+        typer.Option(
+            rich_help_panel=_ENGINE, help="TensorRT to build an engine for; default: the installed one."
+        ),
+    ] = ExportSettings.target,
     engine: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Build only this engine, of an .onnx file as n2b-export wrote it."),
+        typer.Option(
+            metavar="PATH",
+            rich_help_panel=_ENGINE,
+            help="Only build this engine, from an .onnx file of n2b-export.",
+        ),
     ] = None,
-    verify: Annotated[bool, typer.Option(help="Compare each ONNX file with its source.")] = True,
+    workspace: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", rich_help_panel=_ENGINE, help="Limit of a kernel's scratch memory."),
+    ] = ExportSettings.workspace_gib,
     timing_cache: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Where TensorRT keeps measured kernel times; default: in the user's cache folder.",
+            rich_help_panel=_ENGINE,
+            help="File of TensorRT's kernel times; default: in the user's cache folder.",
         ),
-    ] = None,
+    ] = ExportSettings.timing_cache,
     builder_level: Annotated[
-        int | None, typer.Option(metavar="0..5", help="How long TensorRT searches for fast kernels.")
-    ] = None,
+        int | None,
+        typer.Option(
+            metavar="0..5", rich_help_panel=_ENGINE, help="Effort of TensorRT's search for fast kernels."
+        ),
+    ] = BuilderOptions.level,
     hardware_compat: Annotated[
-        bool, typer.Option("--hardware-compat", help="TensorRT: an engine for every GPU from Ampere on.")
+        bool,
+        typer.Option(
+            "--hardware-compat", rich_help_panel=_ENGINE, help="TensorRT: run on every GPU from Ampere on."
+        ),
     ] = False,
     version_compat: Annotated[
-        bool, typer.Option("--version-compat", help="TensorRT: an engine that later versions take too.")
+        bool,
+        typer.Option(
+            "--version-compat", rich_help_panel=_ENGINE, help="TensorRT: also run with later versions."
+        ),
     ] = False,
     dla: Annotated[
-        int | None, typer.Option(metavar="N", help="TensorRT: the DLA core to use, the GPU for the rest.")
-    ] = None,
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_ENGINE,
+            help="TensorRT: DLA core to use; the GPU runs unsupported layers.",
+        ),
+    ] = BuilderOptions.dla,
     portable: Annotated[
-        bool, typer.Option("--portable", help="TensorRT-RTX: an engine for every GPU that it knows.")
+        bool,
+        typer.Option(
+            "--portable", rich_help_panel=_ENGINE, help="TensorRT-RTX: run on every GPU that it supports."
+        ),
     ] = False,
     triton: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also add the model to this Triton model repository."),
+        typer.Option(
+            metavar="DIR", rich_help_panel=_TRITON, help="Also add the model to this Triton model repository."
+        ),
+    ] = ExportSettings.triton,
+    triton_name: Annotated[
+        str, typer.Option(metavar="NAME", rich_help_panel=_TRITON, help="Name of the model there.")
+    ] = ExportSettings.triton_name,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=_OUTPUT, help="Folder for the files; default: exports/<date-time>."
+        ),
     ] = None,
-    triton_name: Annotated[str, typer.Option(metavar="NAME", help="The model's name there.")] = "n2b",
+    io: Annotated[
+        Io,
+        typer.Option(
+            rich_help_panel=_OUTPUT,
+            help="dtype of the input and output; float32 in [0, 1] is for 16-bit images.",
+        ),
+    ] = ExportSettings.io,
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            rich_help_panel=_OUTPUT,
+            help="ONNX operator set, 17 to 20; default: 18, or that of the .onnx file.",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option(rich_help_panel=_OUTPUT, help="Compare each ONNX file with its source.")
+    ] = ExportSettings.verify,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show TensorRT's messages, and the traceback of an error.")
+        bool,
+        typer.Option(
+            "--debug",
+            rich_help_panel=_OUTPUT,
+            help="Show TensorRT's messages, and the traceback of an error.",
+        ),
     ] = False,
 ) -> None:
-    """Export a trained model to ONNX and, where TensorRT is installed, to an engine.
+    """Export a trained model to ONNX and, if TensorRT is installed, to an engine.
 
-    Each ONNX file is compared with its source first; the files appear all together or not at all.
+    Each ONNX file is compared with its source; the files appear all together or not at all.
     """
-    if importlib.util.find_spec("onnx") is None:
-        raise MissingPackageError("onnx", extra="export")
+    for package in ("onnx", "jinja2"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingPackageError(package, extra="export")
     from .engine import make_engine_only
     from .exporter import export_model
     from .source import find_source, load_source
@@ -167,8 +236,8 @@ def export(
             parse_shape(opt_shape, "--opt-shape"),
             parse_shape(max_shape, "--max-shape"),
         ),
-        io=io.value,
-        target=target.value if target else None,
+        io=io,
+        target=target,
         workspace_gib=workspace,
         timing_cache=timing_cache,
         builder=BuilderOptions(builder_level, hardware_compat, version_compat, dla, portable),
@@ -178,17 +247,17 @@ def export(
         triton_name=triton_name,
     )
     if not int8 and (calib or ranges):
-        raise UserError("--calib and --ranges are of INT8; give --int8 with them")
+        raise UserError("--calib and --ranges are for INT8; add --int8")
     path = find_source(model)
     if engine is not None:
-        _refuse_with_engine(fp16, int8, dynamic, io is Io.float32, opset, out)
+        _refuse_with_engine(fp16, int8, dynamic, io == "float32", opset, out)
         make_engine_only(path, engine, settings, print)
         return
     print(f"exporting {path}")
     folder = out or new_dated_folder(EXPORTS)
     earlier = _files_in(folder)
-    artifacts = export_model(load_source(path, opset=opset), folder, settings, print)
-    _report(artifacts, earlier, target)
+    files = export_model(load_source(path, opset=opset), folder, settings, print)
+    _report(files, earlier, target)
     if out is None:
         link_latest(folder, EXPORTS)
         print("next: n2b-infer --camera 0")
@@ -197,7 +266,7 @@ def export(
 def _refuse_with_engine(*others: object) -> None:
     if any(others):
         raise UserError(
-            "--engine takes an .onnx file as it is; "
+            "--engine uses an .onnx file unchanged; "
             "leave --fp16, --int8, --dynamic, --io, --opset and --out out"
         )
 
@@ -208,25 +277,25 @@ def _files_in(folder: Path) -> set[Path]:
     return {folder / name for name in FILES if (folder / name).exists()}
 
 
-def _report(artifacts: list[Artifact], earlier: set[Path], target: Target | None) -> None:
+def _report(files: list[ExportedFile], earlier: set[Path], target: Target | None) -> None:
     from rich.console import Console
 
     from .report import REPORT, legend
 
-    Console().print(_table(artifacts))
-    print(legend(artifacts))
-    if target is None and not any(artifact.path.suffix == ".engine" for artifact in artifacts):
+    Console().print(_table(files))
+    print(legend(files))
+    if target is None and not any(file.path.suffix == ".engine" for file in files):
         print(
             "no engine: TensorRT is not installed "
             "(pip install 'noise2blur[tensorrt]', or 'noise2blur[rtx]' for TensorRT-RTX)"
         )
-    for path in sorted(earlier - {artifact.path for artifact in artifacts}):
-        _logger.warning(f"{path} is of an earlier export, and was left as it is")
-    print(f"files: {artifacts[0].path.parent}")
-    print(f"report: {artifacts[0].path.with_name(REPORT)}")
+    for path in sorted(earlier - {file.path for file in files}):
+        _logger.warning(f"{path} is from an earlier export, and was kept")
+    print(f"files: {files[0].path.parent}")
+    print(f"report: {files[0].path.with_name(REPORT)}")
 
 
-def _table(artifacts: list[Artifact]) -> Table:
+def _table(files: list[ExportedFile]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -234,6 +303,6 @@ def _table(artifacts: list[Artifact]) -> Table:
 
     table = Table(*COLUMNS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # fits 80 columns
     table.columns[0].no_wrap = True
-    for artifact in artifacts:
-        table.add_row(*row_of(artifact))
+    for file in files:
+        table.add_row(*row_of(file))
     return table

@@ -1,4 +1,4 @@
-"""A finished ONNX file → its engine, by the settings of an export."""
+"""Build the engine of a finished ONNX file, by the settings of an export."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from .tensorrt.options import check_options
 from .tensorrt.plan import BuildSettings
 from .tensorrt.profile import Profile, dynamic_profile, static_profile
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def choose_flavour(target: str | None) -> str | None:
-    """The TensorRT to build for; None: no engine.
+    """Return the TensorRT to build for; None: no engine.
 
     Raises:
-        MissingPackageError: the one that was named is not installed.
+        MissingPackageError: the named one is not installed.
     """
     if target == "none":
         return None
     if target is None:
         return next((flavour for flavour in FLAVOURS if is_installed(flavour)), None)
-    version_of(target)  # loads it, or says why not
+    version_of(target)  # raises if it does not load
     return target
 
 
 def open_profile(settings: ExportSettings, info: ModelInfo, channels: int) -> Profile:
-    """The shapes of an engine whose model leaves them open, for the GPU of this machine.
+    """Return the shapes of an engine for a dynamic model and the GPU of this machine.
 
     Raises:
-        UserError: a shape that the settings name does not fit the model.
+        UserError: a named shape does not fit the model.
     """
     return dynamic_profile(
         settings.shapes,
@@ -54,15 +54,15 @@ def open_profile(settings: ExportSettings, info: ModelInfo, channels: int) -> Pr
 
 
 def make_engine(
-    onnx_path: Path, engine_path: Path, flavour: str, profile: Profile, settings: ExportSettings, say: Say
+    onnx_path: Path, engine_path: Path, flavour: str, profile: Profile, settings: ExportSettings, log: Log
 ) -> ModelInfo:
-    """Build an engine of an ONNX file, with its description beside it; what was built is told to `say`.
+    """Build an engine of an ONNX file, with its description, and log the precision that was built.
 
     Raises:
         ModelError, EnvironmentFault, KeyboardInterrupt: see `build_engine`.
     """
     version = version_of(flavour)
-    say(f"building {engine_path.name} with {flavour} {version}")
+    log(f"building {engine_path.name} with {flavour} {version}")
     build = BuildSettings(
         flavour=flavour,
         profile=profile,
@@ -72,29 +72,28 @@ def make_engine(
         verbose=settings.verbose,
     )
     info = build_engine(onnx_path, engine_path, build)
-    say(f"{engine_path.name} was built in {built_precision(info)}")
+    log(f"{engine_path.name} was built in {built_precision(info)}")
     return info
 
 
 def make_engine_only(
-    onnx_path: Path, engine_path: Path, settings: ExportSettings, say: Say = lambda _: None
+    onnx_path: Path, engine_path: Path, settings: ExportSettings, log: Log = lambda _: None
 ) -> ModelInfo:
-    """Build an engine from a finished ONNX file as it is, of any precision, and export nothing else.
+    """Build an engine from a finished ONNX file of any precision, and export nothing else.
 
     Args:
         onnx_path: a model that n2b-export wrote.
-        engine_path: gets the engine; its description goes beside it. Both replace what was there.
-        settings: the target, the shapes of a dynamic model, the options of the builder; the rest, which is
-            about the ONNX file, is not looked at.
-        say: hears what is being done, line by line.
+        engine_path: gets the engine, and its description next to it; both replace existing files.
+        settings: target, shapes of a dynamic model, and options of the builder; the others are ignored.
+        log: receives a line for each step.
 
     Raises:
-        ModelError: the file is no model of n2b.
-        UserError: the settings do not fit it or the TensorRT, or there is none.
+        ModelError: the file is not a model of n2b.
+        UserError: the settings do not fit the model or the TensorRT, or no TensorRT is installed.
         EnvironmentFault: the engine could not be built.
     """
     if onnx_path.suffix != ".onnx":
-        raise UserError(f"--engine builds from a finished .onnx file, and {onnx_path} is none; leave it out")
+        raise UserError(f"--engine builds from a finished .onnx file, not from {onnx_path}; leave it out")
     if engine_path.suffix != ".engine":
         raise UserError(f"an engine's name ends in .engine, and '{engine_path}' does not")
     flavour = choose_flavour(settings.target)
@@ -111,11 +110,11 @@ def make_engine_only(
         timing_cache=settings.timing_cache,
         workspace_gib=settings.workspace_gib,
     )
-    return make_engine(onnx_path, engine_path, flavour, profile, settings, say)
+    return make_engine(onnx_path, engine_path, flavour, profile, settings, log)
 
 
 def _own_profile(model: onnx.ModelProto, info: ModelInfo, path: Path, settings: ExportSettings) -> Profile:
-    """The shapes of a model, or where it leaves them open those of the settings."""
+    """Return the shapes of a static model, or for a dynamic one those of the settings."""
     batch, height, width, channels = (
         dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim
     )
@@ -130,7 +129,7 @@ def _own_profile(model: onnx.ModelProto, info: ModelInfo, path: Path, settings: 
 
 
 def _timing_cache(flavour: str, version: str, named: Path | None) -> Path | None:
-    """Where kernel times are kept; None: nowhere, since TensorRT-RTX measures none."""
+    """Return the file of kernel times; None for TensorRT-RTX, which measures none."""
     if flavour != "tensorrt":
         return None
     if named is not None:

@@ -1,4 +1,4 @@
-"""A model → its exported files, whole and verified, or none."""
+"""Export a model to a folder of verified files, all of them or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .fp16_overflow import nodes_for_fp32
 from .int8.export import export_int8
 from .onnx.float16 import to_fp16
 from .onnx.io_contract import check_sizes
-from .report import Artifact, faults_of, write_report
+from .report import ExportedFile, LayerRow, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
 from .staging import staged_folder
@@ -24,25 +24,25 @@ from .write_onnx import export_onnx
 
 _logger = logging.getLogger(__name__)
 
-FILES = (  # the names that artifacts may have
+FILES = (  # possible names of exported models
     "model.onnx", "model.fp16.onnx", "model.int8.onnx", "model.int8-cpu.onnx",
     "model.fp32.engine", "model.fp16.engine", "model.int8.engine",
 )  # fmt: skip
 
 
 def export_model(
-    source: Source, folder: Path, settings: ExportSettings, say: Callable[[str], None] = lambda _: None
-) -> list[Artifact]:
-    """Write `model.onnx`, what else is asked for, and `report.html` into `folder`.
+    source: Source, folder: Path, settings: ExportSettings, log: Callable[[str], None] = lambda _: None
+) -> list[ExportedFile]:
+    """Write `model.onnx`, further files by the settings, and `report.html` into `folder`.
 
     FP16 is `model.fp16.onnx`; INT8 is `model.int8.onnx` and `model.int8-cpu.onnx`, with `ranges.json` and
-    `layers.json`; where there is a TensorRT, an engine is built of the last of FP32, FP16 and INT8 for it.
+    `layers.json`. With a TensorRT, an engine is built from the narrowest precision.
 
     Args:
-        source: what to export.
+        source: the model.
         folder: gets the files once all of them are written and verified.
-        settings: what to make.
-        say: hears what is being done, line by line.
+        settings: of the export.
+        log: receives a line for each step.
 
     Returns:
         The ONNX files and the engine, `model.onnx` first.
@@ -52,40 +52,41 @@ def export_model(
             written.
         ModelError: the model cannot be FP16 or INT8.
         VerificationError: a file does not compute what the source computes.
-        EnvironmentFault: a target that was named is not installed, or the engine could not be built.
+        EnvironmentFault: a named target is not installed, or the engine could not be built.
     """
     flavour = choose_flavour(settings.target)
     check_settings(source, settings, flavour)
-    layers: list[tuple[str, ...]] = []
+    layers: list[LayerRow] = []
     with staged_folder(folder) as staging:
-        artifacts = [export_onnx(source, source.bare, source.info, staging / "model.onnx", settings, say)]
+        files = [export_onnx(source, source.bare, source.info, staging / "model.onnx", settings, log)]
+        fp32_nodes = nodes_for_fp32(source, log) if settings.fp16 or settings.int8 else {}
         if settings.fp16:
-            half = to_fp16(source.bare, fp32=nodes_for_fp32(source, say))
+            half = to_fp16(source.bare, fp32=fp32_nodes)
             info = dataclasses.replace(source.info, precision="fp16")
-            artifacts.append(export_onnx(source, half, info, staging / "model.fp16.onnx", settings, say))
+            files.append(export_onnx(source, half, info, staging / "model.fp16.onnx", settings, log))
         if settings.int8:
-            quantized, layers = export_int8(source, staging, settings, say)
-            artifacts += quantized
+            quantized, layers = export_int8(source, staging, settings, fp32_nodes, log)
+            files += quantized
         if settings.verify:
-            artifacts = _with_speed(artifacts)
+            files = _with_speed(files)
         if flavour:
-            best = next(a for a in reversed(artifacts) if a.precision == _engine_precision(settings))
-            artifacts.append(_export_engine(source, best, flavour, settings, say))
-        write_report(staging, artifacts, source.info, layers)
+            best = next(file for file in reversed(files) if file.precision == settings.best_precision)
+            files.append(_export_engine(source, best, flavour, settings, log))
+        write_report(staging, files, source.info, layers)
         if settings.triton:
-            _serve(source, _choose_served(artifacts, flavour), settings.triton, settings, say)
-    for fault in faults_of(artifacts):
+            _add_to_triton(source, _choose_served(files, flavour), settings.triton, settings, log)
+    for fault in faults_of(files):
         _logger.warning(fault)
-    return [dataclasses.replace(artifact, path=folder / artifact.path.name) for artifact in artifacts]
+    return [dataclasses.replace(file, path=folder / file.path.name) for file in files]
 
 
 def check_settings(source: Source, settings: ExportSettings, flavour: str | None) -> None:
-    """Raise UserError, before any work is done, where the settings do not fit the model or the TensorRT."""
+    """Raise UserError, before any work, if the settings do not fit the model or the TensorRT."""
     check_sizes(source.info, tile_px=settings.tile_px, batch=settings.batch)
     check_options(
         settings.builder,
         flavour=flavour,
-        precision=_engine_precision(settings),
+        precision=settings.best_precision,
         dynamic=settings.dynamic,
         shapes=settings.shapes,
         timing_cache=settings.timing_cache,
@@ -94,50 +95,50 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
     engine_profile(source, settings)
     if settings.triton:
         check_repository(settings.triton, settings.triton_name)
-    halo_px = source.info.default_halo_px
-    if not settings.dynamic and settings.tile_px <= 2 * halo_px:
+    overlap_px = source.info.default_halo_px
+    if not settings.dynamic and settings.tile_px <= 2 * overlap_px:
         _logger.warning(
-            f"tiles of {settings.tile_px} px leave nothing inside the halo of {halo_px} px on each side; "
-            f"images larger than that need tiles of more than {2 * halo_px} px"
+            f"tiles of {settings.tile_px} px are all overlap, which is {overlap_px} px on each side; "
+            f"images larger than that need tiles of more than {2 * overlap_px} px"
         )
 
 
-def _engine_precision(settings: ExportSettings) -> str:
-    return "int8" if settings.int8 else "fp16" if settings.fp16 else "fp32"
-
-
-def _with_speed(artifacts: list[Artifact]) -> list[Artifact]:
-    speeds = ms_per_megapixel([artifact.path for artifact in artifacts])
-    return [dataclasses.replace(a, ms_per_mp=speed) for a, speed in zip(artifacts, speeds, strict=True)]
-
-
-def _export_engine(
-    source: Source, made_from: Artifact, flavour: str, settings: ExportSettings, say: Callable[[str], None]
-) -> Artifact:
-    path = made_from.path.with_name(f"model.{made_from.precision}.engine")
-    make_engine(made_from.path, path, flavour, engine_profile(source, settings), settings, say)
-    return Artifact(path, made_from.precision, path.stat().st_size)
-
-
-def _choose_served(artifacts: list[Artifact], flavour: str | None) -> Artifact:
-    """What Triton serves: an engine of TensorRT (it runs none of TensorRT-RTX), else ONNX, best in FP16."""
-    if flavour == "tensorrt":
-        return artifacts[-1]
-    precisions = {artifact.precision: artifact for artifact in artifacts if artifact.path.suffix == ".onnx"}
-    return precisions.get("fp16", precisions["fp32"])
-
-
-def _serve(
-    source: Source, artifact: Artifact, repository: Path, settings: ExportSettings, say: Callable[[str], None]
-) -> None:
-    info = dataclasses.replace(source.info, precision=artifact.precision)
-    folder = add_to_repository(repository, settings.triton_name, artifact.path, info, settings)
-    say(f"{artifact.path.name} is version {folder.name} of '{settings.triton_name}' in {repository}")
-
-
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:
-    """The shapes that an engine takes: one, or with `dynamic` a range."""
+    """Return the shapes that an engine takes: one, or a range if dynamic."""
     channels = source.bare.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     if not settings.dynamic:
         return static_profile(settings.batch, settings.tile_px, settings.tile_px, channels)
     return open_profile(settings, source.info, channels)
+
+
+def _with_speed(files: list[ExportedFile]) -> list[ExportedFile]:
+    speeds = ms_per_megapixel([file.path for file in files])
+    return [dataclasses.replace(f, ms_per_mp=speed) for f, speed in zip(files, speeds, strict=True)]
+
+
+def _export_engine(
+    source: Source, onnx: ExportedFile, flavour: str, settings: ExportSettings, log: Callable[[str], None]
+) -> ExportedFile:
+    path = onnx.path.with_name(f"model.{onnx.precision}.engine")
+    make_engine(onnx.path, path, flavour, engine_profile(source, settings), settings, log)
+    return ExportedFile(path, onnx.precision, path.stat().st_size)
+
+
+def _choose_served(files: list[ExportedFile], flavour: str | None) -> ExportedFile:
+    """Choose the file for Triton: a TensorRT engine (not of TensorRT-RTX), else FP16 or FP32 ONNX."""
+    if flavour == "tensorrt":
+        return files[-1]
+    precisions = {file.precision: file for file in files if file.path.suffix == ".onnx"}
+    return precisions.get("fp16", precisions["fp32"])
+
+
+def _add_to_triton(
+    source: Source,
+    file: ExportedFile,
+    repository: Path,
+    settings: ExportSettings,
+    log: Callable[[str], None],
+) -> None:
+    info = dataclasses.replace(source.info, precision=file.precision)
+    folder = add_to_repository(repository, settings.triton_name, file.path, info, settings)
+    log(f"{file.path.name} is version {folder.name} of '{settings.triton_name}' in {repository}")

@@ -1,4 +1,4 @@
-"""Which nodes FP16 is too small for, by what they give on real and on extreme images."""
+"""Find the nodes that overflow in FP16, by their values on real and on extreme images."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from ..calibration.network_values import to_network
 from ..calibration.session import open_session, run_all, with_outputs
 from .onnx.float16 import LARGEST
 from .source import Source
-from .verify.reference_values import to_network
-from .verify.test_images import noisy_pictures
+from .verify.test_images import noisy_images
 
-MARGIN = 2.0  # other images may give values this much larger
+MARGIN = 2.0  # values of other images may be larger by this factor
 _HEIGHT_PX, _WIDTH_PX = 256, 288  # multiples of every network's stride
 
 
-def nodes_for_fp32(source: Source, say: Callable[[str], None] = lambda _: None) -> dict[str, float]:
-    """The nodes that would overflow in FP16, and the largest magnitude that each of them met.
+def nodes_for_fp32(source: Source, log: Callable[[str], None] = lambda _: None) -> dict[str, float]:
+    """Return the nodes that would overflow in FP16, with the largest magnitude at each of them.
 
-    A node counts that takes or gives values of more than half of what FP16 holds (65504), or whose weights
-    FP16 cannot hold.
+    These are nodes with inputs or outputs beyond half of FP16's largest value (65504), or with weights
+    beyond it.
 
     Args:
         source: the network in FP32.
-        say: hears which nodes stay in FP32, if any do.
+        log: receives a line with the nodes that stay in FP32, if any.
 
     Raises:
         ModelError: ONNX Runtime cannot run the graph.
@@ -38,19 +38,19 @@ def nodes_for_fp32(source: Source, say: Callable[[str], None] = lambda _: None) 
             values = np.abs(numpy_helper.to_array(tensor)).max(initial=0)
             largest[tensor.name] = float(values) * MARGIN if values > LARGEST else 0.0
     limit = LARGEST / MARGIN
-    found = {}
+    nodes = {}
     for node in bare.graph.node:
-        met = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
-        if not met <= limit:  # NaN too
-            found[node.name] = met
-    if found:
-        most = max(found.values())
-        say(f"FP32 is kept where FP16 would overflow (values up to {most:.3g}): {', '.join(found)}")
-    return found
+        peak = max((largest.get(name, 0.0) for name in (*node.input, *node.output)), default=0.0)
+        if not peak <= limit:  # NaN too
+            nodes[node.name] = peak
+    if nodes:
+        values = f"values up to {max(nodes.values()):.3g}"
+        log(f"FP32 is kept where FP16 would overflow ({values}): {', '.join(nodes)}")
+    return nodes
 
 
 def extreme_images(height_px: int, width_px: int) -> np.ndarray:
-    """Black, white, and chequerboards of 1 and 8 px, float32 4×H×W×3 in [0, 1]."""
+    """Return black, white, and chequerboards of 1 and 8 px, float32 4×H×W×3 in [0, 1]."""
     y, x = np.indices((height_px, width_px))
     boards = [((y // side + x // side) % 2).astype(np.float32) for side in (1, 8)]
     flat = [np.full((height_px, width_px), value, np.float32) for value in (0, 1)]
@@ -62,11 +62,11 @@ def _largest_values(bare: onnx.ModelProto, transform: str) -> dict[str, float]:
     names = [node.output[0] for node in bare.graph.node]
     session = open_session(with_outputs(bare, names), "the network")
     images = np.concatenate(
-        [noisy_pictures(_HEIGHT_PX, _WIDTH_PX).noisy, extreme_images(_HEIGHT_PX, _WIDTH_PX)]
+        [noisy_images(_HEIGHT_PX, _WIDTH_PX).noisy, extreme_images(_HEIGHT_PX, _WIDTH_PX)]
     )
     largest: dict[str, float] = {}
     for image in images:
         for name, values in run_all(session, graph_input, to_network(image[None], transform)):
-            met = float(np.abs(values).max())
-            largest[name] = met if np.isnan(met) else max(met, largest.get(name, 0.0))
+            peak = float(np.abs(values).max())
+            largest[name] = peak if np.isnan(peak) else max(peak, largest.get(name, 0.0))
     return largest

@@ -1,39 +1,44 @@
-"""What n2b-export can be asked for."""
+"""Settings of an export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from ..calibration.ranges import Method
 from .tensorrt.options import BuilderOptions
 from .tensorrt.profile import Shapes
 
-# With a halo of 48 px a tile of 512 px computes 1.5 px for each that it keeps, one of 128 px 16; beyond 512
-# less is gained, while memory grows with the square.
+Io = Literal["uint8", "float32"]
+Target = Literal["tensorrt", "tensorrt-rtx", "none"]
+
+# With an overlap of 48 px a tile of 512 px computes 1.5 px for each that it keeps, one of 128 px 16; larger
+# tiles gain less, while memory grows with the square.
 DEFAULT_TILE_PX = 512
 
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How to make INT8.
+    """Settings of an INT8 calibration.
 
     Attributes:
-        pictures: noisy pictures to take tiles of: file, folder, glob, video, camera:0; None: the run's, else
-            the samples.
-        method: "percentile", "minmax" or "entropy".
-        tiles: how many, at most.
-        ranges: a file of ranges to take instead of measuring them.
+        images: noisy images to take tiles of: file, folder, glob, video, camera:0; None: the run's, else the
+            samples.
+        method: of measuring ranges.
+        tiles: largest number of tiles.
+        ranges: file of ranges to use instead of measuring them.
     """
 
-    pictures: str | None = None
-    method: str = "percentile"
+    images: str | None = None
+    method: Method = "percentile"
     tiles: int = 256
     ranges: Path | None = None
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What to make of a model.
+    """Settings of an export.
 
     Attributes:
         fp16: also write FP16, and build the engine from it.
@@ -41,15 +46,15 @@ class ExportSettings:
         tile_px: height and width of the input; with `dynamic`, of the input that an engine is tuned for.
         batch: images in the input; with `dynamic`, the most that an engine takes.
         dynamic: leave batch, height and width of the input open.
-        shapes: with `dynamic`, the shapes of an engine that are not to be chosen by `dynamic_profile`.
-        io: dtype of the input and output, "uint8", or "float32" in [0, 1].
-        target: "tensorrt", "tensorrt-rtx", "none", or None: whichever is installed.
-        workspace_gib: the most scratch memory of an engine's kernels; None: TensorRT's own limit.
-        timing_cache: where TensorRT keeps its kernel times; None: in the user's cache folder.
-        builder: what else is asked of an engine's builder.
-        verify: compare each ONNX file with the source before it gets its name.
+        shapes: with `dynamic`, the shapes of an engine; those that are None are chosen by `dynamic_profile`.
+        io: dtype of the input and output; float32 is in [0, 1].
+        target: engine to build; None: for the installed TensorRT, if any.
+        workspace_gib: limit of a kernel's scratch memory; None: TensorRT's default.
+        timing_cache: file of TensorRT's kernel times; None: in the user's cache folder.
+        builder: further options of an engine's builder.
+        verify: compare each ONNX file with the source before it is published.
         verbose: show TensorRT's messages.
-        triton: a model repository of the Triton Inference Server that gets the model too; None: none does.
+        triton: model repository of a Triton Inference Server to add the model to; None: do not.
         triton_name: the model's name there.
     """
 
@@ -59,8 +64,8 @@ class ExportSettings:
     batch: int = 1
     dynamic: bool = False
     shapes: Shapes = field(default_factory=Shapes)
-    io: str = "uint8"
-    target: str | None = None
+    io: Io = "uint8"
+    target: Target | None = None
     workspace_gib: float | None = None
     timing_cache: Path | None = None
     builder: BuilderOptions = field(default_factory=BuilderOptions)
@@ -68,3 +73,8 @@ class ExportSettings:
     verbose: bool = False
     triton: Path | None = None
     triton_name: str = "n2b"
+
+    @property
+    def best_precision(self) -> str:
+        """Precision of the engine: the narrowest that is exported."""
+        return "int8" if self.int8 else "fp16" if self.fp16 else "fp32"

@@ -1,4 +1,4 @@
-"""What is exported: a checkpoint, or an ONNX file of n2b, as a bare FP32 graph and a reference for it."""
+"""Load a checkpoint or an ONNX file of n2b as a bare FP32 graph and a reference for verification."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .onnx.io_contract import strip_contract
 from .onnx.opset import check_opset, set_opset
 from .verify.reference import OnnxReference, Reference, TorchReference
 
-LATEST_RUN = Path("runs/latest")  # below the current folder, as n2b-train leaves it
-CHECKPOINT, ONNX = "checkpoint.pt", "model.onnx"  # what is looked for in a folder
+LATEST_RUN = Path("runs/latest")  # below the current folder, written by n2b-train
+CHECKPOINT, ONNX = "checkpoint.pt", "model.onnx"  # searched for in a folder
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt")
 
 
@@ -29,10 +29,10 @@ class Source:
     """A model to export.
 
     Attributes:
-        path: the file that it was read from.
-        bare: its FP32 graph without input/output contract.
-        info: what is known of it.
-        reference: what its artifacts should compute.
+        path: of the file.
+        bare: FP32 graph without input/output contract.
+        info: description of the model.
+        reference: computes the expected results of exported files.
     """
 
     path: Path
@@ -42,11 +42,11 @@ class Source:
 
 
 def find_source(model: Path | None) -> Path:
-    """The file that `model` means: itself, or what its folder holds.
+    """Return the file of a model: itself, the one in its folder, or a bundled one.
 
     Args:
-        model: None stands for the latest run, or where there is none for the bundled model; the name of a
-            bundled model for that.
+        model: a file, a folder, or the name of a bundled model; None: the latest run, or without one the
+            default bundled model.
 
     Raises:
         ModelError: there is no such model.
@@ -82,8 +82,8 @@ def load_source(path: Path, *, opset: int | None = None) -> Source:
     """Read a checkpoint (with torch) or an FP32 ONNX file of n2b (without).
 
     Args:
-        path: as given by `find_source`.
-        opset: what to write the graph in; None: as it is, which is 18 for a checkpoint.
+        path: from `find_source`.
+        opset: of the graph; None: unchanged, or 18 for a checkpoint.
 
     Raises:
         ModelError: the file is missing, damaged, not of n2b, or not FP32.

@@ -1,4 +1,4 @@
-"""A folder whose files get their final place all together, or not at all."""
+"""Publish the files of a folder all together, or not at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..runtime.errors import UserError
 
 @contextmanager
 def staged_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder beside `final`, whose entries move there when the block succeeds.
+    """Provide a temporary folder next to `final`, whose entries move there if the block succeeds.
 
-    On an error `final` stays as it was, and neither it nor a folder above it comes into being. A file of
-    the same name in it is replaced; its other entries are left alone.
+    On an error `final` stays unchanged, and neither it nor a folder above it is created. A file of the same
+    name in it is replaced; its other entries are kept.
 
     Raises:
         UserError: the folder cannot be written.
@@ -37,7 +37,7 @@ def staged_folder(final: Path) -> Iterator[Path]:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(created)
-        if staging is not None and isinstance(error, UserError):  # the place that the user knows
+        if staging is not None and isinstance(error, UserError):  # name the folder that the user knows
             raise type(error)(str(error).replace(str(staging), str(final))) from error
         raise
     shutil.rmtree(staging, ignore_errors=True)
@@ -52,7 +52,7 @@ def _os_errors(final: Path) -> Iterator[None]:
 
 
 def _create_parents(final: Path, created: list[Path]) -> None:
-    """Make the folders above `final`; `created` hears of each, from the top."""
+    """Create the folders above `final`, and append each to `created`, from the top."""
     missing = [folder for folder in final.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def _remove_empty(folders: list[Path]) -> None:
     for folder in reversed(folders):
         try:
             folder.rmdir()
-        except OSError:  # somebody else uses it by now
+        except OSError:  # in use by another process
             return
 
 
@@ -71,7 +71,7 @@ def _publish(staging: Path, final: Path) -> None:
     if not final.exists():
         mask = os.umask(0)
         os.umask(mask)
-        staging.chmod(0o777 & ~mask)  # a temporary folder is its owner's alone
+        staging.chmod(0o777 & ~mask)  # a temporary folder is private to its owner
         staging.rename(final)
         return
     earlier = Path(tempfile.mkdtemp(dir=staging))
@@ -92,16 +92,16 @@ def _publish(staging: Path, final: Path) -> None:
 
 def _keep(file: Path, kept: Path) -> None:
     try:
-        kept.hardlink_to(file)  # `file` is never missing, not for a moment
+        kept.hardlink_to(file)  # `file` is never missing
     except OSError:  # a file system without links
         shutil.copy2(file, kept)
 
 
 def _put_back(moved: list[Path], staging: Path, earlier: Path) -> None:
-    """Undo a publication: the earlier files where there were any, nothing where there were none."""
+    """Undo a publication: restore earlier files, and remove new ones."""
     for target in moved:
         kept = earlier / target.name
         if kept.exists():
             kept.replace(target)
-        elif not (staging / target.name).exists():  # it did move
+        elif not (staging / target.name).exists():  # it was moved
             target.rename(staging / target.name)

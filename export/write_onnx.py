@@ -1,4 +1,4 @@
-"""A graph → its ONNX file, with its contract and description, compared with its source."""
+"""Write a graph to an ONNX file with its contract and description, and verify it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..runtime.model_info import ModelInfo
 from ..runtime.system.files import write_atomically
 from .onnx.file import to_bytes
 from .onnx.io_contract import add_contract
-from .report import Artifact
+from .report import ExportedFile
 from .settings import ExportSettings
 from .source import Source
 from .verify.verify import verify_onnx
@@ -23,17 +23,17 @@ def export_onnx(
     info: ModelInfo,
     path: Path,
     settings: ExportSettings,
-    say: Callable[[str], None],
-) -> Artifact:
-    """Write one ONNX file and, unless the settings say otherwise, verify it.
+    log: Callable[[str], None],
+) -> ExportedFile:
+    """Write one ONNX file and, by the settings, verify it.
 
     Args:
-        source: what the file is verified against.
-        bare: its graph, without contract.
-        info: what it says of itself, its precision among it; io is filled in.
+        source: reference for the verification.
+        bare: the graph, without contract.
+        info: description with the precision of the graph; io is filled in.
         path: gets the file.
-        settings: its input and output, and whether to verify.
-        say: hears what is being done.
+        settings: input and output of the graph, and whether to verify.
+        log: receives a line for the verification.
 
     Raises:
         UserError: the sizes do not fit the model, or the file cannot be written.
@@ -51,6 +51,6 @@ def export_onnx(
     write_atomically(path, to_bytes(model))
     agreement = None
     if settings.verify:
-        say(f"verifying {path.name} against {source.path}")
+        log(f"verifying {path.name} against {source.path}")
         agreement = verify_onnx(path, source.reference, source=str(source.path))
-    return Artifact(path, info.precision, path.stat().st_size, agreement)
+    return ExportedFile(path, info.precision, path.stat().st_size, agreement)

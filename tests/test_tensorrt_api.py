@@ -18,15 +18,17 @@ from n2b.runtime.system.tensorrt import is_installed, load
 
 ROOT = Path(__file__).parent.parent
 FILES = [
-    *sorted((ROOT / "export").glob("build_engine*.py")),
-    *sorted((ROOT / "runtime/backends").glob("tensorrt*.py")),
+    path
+    for folder in ("export/tensorrt", "runtime/backends/tensorrt")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if re.search(r"\b(trt|rtx)\b[.:]", path.read_text(encoding="utf-8"))
 ]
 MODULES = ("trt", "rtx")
 
 # What the code calls its objects, and what they are
 OBJECTS = {
     "builder": "Builder", "config": "IBuilderConfig", "network": "INetworkDefinition", "parser": "OnnxParser",
-    "layer": "ILayer", "source_layer": "ILayer", "picture": "ITensor", "shapes": "IOptimizationProfile",
+    "layer": "ILayer", "source_layer": "ILayer", "activations": "ITensor", "shapes": "IOptimizationProfile",
     "runtime": "Runtime", "engine": "ICudaEngine", "inspector": "EngineInspector",
     "parser_error": "ParserError", "self._runtime": "Runtime", "self._engine": "ICudaEngine",
     "self._context": "IExecutionContext", "context": "IExecutionContext",

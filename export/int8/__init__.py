@@ -1,0 +1,1 @@
+"""Calibrate a network and write its INT8 files. Imports: calibration, and the rooms of export below it."""

@@ -1,4 +1,4 @@
-"""The noisy pictures that INT8 is calibrated on: those named, the run's own, or the samples."""
+"""Read the noisy images that INT8 is calibrated on: those named, the run's own, or the samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...calibration.samples import TILE_PX, Picture
+from ...calibration.samples import TILE_PX, CalibrationImage
 from ...runtime.errors import ImageError, UserError
 from ...runtime.samples import sample_photographs
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
@@ -20,23 +20,23 @@ from ..source import Source
 
 _logger = logging.getLogger(__name__)
 
-WEAK_NOISE = "gaussian:1-6"  # for a camera's model, where none of the camera's pictures are there
-_TURNS = 4  # the samples are few: each serves with several draws of noise
+WEAK_NOISE = "gaussian:1-6"  # for a camera's model, if none of the camera's images are available
+_DRAWS = 4  # of noise for each sample, since there are few
 _SEED = 7
 
 
-def calibration_pictures(
+def calibration_images(
     source: Source, named: str | None, recordings: Path
-) -> tuple[str, Iterator[Picture]]:
-    """What the pictures are, in words, and the pictures, one at a time.
+) -> tuple[str, Iterator[CalibrationImage]]:
+    """Return a description of the images, and an iterator that reads them one at a time.
 
     Args:
-        source: the model; with none named, a run's model is calibrated on what the run was trained on.
+        source: the model; without named images, a run's model is calibrated on the run's images.
         named: a file, a folder, a glob, a video, camera:0 or dnd:FOLDER.
-        recordings: a folder for what a camera gives.
+        recordings: a folder for recordings of a camera.
 
     Raises:
-        UserError: there are no pictures; comes at the latest when all of them were to be read.
+        UserError: there are no images; raised while reading if none can be read.
         DeviceError: a camera does not open, or stops.
     """
     if named is not None:
@@ -46,31 +46,31 @@ def calibration_pictures(
         try:
             return "the run's noisy images", _of_run(source.path.parent)
         except UserError as error:
-            _logger.warning(f"the run's images are not there ({error}); calibrating on sample photographs")
+            _logger.warning(f"the run's images are missing ({error}); calibrating on sample photographs")
     return _samples(str(source.info.trained.get("noise")))
 
 
-def _of_run(run: Path) -> Iterator[Picture]:
+def _of_run(run: Path) -> Iterator[CalibrationImage]:
     config = load_config(run)
     if config.noise is None:
         return _read(noisy_sources(config, run), None)
     return _read(photographs_to_spoil(config)[0], parse_noise(config.noise))
 
 
-def _samples(trained_on: str) -> tuple[str, Iterator[Picture]]:
+def _samples(trained_on: str) -> tuple[str, Iterator[CalibrationImage]]:
     paths = sample_photographs()
     if not paths:
         raise UserError("there are no sample photographs to calibrate on; name noisy images with --calib")
     try:
         spec, noise = trained_on, parse_noise(trained_on)
-    except UserError:  # a camera's own
+    except UserError:  # noise of a camera
         spec, noise = WEAK_NOISE, parse_noise(WEAK_NOISE)
         _logger.warning("calibrating on sample photographs; name images of your camera with --calib")
-    return f"sample photographs with noise {spec}", _read(photographs(paths) * _TURNS, noise)
+    return f"sample photographs with noise {spec}", _read(photographs(paths) * _DRAWS, noise)
 
 
-def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
-    """The pictures of all files, with noise if there is some to add; what cannot be read is skipped."""
+def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[CalibrationImage]:
+    """Yield the images of all files, with noise added if given; skip unreadable ones."""
     count = unreadable = 0
     for source in sources:
         try:
@@ -78,9 +78,10 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
                 count += 1
                 pixels, title = _at_least(read, TILE_PX), _without_folders(name)
                 if noise is None:
-                    yield Picture(title, pixels)
+                    yield CalibrationImage(title, pixels)
                 else:
-                    yield Picture(title, noise(pixels, np.random.default_rng([_SEED, count])), pixels)
+                    noisy = noise(pixels, np.random.default_rng([_SEED, count]))
+                    yield CalibrationImage(title, noisy, pixels)
         except ImageError as error:
             _logger.warning(f"skipped: {error}")
             unreadable += 1
@@ -89,12 +90,12 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Picture]:
 
 
 def _at_least(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """A small picture, mirrored at its borders until it has `side_px`."""
+    """Return an image mirrored at its borders until each side has `side_px`."""
     missing = [max(0, side_px - side) for side in pixels.shape[:2]]
     return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
 
 
 def _without_folders(name: str) -> str:
-    """A picture's name as a model may tell it to everyone: that of its file, "frame 3 of video.mp4"."""
-    what, of, path = name.rpartition(" of ") if name.startswith(("frame ", "crop ")) else ("", "", name)
-    return f"{what}{of}{Path(path).name}"
+    """Return an image's name without its folders, such as "frame 3 of video.mp4"."""
+    part, of, path = name.rpartition(" of ") if name.startswith(("frame ", "crop ")) else ("", "", name)
+    return f"{part}{of}{Path(path).name}"

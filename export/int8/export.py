@@ -1,15 +1,15 @@
-"""The files of an INT8 export: two graphs, the ranges that made them, and what each layer costs."""
+"""Write the files of an INT8 export: two graphs, their ranges, and the loss of each layer."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ...calibration.ranges import RANGES_NAME
 from ...runtime.system.files import sha256_of_file, write_atomically
-from ..report import Artifact
+from ..report import ExportedFile, LayerRow
 from ..settings import ExportSettings
 from ..source import Source
 from ..write_onnx import export_onnx
@@ -19,47 +19,58 @@ LAYERS_NAME = "layers.json"
 
 
 def export_int8(
-    source: Source, staging: Path, settings: ExportSettings, say: Callable[[str], None]
-) -> tuple[list[Artifact], list[tuple[str, ...]]]:
+    source: Source,
+    staging: Path,
+    settings: ExportSettings,
+    fp32_nodes: Collection[str],
+    log: Callable[[str], None],
+) -> tuple[list[ExportedFile], list[LayerRow]]:
     """Write `model.int8-cpu.onnx`, `model.int8.onnx`, `ranges.json` and `layers.json`.
 
     Returns:
-        The artifacts of the two graphs; rows of a table of the layers: name, loss in dB, the precisions
-        that keep it in floats.
+        The files of the two graphs; the rows of the report's table of layers.
 
     Raises:
         UserError, ModelError, VerificationError: see `quantize` and `export_onnx`.
     """
     assert settings.int8 is not None
-    quantized = quantize(source, settings.int8, say)
-    quantized.ranges.save(staging / RANGES_NAME)
+    quantized = quantize(source, settings.int8, fp32_nodes, log)
+    quantized.calibration.ranges.save(staging / RANGES_NAME)
     write_atomically(staging / LAYERS_NAME, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
     sources = source.info.sources | {RANGES_NAME: sha256_of_file(staging / RANGES_NAME)}
-    artifacts = []
-    for precision, bare in (("int8-cpu", quantized.cpu), ("int8", quantized.tensorrt)):
-        calibration = quantized.description(precision)
-        info = dataclasses.replace(source.info, precision=precision, calibration=calibration, sources=sources)
+    files = []
+    for precision in ("int8-cpu", "int8"):
+        info = dataclasses.replace(
+            source.info,
+            precision=precision,
+            calibration=quantized.description(precision),
+            sources=sources,
+        )
         path = staging / f"model.{precision}.onnx"
-        artifacts.append(export_onnx(source, bare, info, path, settings, say))
-    layers = _rows(quantized)
-    _print(layers, quantized, say)
-    return artifacts, layers
+        files.append(export_onnx(source, quantized.graphs[precision], info, path, settings, log))
+    rows = _rows(quantized)
+    _log_rows(rows, quantized, log)
+    return files, rows
 
 
-def _rows(quantized: Quantized) -> list[tuple[str, ...]]:
+def _rows(quantized: Quantized) -> list[LayerRow]:
+    choices = quantized.calibration.choices
     return [
-        (
+        LayerRow(
             loss.layer,
             f"{loss.loss_db:+.3f}",
-            ", ".join(name for name, choice in quantized.choices.items() if loss.layer in choice.kept),
+            ", ".join(name for name, choice in choices.items() if loss.layer in choice.kept),
         )
-        for loss in quantized.losses
+        for loss in quantized.calibration.losses
     ]
 
 
-def _print(layers: list[tuple[str, ...]], quantized: Quantized, say: Callable[[str], None]) -> None:
-    say("loss of PSNR by INT8 in one layer alone, dB:")
-    for layer, loss, kept in layers:
-        say(f"  {layer:24} {loss}" + (f"  stays in floats: {kept}" if kept else ""))
-    for name, choice in quantized.choices.items():
-        say(f"{name}: {len(choice.layers)} layers in INT8, loss {choice.loss_db:.3f} dB")
+def _log_rows(rows: list[LayerRow], quantized: Quantized, log: Callable[[str], None]) -> None:
+    log("loss of PSNR by INT8 in one layer alone, dB:")
+    for row in rows:
+        log(
+            f"  {row.layer:24} {row.loss_db}"
+            + (f"  stays in floats: {row.in_floats}" if row.in_floats else "")
+        )
+    for name, choice in quantized.calibration.choices.items():
+        log(f"{name}: {len(choice.layers)} layers in INT8, loss {choice.loss_db:.3f} dB")

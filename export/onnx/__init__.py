@@ -1,0 +1,1 @@
+"""Read, convert and write ONNX graphs. Imports: runtime."""

@@ -1,6 +1,6 @@
-"""What an ONNX file asks for beyond a plain graph: other files, other opsets, functions, subgraphs.
+"""Refuse ONNX files that need more than a plain graph: other files, other opsets, functions, subgraphs.
 
-n2b writes one graph of standard operators with its weights inside, and reads nothing else.
+n2b writes and reads single graphs of standard operators with their weights inside.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 def keeps_data_elsewhere(model: onnx.ModelProto) -> bool:
-    """Whether any tensor of a model, wherever it stands, has its values in another file."""
+    """Return True if any tensor of a model, at any depth, has its values in another file."""
     graphs = [model.graph, *(part for info in model.training_info for part in _graphs_of_training(info))]
     tensors = [tensor for graph in graphs for tensor in _tensors_of_graph(graph)]
     tensors += [t for function in model.functions for node in function.node for t in _tensors_of_node(node)]
@@ -26,7 +26,7 @@ def keeps_data_elsewhere(model: onnx.ModelProto) -> bool:
 
 
 def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
-    """Raise ModelError unless a model is one graph of standard operators, of an opset that n2b knows."""
+    """Raise ModelError unless a model is one graph of standard operators in a supported opset."""
     opset = opset_of(model)
     if opset not in OPSETS:
         found = f"of opset {opset}" if opset else "of no opset"
@@ -46,11 +46,11 @@ def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
 
 
 def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
-    """Raise ModelError where a weight has more or fewer values than its shape; ONNX's checker lets it."""
+    """Raise ModelError if a weight has more or fewer values than its shape, which ONNX's checker allows."""
     for tensor in model.graph.initializer:
         try:
             numpy_helper.to_array(tensor)
-        except Exception as error:  # it is no tensor in one of many ways
+        except Exception as error:  # onnx raises various classes
             name, shape = in_short(tensor.name), "×".join(map(str, tensor.dims[:6]))
             raise ModelError(
                 f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, says; "
@@ -59,7 +59,7 @@ def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
 
 
 def describe_input(model: onnx.ModelProto) -> str:
-    """In words: what a graph takes, and what one of n2b takes."""
+    """Return a phrase with the inputs of a graph and the expected input."""
     given = {tensor.name for tensor in model.graph.initializer}
     values = [value for value in model.graph.input if value.name not in given]
     found = ", ".join(_describe(value) for value in values[:2]) or "nothing"

@@ -1,4 +1,4 @@
-"""ONNX files of n2b: read with every doubt removed, written with their description inside."""
+"""Read and validate ONNX files of n2b, and write their description into them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .checks import (
     refuse_unknown_features,
 )
 
-LARGEST_BYTES = 2**31 - 1  # what protobuf can hold in one message
-LARGEST_DESCRIPTION = 16_000_000  # characters; those that n2b writes have some thousands
+LARGEST_BYTES = 2**31 - 1  # of a protobuf message
+LARGEST_DESCRIPTION = 16_000_000  # characters; n2b writes some thousands
 
 
 def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
@@ -27,8 +27,8 @@ def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
         The model, checked for validity, and its description.
 
     Raises:
-        ModelError: the file is missing, damaged, not ONNX, not a denoiser of n2b, of an opset that n2b does
-            not know, or keeps its weights in another file.
+        ModelError: the file is missing, damaged, not ONNX, not a denoiser of n2b, of an unsupported
+            opset, or keeps its weights in another file.
     """
     model = _parse(Path(path))
     if keeps_data_elsewhere(model):  # before anything follows the path
@@ -44,25 +44,25 @@ def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
 
 
 def check(model: onnx.ModelProto, source: str) -> None:
-    """Make sure that a graph is valid ONNX: known operators, matching types and shapes.
+    """Check that a graph is valid ONNX: known operators, matching types and shapes.
 
     Raises:
         ModelError: it is not; `source` names it in the message.
     """
     try:
         onnx.checker.check_model(model, full_check=True)
-    except Exception as error:  # the checker raises whatever its C++ happens to raise
+    except Exception as error:  # the checker raises various classes
         raise ModelError(f"{source} is not valid ONNX ({_first_line(error)}); export it again") from error
 
 
 def write_description(model: onnx.ModelProto, info: ModelInfo) -> None:
-    """Put `info` in the model's metadata, where `read_onnx` and n2b.runtime look for it."""
+    """Write `info` into the model's metadata, from which `read_onnx` and n2b.runtime read it."""
     del model.metadata_props[:]
     model.metadata_props.add(key=METADATA_KEY, value=info.to_json())
 
 
 def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
-    """What `write_description` put in a model's metadata.
+    """Read the description from a model's metadata.
 
     Raises:
         ModelError: there is none, or it is damaged or larger than 16 MB; `source` names the file in the
@@ -80,12 +80,12 @@ def read_description(model: onnx.ModelProto, source: str) -> ModelInfo:
 
 
 def is_dynamic(model: onnx.ModelProto) -> bool:
-    """Whether the model leaves a size of its input open."""
+    """Return True if a size of the model's input is open."""
     return not all(dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim)
 
 
 def to_bytes(model: onnx.ModelProto) -> bytes:
-    """The file's bytes: the same for the same model, whenever and wherever it is exported."""
+    """Return the file's bytes, which are the same for each export of the same model."""
     return model.SerializeToString(deterministic=True)
 
 
@@ -104,9 +104,9 @@ def _parse(path: Path) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-    except Exception as error:  # protobuf has one exception class for each of its implementations
+    except Exception as error:  # each implementation of protobuf has its own class
         raise ModelError(f"{path} is not an ONNX file, or is damaged; copy or export it again") from error
-    if not all(isinstance(text, str) for text in _texts(model)):  # bytes, where they are not UTF-8
+    if not all(isinstance(text, str) for text in _texts(model)):  # bytes if not UTF-8
         raise ModelError(f"{path} is damaged (a name in it is not text); copy or export it again")
     if not model.graph.node:
         raise ModelError(f"{path} is not an ONNX file, or is damaged (no graph); copy or export it again")

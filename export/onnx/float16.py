@@ -1,7 +1,7 @@
-"""A bare FP32 graph → the same graph in FP16, without torch.
+"""Convert a bare FP32 graph to FP16, without torch.
 
-Weights and activations become FP16; what ONNX defines as float32 (the scales of a Resize) stays. The graph
-is then what exporting `network.half()` gives: strongly typed, with the precision in the file itself.
+Weights and activations become FP16; what ONNX defines as float32 (the scales of a Resize) stays. The result
+is that of exporting `network.half()`: strongly typed, with the precision in the file itself.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ LARGEST = float(np.finfo(np.float16).max)  # 65504
 
 
 def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelProto:
-    """The same network computing in FP16, with float16 input and output.
+    """Return the same network in FP16, with float16 input and output.
 
     Args:
         bare: in FP32.
-        fp32: names of nodes that stay in FP32, with a Cast before and behind them.
+        fp32: names of nodes that stay in FP32, between Casts.
 
     Raises:
         ModelError: the graph is not FP32, or a weight cannot be held in FP16; the message names it.
@@ -34,7 +34,7 @@ def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelP
     model = onnx.ModelProto()
     model.CopyFrom(bare)
     graph = model.graph
-    del graph.value_info[:]  # types that were inferred, and no longer hold
+    del graph.value_info[:]  # inferred types, no longer valid
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.elem_type = TensorProto.FLOAT16
     for node in graph.node:
@@ -45,13 +45,13 @@ def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelP
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT and tensor.name not in kept:
             tensor.CopyFrom(_halved(tensor))
-    _cast_round(graph, fp32)
+    _insert_casts(graph, fp32)
     check(model, "the FP16 graph")
     return model
 
 
-def _cast_round(graph: onnx.GraphProto, fp32: Collection[str]) -> None:
-    """Put Casts where a tensor goes from a node of one precision to one of the other."""
+def _insert_casts(graph: onnx.GraphProto, fp32: Collection[str]) -> None:
+    """Insert Casts where a tensor goes from a node of one precision to one of the other."""
     constants = {tensor.name for tensor in graph.initializer}
     outputs = {value.name for value in graph.output}
     of_fp32 = {name for node in graph.node if node.name in fp32 for name in node.output}
@@ -84,7 +84,7 @@ def _cast_round(graph: onnx.GraphProto, fp32: Collection[str]) -> None:
 
 
 def _names_that_stay_fp32(bare: onnx.ModelProto) -> set[str]:
-    """The tensors that stand where ONNX does not allow float16."""
+    """Return the inputs for which ONNX does not allow float16."""
     kept = set()
     for node in bare.graph.node:
         formal = onnx.defs.get_schema(node.op_type, opset_of(bare)).inputs

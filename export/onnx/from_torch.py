@@ -1,7 +1,7 @@
-"""A network in torch → the bare FP32 graph: float32 `input` N×3×H×W → `output`, nothing around it.
+"""Export a network from torch to a bare FP32 graph: float32 `input` N×3×H×W → `output`.
 
-Bare graphs are fully convolutional: the sizes of N, H and W are only written on their input and output,
-so one graph serves every tile and batch size (see contract.py, which also gives them their edges).
+Bare graphs are fully convolutional: N, H and W are written on their input and output only, so one graph
+serves every tile and batch size (see io_contract.py, which adds the edges).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .opset import DEFAULT_OPSET, set_opset
 if TYPE_CHECKING:
     from torch import nn
 
-INPUT, OUTPUT = "input", "output"
+NETWORK_INPUT, NETWORK_OUTPUT = "input", "output"  # tensors of a bare graph
 
 
 def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int = 3) -> onnx.ModelProto:
-    """The bare graph of a fully convolutional network.
+    """Export a fully convolutional network.
 
     Args:
         network: float32 N×C×H×W → the same, in evaluation mode, on the CPU.
-        size_multiple_px: sizes that the network takes without padding.
+        size_multiple_px: multiple of the sizes that the network takes without padding.
         channels: C.
 
     Returns:
-        A graph of the default opset whose nodes carry the names of the network's layers.
+        A graph of the default opset whose nodes are named after the network's layers.
 
     Raises:
         EnvironmentFault: this torch cannot export the network.
@@ -52,8 +52,8 @@ def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int 
             program = torch.onnx.export(
                 network,
                 (example,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                input_names=[NETWORK_INPUT],
+                output_names=[NETWORK_OUTPUT],
                 opset_version=DEFAULT_OPSET,
                 dynamo=True,
                 verbose=False,
@@ -65,10 +65,10 @@ def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int 
 
 
 def tidy_graph(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A bare graph as a reader would want it: layers' names, and nothing that the exporter left behind.
+    """Return a bare graph with the layers' names and without leftovers of the exporter.
 
     Raises:
-        EnvironmentFault: the graph has sizes baked in, and so would serve one tile size only.
+        EnvironmentFault: the graph has fixed sizes, and so would serve one tile size only.
     """
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     constants = [node for node in model.graph.node if node.op_type == "Constant"]
@@ -103,12 +103,12 @@ def tidy_graph(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def bare_value(name: str, element_type: int, channels: int) -> onnx.ValueInfoProto:
-    """The type of a bare graph's input or output: N×C×H×W with N, H and W open."""
+    """Return the type of a bare graph's input or output: N×C×H×W with N, H and W open."""
     return helper.make_tensor_value_info(name, element_type, ["batch", channels, "height", "width"])
 
 
 class _Names:
-    """New names, handed out in the order of the graph.
+    """New names, assigned in graph order.
 
     A node with weights is named after its layer ("down.0"), every other node after the layer that feeds
     it ("down.0.max_pool"); a node's output has the node's name.
@@ -121,7 +121,11 @@ class _Names:
 
     def of_node(self, node: onnx.NodeProto) -> str:
         weights = [name for name in node.input if name.endswith(".weight")]
-        layer = weights[0].removesuffix(".weight") if weights else self._layer_of.get(node.input[0], INPUT)
+        layer = (
+            weights[0].removesuffix(".weight")
+            if weights
+            else self._layer_of.get(node.input[0], NETWORK_INPUT)
+        )
         for output in node.output:
             self._layer_of[output] = layer
         return self._unique(layer if weights else f"{layer}.{_snake_case(node.op_type)}")
@@ -132,7 +136,7 @@ class _Names:
         return self.tensors[name]
 
     def of_output(self, name: str, node: str, index: int) -> str:
-        self.tensors[name] = name if name == OUTPUT else f"{node}:{index}" if index else node
+        self.tensors[name] = name if name == NETWORK_OUTPUT else f"{node}:{index}" if index else node
         return self.tensors[name]
 
     def _unique(self, name: str) -> str:
@@ -153,7 +157,7 @@ def _is_default(operator: str, attribute: onnx.AttributeProto) -> bool:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the exporter's advice to its developers away from the user; errors still come as exceptions."""
+    """Hide the exporter's warnings, which are for developers; errors are still raised."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The input/output contract round a bare graph, put on and taken off.
+"""Add the input/output contract to a bare graph, and remove it.
 
     image, uint8 N×H×W×3 → Cast → Transpose → Mul 1/255 → (log →) (Cast FP16 →) network
         (→ Cast FP32) (→ exp) → Clip 0..1 → Mul 255 → Add ½ → Transpose → Cast → denoised, uint8 N×H×W×3
@@ -10,10 +10,10 @@ A network of the value transform "log" takes and gives t = log(255·x + 1) / log
     log: Relu → Mul 255 → Add 1 → Log → Div log 256
     exp: Clip 0..1 → Mul log 256 → Exp → Sub 1 → Mul 1/255
 
-The uint8 tensors touch nothing but a Cast, since TensorRT takes 8 bits nowhere else. The edges compute in
-FP32 whatever the network does: in FP16 the factor 1/255 alone would be off by 1/2000. Only t itself is then
+The uint8 tensors go to or from a Cast only, since TensorRT supports 8 bits nowhere else. The edges compute
+in FP32 in every precision: in FP16 the factor 1/255 alone would be off by 1/2000. Only t itself is then
 rounded to FP16, which at white is at most a third of a grey level. Both forms clamp the result to [0, 1], so
-that a saturated pixel is the same from either.
+a saturated pixel is the same in both.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from ...runtime.backends.graph_contract import DENOISED, IMAGE
 from ...runtime.errors import ModelError, UserError, in_short
 from ...runtime.model_info import ModelInfo
 from .checks import describe_input
 from .file import check, read_description, write_description
-from .from_torch import INPUT, OUTPUT, bare_value
+from .from_torch import NETWORK_INPUT, NETWORK_OUTPUT, bare_value
 
-IMAGE, DENOISED = "image", "denoised"  # the names of the finished graph's input and output
-LARGEST_BATCH_PX = 2**29  # of 3 channels; TensorRT's tensors have less than 2**31 values
-MARK = "contract."  # the names of all nodes, tensors and constants of the contract begin with it
+LARGEST_BATCH_PX = 2**29  # of 3 channels; TensorRT's tensors have fewer than 2**31 values
+PREFIX = "contract."  # of the names of the contract's nodes, tensors and constants
 
 _ELEMENT_TYPES: dict[str, int] = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
 _PRECISIONS: dict[int, str] = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
@@ -54,20 +54,20 @@ def add_contract(
     dynamic: bool,
     precision: str | None = None,
 ) -> tuple[onnx.ModelProto, ModelInfo]:
-    """A model as the runtime takes it: the bare graph with its edges and its description.
+    """Return a model as the runtime takes it: the bare graph with its edges and its description.
 
     Args:
         bare: float32 or float16 `input` N×C×H×W → `output`.
-        info: what is known of the network; io and precision are filled in.
+        info: description of the network; io and precision are filled in.
         io: "uint8", or "float32" in [0, 1].
         tile_px: H and W of the input, unless dynamic.
         batch: N of the input, unless dynamic.
         dynamic: leave N, H and W open (`batch`, `height`, `width`).
-        precision: what the description calls it; None: that of the graph's floats.
+        precision: for the description; None: that of the graph's floats.
 
     Raises:
         UserError: `tile_px` or `batch` is impossible for this network.
-        ModelError: the model asks for a value transform that this version does not know.
+        ModelError: this version does not know the model's value transform.
     """
     check_sizes(info, tile_px=tile_px, batch=batch)
     element_type = bare.graph.input[0].type.tensor_type.elem_type
@@ -81,8 +81,8 @@ def add_contract(
     graph.node.extend([*before, *bare.graph.node, *after])
     used = {name for node in [*before, *after] for name in node.input}
     for name, value in _CONSTANTS.items():
-        if MARK + name in used:
-            graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), MARK + name))
+        if PREFIX + name in used:
+            graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), PREFIX + name))
     sizes = ["batch", "height", "width"] if dynamic else [batch, tile_px, tile_px]
     for name, values in ((IMAGE, graph.input), (DENOISED, graph.output)):
         values.append(helper.make_tensor_value_info(name, _ELEMENT_TYPES[io], [*sizes, channels]))
@@ -94,22 +94,22 @@ def add_contract(
 
 
 def strip_contract(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
-    """The bare graph inside of a model that `add_contract` made; the inverse of it.
+    """Return the bare graph inside a model that `add_contract` made.
 
     Args:
         model: as read by `read_onnx`.
-        source: the file, for the error message.
+        source: its file, for the error message.
 
     Raises:
-        ModelError: the edges are not those that this version of n2b writes for what the model says of itself.
+        ModelError: the edges are not those that this version of n2b writes for the model's description.
     """
     complaint = f"{source} lacks the input and output that n2b-export writes; export it again"
     io = _io_of(model)
     if io is None:
         raise ModelError(f"{source} is no denoiser of n2b: {describe_input(model)}; export it again")
-    edge = [node for node in model.graph.node if node.name.startswith(MARK)]
-    inside = [node for node in model.graph.node if not node.name.startswith(MARK)]
-    half = any(node.name == f"{MARK}input.to_fp16" for node in edge)
+    edge = [node for node in model.graph.node if node.name.startswith(PREFIX)]
+    inside = [node for node in model.graph.node if not node.name.startswith(PREFIX)]
+    half = any(node.name == f"{PREFIX}input.to_fp16" for node in edge)
     before, after = _edges(io, read_description(model, source).value_transform, half=half)
     if not inside or edge != [*before, *after]:
         raise ModelError(complaint)
@@ -119,17 +119,17 @@ def strip_contract(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     channels = graph.input[0].type.tensor_type.shape.dim[3].dim_value
     del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:], bare.metadata_props[:]
     graph.node.extend(inside)
-    for tensor in [tensor for tensor in graph.initializer if tensor.name.startswith(MARK)]:
+    for tensor in [tensor for tensor in graph.initializer if tensor.name.startswith(PREFIX)]:
         graph.initializer.remove(tensor)
     element_type = TensorProto.FLOAT16 if half else TensorProto.FLOAT
-    graph.input.append(bare_value(INPUT, element_type, channels))
-    graph.output.append(bare_value(OUTPUT, element_type, channels))
+    graph.input.append(bare_value(NETWORK_INPUT, element_type, channels))
+    graph.output.append(bare_value(NETWORK_OUTPUT, element_type, channels))
     check(bare, source)
     return bare
 
 
 def check_sizes(info: ModelInfo, *, tile_px: int, batch: int) -> None:
-    """Raise UserError unless the network takes tiles of this size and batches of this many."""
+    """Raise UserError unless the network takes tiles and batches of this size."""
     multiple = info.size_multiple_px
     if tile_px < multiple or tile_px % multiple:
         raise UserError(f"tiles of {tile_px} px do not fit this network; take a multiple of {multiple} px")
@@ -140,7 +140,7 @@ def check_sizes(info: ModelInfo, *, tile_px: int, batch: int) -> None:
 
 
 def _edges(io: str, transform: str, *, half: bool) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
-    """The nodes before and after the network; `half`: the network computes in FP16."""
+    """Return the nodes before and after the network; `half`: the network computes in FP16."""
     if transform not in _TRANSFORMS:
         raise ModelError(f"the value transform {in_short(transform)} is not known to this n2b; upgrade it")
     before, after = [_TO_NCHW], [_CLAMP, _TO_NHWC]
@@ -152,7 +152,7 @@ def _edges(io: str, transform: str, *, half: bool) -> tuple[list[onnx.NodeProto]
     if half:
         before = [*before, _cast("to_fp16", TensorProto.FLOAT16)]
         after = [_cast("to_fp32", TensorProto.FLOAT), *after]
-    return _chain(before, "input", IMAGE, INPUT), _chain(after, "output", OUTPUT, DENOISED)
+    return _chain(before, "input", IMAGE, NETWORK_INPUT), _chain(after, "output", NETWORK_OUTPUT, DENOISED)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ _SCALE_UP = _Step("Mul", "scale", ("levels",))
 _ROUND = _Step("Add", "round", ("half",))
 _CLAMP = _Step("Clip", "clamp", ("zero", "one"))
 _TO_LOG = [
-    _Step("Relu", "log.floor"),  # a float32 image may reach below 0, where there is no logarithm
+    _Step("Relu", "log.floor"),  # a float32 image may have negative values
     _Step("Mul", "log.scale", ("levels",)),
     _Step("Add", "log.shift", ("one",)),
     _Step("Log", "log"),
@@ -193,15 +193,15 @@ _TRANSFORMS: dict[str, tuple[list[_Step], list[_Step]]] = {"identity": ([], []),
 def _chain(steps: list[_Step], side: str, first: str, last: str) -> list[onnx.NodeProto]:
     nodes, tensor = [], first
     for step in steps:
-        name = f"{MARK}{side}.{step.name}"
-        inputs = [tensor, *(MARK + constant for constant in step.constants)]
+        name = f"{PREFIX}{side}.{step.name}"
+        inputs = [tensor, *(PREFIX + constant for constant in step.constants)]
         tensor = last if step is steps[-1] else name
         nodes.append(helper.make_node(step.operator, inputs, [tensor], name=name, **step.attributes))
     return nodes
 
 
 def _io_of(model: onnx.ModelProto) -> str | None:
-    """The form of the contract, "uint8" or "float32"; None when the graph has neither."""
+    """Return the form of the contract, "uint8" or "float32"; None if the graph has neither."""
     values = [*model.graph.input, *model.graph.output]
     types = [value.type.tensor_type for value in values]
     dims = [type_.shape.dim for type_ in types]

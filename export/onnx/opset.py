@@ -1,4 +1,4 @@
-"""The ONNX operator set of a graph."""
+"""Read and convert the ONNX operator set of a graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from onnx import helper, version_converter
 
 from ...runtime.errors import EnvironmentFault, UserError, cut
 
-OPSETS = range(17, 21)  # all of them are read by every TensorRT since 10.0
+OPSETS = range(17, 21)  # all supported by every TensorRT since 10.0
 DEFAULT_OPSET = 18
 
 
@@ -18,12 +18,12 @@ def check_opset(opset: int) -> None:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the standard operators that a graph is written in."""
+    """Return the version of a graph's standard operators; 0 if it has none."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
 
 
 def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """The same graph written in another opset, and in the oldest file format that can hold it.
+    """Convert a graph to an opset, in the oldest file format that supports it.
 
     Raises:
         UserError: the opset is outside of OPSETS.
@@ -36,10 +36,10 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     else:
         try:
             converted = version_converter.convert_version(model, opset)
-        except Exception as error:  # whatever its C++ happens to raise
+        except Exception as error:  # the converter raises various classes
             raise EnvironmentFault(
                 f"onnx {onnx.__version__} cannot convert to opset {opset}: {cut(error)}"
             ) from error
-    # old readers, TensorRT's parser among them, refuse a file format newer than they know
+    # old readers, such as TensorRT's parser, refuse newer file formats
     converted.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
     return converted

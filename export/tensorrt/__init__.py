@@ -1,0 +1,1 @@
+"""Build engines with TensorRT or TensorRT-RTX. Imports: onnx, calibration, runtime."""

@@ -1,8 +1,4 @@
-"""ONNX → engine, with its description beside it.
-
-This file and its neighbours of the same beginning, build_engine_*.py, are the only ones that touch a
-TensorRT builder.
-"""
+"""Build an engine from an ONNX file, and write its description next to it."""
 
 from __future__ import annotations
 
@@ -19,22 +15,22 @@ from ...runtime.system.gpu import find_gpu
 from ...runtime.system.tensorrt import version_of
 from ..onnx.file import is_dynamic, read_onnx
 from .config import portable_capabilities
+from .messages import BuildProgress
 from .plan import BuildSettings, build_plan
 from .precision import BuiltPrecision
-from .progress import BuildProgress
 
 Result = TypeVar("Result")
 
 
 def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) -> ModelInfo:
-    """Build an engine and write it, with its description beside it as `<engine>.json`.
+    """Build an engine and write it, with its description as `<engine>.json`.
 
-    The engine is a plain plan, which every tool made for this TensorRT can load.
+    The engine is a plain plan, which every tool for this TensorRT can load.
 
     Args:
         onnx_path: a model that n2b-export wrote.
-        engine_path: where the plan goes.
-        settings: how to build it.
+        engine_path: gets the plan.
+        settings: of the build.
 
     Returns:
         The engine's description.
@@ -45,7 +41,7 @@ def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) ->
         DeviceError: TensorRT finds no GPU.
         EnvironmentFault: TensorRT cannot read or build the model, or built it in another precision; the
             message holds all its errors.
-        KeyboardInterrupt: Ctrl-C was pressed during the build, which has been ended in order.
+        KeyboardInterrupt: Ctrl-C was pressed; the build has ended.
     """
     model, info = read_onnx(onnx_path)
     version = version_of(settings.flavour)
@@ -74,17 +70,17 @@ def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) ->
 
 
 def description_path(engine_path: Path) -> Path:
-    """Where an engine's ModelInfo lies: model.fp16.engine → model.fp16.engine.json."""
+    """Return the path of an engine's ModelInfo: model.fp16.engine → model.fp16.engine.json."""
     return engine_path.with_name(engine_path.name + ".json")
 
 
 def built_precision(info: ModelInfo) -> BuiltPrecision:
-    """What an engine's description says of the precision that was read back from it."""
+    """Return the precision that was read back from an engine, from its description."""
     return BuiltPrecision(info.engine["convolutions"], info.engine["precision_read_from"])
 
 
 def _describe(settings: BuildSettings, version: str) -> dict[str, Any]:
-    """What the runtime needs to know where the engine runs, and to build it again."""
+    """Return what the runtime needs to check an engine, and to build it again."""
     gpu, profile, options = find_gpu(), settings.profile, settings.options
     return {
         "flavour": settings.flavour,
@@ -110,9 +106,9 @@ def _describe_precision(built: BuiltPrecision) -> dict[str, Any]:
 
 
 def _run_interruptibly(build: Callable[[], Result], progress: BuildProgress) -> Result:
-    """Build in a second thread, so that this one hears Ctrl-C while the builder is at work."""
+    """Build in a second thread, so that this one receives Ctrl-C during the build."""
     with ThreadPoolExecutor(1) as pool:
-        try:  # before the thread is there: Ctrl-C may come as soon as it is
+        try:  # entered before the thread starts, since Ctrl-C may come at once
             return pool.submit(build).result()
         except KeyboardInterrupt:
             progress.cancel()

@@ -1,4 +1,4 @@
-"""A builder's configuration: shapes, memory, kernel times, and the options of BuilderOptions."""
+"""Configure a builder: shapes, kernel times, and the options of BuilderOptions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.backends.graph_contract import IMAGE
 from ...runtime.errors import EnvironmentFault, UserError
 from ...runtime.system.files import write_atomically
 from ...runtime.system.tensorrt import load
-from ..onnx.io_contract import IMAGE
 from .options import DLA_VERSIONS, BuilderOptions
 from .profile import Profile
 
@@ -22,10 +22,10 @@ _logger = logging.getLogger(__name__)
 def set_options(
     flavour: str, builder: trt.Builder, config: trt.IBuilderConfig, options: BuilderOptions
 ) -> None:
-    """Hand the options on to a builder.
+    """Apply the options to a builder.
 
     Raises:
-        EnvironmentFault: this TensorRT or this machine has not what was asked for.
+        EnvironmentFault: this TensorRT or this machine lacks what an option needs.
     """
     if not TYPE_CHECKING:
         trt = load(flavour)
@@ -50,11 +50,26 @@ def set_options(
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 
-def target_all_gpus(config: Any) -> None:
-    """Let an engine of TensorRT-RTX run on every compute capability that this version names.
+def check_dla_support(network: trt.INetworkDefinition, config: trt.IBuilderConfig, core: int) -> None:
+    """Warn of the layers that a DLA does not run, before the network is built.
 
     Raises:
-        EnvironmentFault: it refuses one.
+        EnvironmentFault: it runs none.
+    """
+    supported = sum(config.can_run_on_DLA(network.get_layer(i)) for i in range(network.num_layers))
+    if supported == 0:
+        raise EnvironmentFault(f"DLA core {core} supports no layer of this network; leave --dla out")
+    if supported < network.num_layers:
+        _logger.warning(
+            f"DLA core {core} runs {supported} of {network.num_layers} layers; the GPU runs the others"
+        )
+
+
+def target_all_gpus(config: Any) -> None:
+    """Make a TensorRT-RTX engine run on every compute capability that this version names.
+
+    Raises:
+        EnvironmentFault: TensorRT-RTX refuses one.
     """
     capabilities = _named_capabilities()
     config.num_compute_capabilities = len(capabilities)
@@ -64,7 +79,7 @@ def target_all_gpus(config: Any) -> None:
 
 
 def portable_capabilities() -> list[str]:
-    """The compute capabilities that a portable engine of this TensorRT-RTX runs on: "7.5", "8.0", …"""
+    """Return the compute capabilities of a portable engine of this TensorRT-RTX: "7.5", "8.0", …"""
     return list(_named_capabilities())
 
 
@@ -75,7 +90,7 @@ def _named_capabilities() -> dict[str, Any]:
 
 
 def set_profile(flavour: str, builder: trt.Builder, config: trt.IBuilderConfig, profile: Profile) -> None:
-    """Tell a builder the shapes of an engine whose network leaves them open."""
+    """Set the shapes of an engine whose network leaves them open."""
     if not TYPE_CHECKING:
         trt = load(flavour)
     shapes = builder.create_optimization_profile()
@@ -85,17 +100,17 @@ def set_profile(flavour: str, builder: trt.Builder, config: trt.IBuilderConfig, 
 
 
 def use_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
-    """Let a build use the kernel times in `path`, or gather new ones where they do not fit."""
+    """Use the kernel times in `path`, or measure new ones if they do not fit."""
     data = path.read_bytes() if path.is_file() else b""
     cache = config.create_timing_cache(data)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
-        _logger.warning(f"{path} is damaged, or of another TensorRT or GPU; kernels are measured anew")
+        _logger.warning(f"{path} is damaged, or of another TensorRT or GPU; measuring kernels again")
         config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
 
 
 def save_timing_cache(config: trt.IBuilderConfig, path: Path) -> None:
-    """Keep the kernel times of a build that has ended; the engine counts even where this fails."""
+    """Save the kernel times of a finished build; a failure is only logged."""
     try:
         write_atomically(path, bytes(config.get_timing_cache().serialize()))
     except UserError as error:
-        _logger.warning(f"the timing cache was not kept: {error}")
+        _logger.warning(f"the timing cache was not saved: {error}")

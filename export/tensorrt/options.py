@@ -1,4 +1,4 @@
-"""What can be asked of an engine's builder, and which flavour of TensorRT has it."""
+"""Define the options of an engine's builder, and check which flavour of TensorRT has them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .profile import Shapes
 LEVELS = range(6)
 DLA_VERSIONS = "TensorRT 10.0 to 10.7 have DLA on an Orin, 11.4 on an AGX Orin"
 
-# Options that one flavour has and the other has not, with what the other does in their place
+# Options of one flavour only, with what the other does instead
 _ONLY_TENSORRT = {
     "--builder-level": "it builds the same engine at every level",
     "--hardware-compat": "its engines run on Ampere and later as they are; --portable adds Turing",
-    "--version-compat": "build the engine anew for each version",
+    "--version-compat": "build the engine again for each version",
     "--dla": DLA_VERSIONS,
     "--timing-cache": "it measures no kernels while it builds",
 }
@@ -24,14 +24,14 @@ _ONLY_RTX = {"--portable": "--hardware-compat makes its engines run on Ampere an
 
 @dataclass(frozen=True)
 class BuilderOptions:
-    """What an engine is built like.
+    """Options of an engine's builder.
 
     Attributes:
-        level: how long TensorRT searches for fast kernels, 0 to 5; None: its own default, 3.
-        hardware_compat: for every GPU from Ampere on, not the one at hand alone.
-        version_compat: also for later versions of TensorRT.
-        dla: the DLA core that takes the layers it can, the GPU takes the rest; None: the GPU takes all.
-        portable: for every compute capability that TensorRT-RTX knows, also older than Ampere.
+        level: effort of TensorRT's search for fast kernels, 0 to 5; None: its default, 3.
+        hardware_compat: run on every GPU from Ampere on, not only on the present one.
+        version_compat: also run with later versions of TensorRT.
+        dla: DLA core for the layers that it supports; None: the GPU runs all layers.
+        portable: run on every compute capability that TensorRT-RTX supports, also before Ampere.
     """
 
     level: int | None = None
@@ -41,7 +41,7 @@ class BuilderOptions:
     portable: bool = False
 
     def named(self) -> list[str]:
-        """The options that are not at their default, as the command line calls them."""
+        """Return the options that differ from their defaults, by their names on the command line."""
         options = {
             "--builder-level": self.level is not None,
             "--hardware-compat": self.hardware_compat,
@@ -62,26 +62,26 @@ def check_options(
     timing_cache: Path | None,
     workspace_gib: float | None,
 ) -> None:
-    """Raise UserError, before anything is built, where the options do not go together.
+    """Raise UserError, before anything is built, if the options conflict.
 
     Args:
-        options: what is asked of the builder.
-        flavour: the TensorRT that builds; None: there will be no engine.
+        options: of the builder.
+        flavour: TensorRT that builds; None: there will be no engine.
         precision: "fp32", "fp16" or "int8", of the engine.
         dynamic: whether the engine takes a range of shapes.
-        shapes: the shapes that are named for it.
-        timing_cache: the file that is named for kernel times.
-        workspace_gib: the scratch memory that is named.
+        shapes: named for the engine.
+        timing_cache: file named for kernel times.
+        workspace_gib: limit named for scratch memory.
     """
     if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
-        raise UserError(f"a workspace of {workspace_gib:g} GiB is none; name a positive number")
+        raise UserError(f"a workspace of {workspace_gib:g} GiB is impossible; name a positive number")
     if shapes.named() and not dynamic:
         raise UserError(f"{next(iter(shapes.named()))} is for engines of open size; add --dynamic")
     named = [*options.named(), *(["--timing-cache"] if timing_cache else [])]
     if flavour is None:
-        if needless := [*options.named(), *shapes.named()]:
+        if unused := [*options.named(), *shapes.named()]:
             raise UserError(
-                f"{needless[0]} is about an engine, and none is built; install TensorRT, or name a --target"
+                f"{unused[0]} is for engines, and none is built; install TensorRT, or name a --target"
             )
         return
     lacking = _ONLY_TENSORRT if flavour == "tensorrt-rtx" else _ONLY_RTX
@@ -100,4 +100,4 @@ def _check_dla(core: int, precision: str, dynamic: bool) -> None:
     if precision == "fp32":
         raise UserError("a DLA computes in FP16 or INT8 only; add --fp16")
     if dynamic:
-        raise UserError("a DLA takes one shape only; leave --dynamic out")
+        raise UserError("a DLA supports one shape only; leave --dynamic out")

@@ -1,7 +1,7 @@
-"""ONNX → plan, by a TensorRT builder.
+"""Build a plan from an ONNX graph with a TensorRT builder.
 
-One path serves TensorRT 10.0 to 11.4 and TensorRT-RTX: a strongly typed network, whose precision is the one
-written in the ONNX file, so that no precision flag, layer override or calibrator is needed.
+One path serves TensorRT 10.0 to 11.4 and TensorRT-RTX: a strongly typed network, whose precision is that of
+the ONNX file, without precision flags, layer overrides or calibrators.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from ...runtime.errors import DeviceError, EnvironmentFault
 from ...runtime.system.gpu import find_gpu
 from ...runtime.system.tensorrt import load
 from ..onnx.file import is_dynamic
-from .config import save_timing_cache, set_options, set_profile, use_timing_cache
-from .messages import build_monitor, parser_errors
-from .network import check_dla_takes_some, precision_of_network
+from .config import check_dla_support, save_timing_cache, set_options, set_profile, use_timing_cache
+from .messages import BuildProgress, build_monitor, parser_errors
 from .options import BuilderOptions
-from .precision import BuiltPrecision, check_precision, precision_in_engine
+from .precision import BuiltPrecision, check_precision, precision_in_engine, precision_of_network
 from .profile import Profile
-from .progress import BuildProgress
 
 if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
     import tensorrt as trt
@@ -31,14 +29,14 @@ if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """How to build an engine.
+    """Settings of an engine build.
 
     Attributes:
         flavour: one of FLAVOURS.
-        profile: the input shapes; must fit the model's input.
-        workspace_gib: the most scratch memory that a kernel may use; None: TensorRT's own limit.
-        timing_cache: a file that keeps measured kernel times for the next build; TensorRT-RTX has none.
-        options: what else is asked of the builder; must be what `check_options` lets through.
+        profile: input shapes; must fit the model's input.
+        workspace_gib: limit of a kernel's scratch memory; None: TensorRT's default.
+        timing_cache: file with measured kernel times for the next build; None for TensorRT-RTX.
+        options: further options of the builder; must pass `check_options`.
         verbose: show TensorRT's own messages.
     """
 
@@ -57,13 +55,13 @@ def build_plan(
 
     Args:
         model: the graph, with its input/output contract.
-        asked: the precision that the engine should have: "fp32", "fp16", "int8".
-        settings: how to build it.
-        progress: hears of the phases, and may end the build.
+        asked: expected precision: "fp32", "fp16", "int8".
+        settings: of the build.
+        progress: receives the phases, and can cancel the build.
 
     Returns:
-        The plan, and the precision that was read back: from the plan where there is a GPU to load it on,
-        else from the parsed network.
+        The plan, and the precision that was read back: from the plan if there is a GPU to load it on, else
+        from the parsed network.
 
     Raises:
         DeviceError: TensorRT finds no GPU.
@@ -77,18 +75,18 @@ def build_plan(
     logger.shown = int(trt.ILogger.INFO if settings.verbose else trt.ILogger.INTERNAL_ERROR)
     try:
         builder = trt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # the binding's word for "it gave no builder"
+    except (TypeError, RuntimeError) as error:  # the binding's way to report that there is no builder
         raise DeviceError(
             f"{name} finds no GPU to build for ({logger.take_errors() or error}); build on the device that "
             "will run the engine, or leave the engine out with --target none"
         ) from error
     config = builder.create_builder_config()
-    set_options(settings.flavour, builder, config, settings.options)  # first: it is quick to refuse
+    set_options(settings.flavour, builder, config, settings.options)  # first, since it fails quickly
     network = _parse(settings.flavour, builder, model)
     precision = precision_of_network(network)
     check_precision(asked, precision)
 
-    config.clear_flag(trt.BuilderFlag.TF32)  # FP32 means FP32; who wants speed asks for FP16
+    config.clear_flag(trt.BuilderFlag.TF32)  # FP32 means FP32; FP16 is the option for speed
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # so that the precision can be read back
     config.progress_monitor = monitor = build_monitor(settings.flavour, progress)
     if settings.workspace_gib is not None:
@@ -96,7 +94,7 @@ def build_plan(
     if is_dynamic(model):
         set_profile(settings.flavour, builder, config, settings.profile)
     if settings.options.dla is not None:
-        check_dla_takes_some(network, config, settings.options.dla)
+        check_dla_support(network, config, settings.options.dla)
     if settings.timing_cache is not None:
         use_timing_cache(config, settings.timing_cache)
 
@@ -104,7 +102,7 @@ def build_plan(
     del monitor  # it had to outlive the build
     if plan is None:
         raise EnvironmentFault(
-            f"{name} cannot build the engine ({logger.take_errors() or 'it gave no reason'}); try a smaller "
+            f"{name} cannot build the engine ({logger.take_errors() or 'no reason given'}); try a smaller "
             "--tile or --batch, or leave the engine out with --target none"
         )
     if settings.timing_cache is not None:
@@ -129,12 +127,14 @@ def _parse(flavour: str, builder: trt.Builder, model: onnx.ModelProto) -> trt.IN
 
 
 def _precision_of_plan(plan: bytes, settings: BuildSettings) -> BuiltPrecision | None:
-    """What the finished engine says; None where it does not load here, as on another kind of GPU."""
+    """Return the precision of a finished engine; None if it does not load here, as on another GPU."""
     if not TYPE_CHECKING:
         trt = load(settings.flavour)
     runtime = trt.Runtime(tensorrt_logger(settings.flavour))
     if settings.options.version_compat:
-        runtime.engine_host_code_allowed = True  # it brings its own runtime; it was built just now
+        runtime.engine_host_code_allowed = (
+            True  # it contains its own runtime; trusted, since it was built just now
+        )
     if settings.options.dla is not None:
         runtime.DLA_core = settings.options.dla
     engine = runtime.deserialize_cuda_engine(plan)

@@ -1,6 +1,6 @@
-"""What precision an engine really computes in, as TensorRT tells it, and whether that is what was asked for.
+"""Read the precision that TensorRT built, and compare it with the one asked for.
 
-The convolutions decide: they are nearly all of the work, and what a silent change of precision would change.
+Only convolutions count: they are nearly all of the work, and a silent change of precision would show there.
 """
 
 from __future__ import annotations
@@ -9,27 +9,38 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.errors import EnvironmentFault
 
+if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
+    import tensorrt as trt
+
 _NARROWEST_FIRST = ("int4", "fp8", "int8", "fp16", "bf16", "fp32")
-_KEPT = {"int8": ("fp16", "fp32"), "fp16": ("fp32",)}  # what an export may leave some convolutions in
-# What TensorRT's inspector writes of a tensor, by version "Half", "FP16" or "Row major linear FP16 format"
+_KEPT = {
+    "int8": ("fp16", "fp32"),
+    "fp16": ("fp32",),
+}  # wider precisions that some convolutions of an export may have
+# Words of TensorRT's inspector; by version "Half", "FP16" or "Row major linear FP16 format"
 _WORDS = {
     "int8": "int8", "bf16": "bf16", "bfloat16": "bf16", "fp16": "fp16", "half": "fp16",
     "fp8": "fp8", "int4": "int4", "fp32": "fp32", "float": "fp32",
 }  # fmt: skip
 
 
+_PRECISIONS = {
+    "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class BuiltPrecision:
-    """How many convolutions compute in which precision.
+    """Number of convolutions in each precision.
 
     Attributes:
-        convolutions: number of them by precision: "fp32", "fp16", "int8", …
-        read_from: "engine", the finished plan, or "network", the graph that it was built from, whose
-            types a strongly typed build keeps.
+        convolutions: their number by precision: "fp32", "fp16", "int8", …
+        read_from: "engine", the finished plan, or "network", the parsed graph, whose types a strongly typed
+            build keeps.
     """
 
     convolutions: Mapping[str, int]
@@ -37,11 +48,11 @@ class BuiltPrecision:
 
     @property
     def name(self) -> str:
-        """The narrowest precision that there is, which is what such an engine is called by."""
+        """The narrowest precision present, by which the engine is called."""
         return next((name for name in _NARROWEST_FIRST if self.convolutions.get(name)), "unknown")
 
     def __str__(self) -> str:
-        """Such as "int8 (in the engine, convolutions: 10 int8, 2 fp16)"."""
+        """Return text such as "int8 (in the engine, convolutions: 10 int8, 2 fp16)"."""
         counts = ", ".join(
             f"{self.convolutions[name]} {name}" for name in _NARROWEST_FIRST if name in self.convolutions
         )
@@ -49,15 +60,14 @@ class BuiltPrecision:
 
 
 def check_precision(asked: str, built: BuiltPrecision) -> None:
-    """Make sure that an engine has the precision that it should.
+    """Check that an engine has the expected precision.
 
-    An INT8 or FP16 file may keep some convolutions in a wider precision, where the narrow one costs too much
-    or overflows, and its network then has both; that of FP32 has no other. In a finished engine a fused
-    layer can show the type of a cast in front of it, so there the precision has to be found, not to be
-    alone.
+    The network of an INT8 or FP16 file may keep some convolutions in a wider precision; that of an FP32 file
+    has no other. In a finished engine a fused layer can show the type of a cast before it, so there the
+    precision must be present, but may not be the only one.
 
     Raises:
-        EnvironmentFault: it does not.
+        EnvironmentFault: it has another precision.
     """
     found = set(built.convolutions)
     is_pure = found <= {asked, *_KEPT.get(asked, ())} or built.read_from == "engine"
@@ -68,14 +78,32 @@ def check_precision(asked: str, built: BuiltPrecision) -> None:
         )
 
 
+def precision_of_network(network: trt.INetworkDefinition) -> BuiltPrecision:
+    """Return the precision of a parsed network's convolutions.
+
+    A convolution with a quantized input (QuantizeLinear, DequantizeLinear) runs in the quantized type.
+    """
+    layers = [network.get_layer(i) for i in range(network.num_layers)]
+    made_by = {layer.get_output(i).name: layer for layer in layers for i in range(layer.num_outputs)}
+    counts: Counter[str] = Counter()
+    for layer in layers:
+        if layer.type.name in ("CONVOLUTION", "DECONVOLUTION"):
+            activations = layer.get_input(0)
+            source_layer: Any = made_by.get(activations.name)
+            if source_layer is not None and source_layer.type.name == "DEQUANTIZE":
+                activations = source_layer.get_input(0)
+            counts[_PRECISIONS.get(activations.dtype.name, activations.dtype.name.lower())] += 1
+    return BuiltPrecision(dict(counts), "network")
+
+
 def precision_in_engine(information: str) -> BuiltPrecision | None:
-    """Read what the inspector of an engine that was built with detailed verbosity says.
+    """Read the precision from the inspector of an engine that was built with detailed verbosity.
 
     Args:
         information: its JSON, of which the layers' types and the formats of their inputs are used.
 
     Returns:
-        None where no convolution can be made out, since its layers were fused into something else.
+        The precision; None if no convolution is recognizable, since all were fused into other layers.
     """
     try:
         layers = json.loads(information)["Layers"]
@@ -91,7 +119,7 @@ def _is_convolution(layer: dict[str, Any]) -> bool:
 
 
 def _precision_of(layer: dict[str, Any]) -> str | None:
-    """Of a layer, that of its first input, which is the picture."""
+    """Return the precision of a layer's first input, its activations."""
     tensor = next(iter(layer.get("Inputs") or []), None)
     if not isinstance(tensor, dict):
         return None

@@ -1,4 +1,4 @@
-"""The input shapes that an engine takes: as the user writes them, and the ones chosen for them."""
+"""Parse the input shapes of an engine, and choose those that are not named."""
 
 from __future__ import annotations
 
@@ -11,40 +11,38 @@ from ...runtime.system.gpu import Gpu
 
 Shape = tuple[int, int, int]  # N, H, W
 
-DESKTOP_BATCH = 4  # tiles at once that an engine for a GPU with memory of its own takes, where none is named
-
-
+DESKTOP_BATCH = 4  # default of the largest batch on a GPU with its own memory
 _UNBOUNDED = (sys.maxsize, sys.maxsize, sys.maxsize)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Input shapes (N, H, W, C) that an engine takes; all three are the same when it is static."""
+    """Input shapes (N, H, W, C) that an engine takes; all three are the same if it is static."""
 
     smallest: tuple[int, ...]
-    best: tuple[int, ...]  # what its kernels are chosen for
+    best: tuple[int, ...]  # its kernels are chosen for this one
     largest: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of an engine as they are named, N×H×W; None: to be chosen."""
+    """Shapes of an engine as named by the user, N×H×W; None: to be chosen."""
 
     smallest: Shape | None = None
     best: Shape | None = None
     largest: Shape | None = None
 
     def named(self) -> dict[str, Shape]:
-        """Those that are not None, by the option that names them."""
+        """Return the named shapes by their options."""
         shapes = {"--min-shape": self.smallest, "--opt-shape": self.best, "--max-shape": self.largest}
         return {option: shape for option, shape in shapes.items() if shape is not None}
 
 
 def parse_shape(text: str | None, option: str) -> Shape | None:
-    """Read "1x256x256", a batch, height and width.
+    """Parse a batch, height and width such as "1x256x256".
 
     Raises:
-        UserError: it is no such text; `option` names it in the message.
+        UserError: the text has another form; the message names `option`.
     """
     if text is None:
         return None
@@ -56,7 +54,7 @@ def parse_shape(text: str | None, option: str) -> Shape | None:
 
 
 def static_profile(batch: int, height: int, width: int, channels: int) -> Profile:
-    """The profile of an engine that takes one shape."""
+    """Return the profile of an engine that takes one shape."""
     shape = (batch, height, width, channels)
     return Profile(shape, shape, shape)
 
@@ -64,22 +62,22 @@ def static_profile(batch: int, height: int, width: int, channels: int) -> Profil
 def dynamic_profile(
     shapes: Shapes, *, tile_px: int, batch: int, multiple_px: int, channels: int, gpu: Gpu | None
 ) -> Profile:
-    """The profile of an engine that takes a range of shapes.
+    """Return the profile of an engine that takes a range of shapes.
 
-    Of what is not named, the smallest is one tile of the network's stride, the best is `batch` tiles of
-    `tile_px`, and the largest has twice that height and width; its batch is at least DESKTOP_BATCH on a GPU
-    with memory of its own, and `batch` on a Jetson, whose memory is the CPU's too, or where the GPU is not
-    known. Each grows or shrinks to make room for the ones that are named.
+    By default the smallest is one tile of the network's stride, the best is `batch` tiles of `tile_px`, and
+    the largest has twice that height and width; its batch is at least DESKTOP_BATCH on a GPU with its own
+    memory, and `batch` on a Jetson, which shares the CPU's memory, or if the GPU is unknown. Each adapts to
+    the ones that are named.
 
     Args:
-        shapes: what is named.
-        tile_px, batch: the tile and batch that the engine is tuned for.
+        shapes: the named ones.
+        tile_px, batch: tile and batch that the engine is tuned for.
         multiple_px: the network's stride, of which all sides are multiples.
         channels: C of the input.
-        gpu: what the engine is built for, where it is known.
+        gpu: that the engine is built for; None if unknown.
 
     Raises:
-        UserError: a shape does not fit the network, or the three are not in order.
+        UserError: a shape does not fit the network, or the three are out of order.
     """
     for option, shape in shapes.named().items():
         _check(option, shape, multiple_px)

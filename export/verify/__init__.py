@@ -1,0 +1,1 @@
+"""Verify exported files against their source. Imports: onnx, calibration, runtime."""

@@ -1,4 +1,4 @@
-"""From which layer on does a graph compute something else than its reference?"""
+"""Find the first layer in which a graph diverges from its reference."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable
 import numpy as np
 import onnx
 
-from ..onnx.from_torch import INPUT
+from ..onnx.from_torch import NETWORK_INPUT
 from .node_by_node import run_node_by_node
 from .reference import Reference
 
-# relative error at which a layer has diverged; rounding makes at most 1e-6, 2e-3 and 0.05 of a sound U-Net's
+# relative error at which a layer has diverged; in a sound U-Net, rounding causes at most 1e-6, 2e-3, 0.05
 RELATIVE_ERROR_LIMIT = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.3, "int8-cpu": 0.3}
 
 
 def describe_divergence(
     bare: onnx.ModelProto, precision: str, reference: Reference, batch: np.ndarray
 ) -> str:
-    """In words: the first layer of `bare` whose result is not the reference's.
+    """Return a phrase that names the first layer of `bare` whose result is not the reference's.
 
     Args:
-        bare: the graph in doubt, without its contract.
-        precision: its own, as ModelInfo names it.
+        bare: the graph to check, without contract.
+        precision: of the graph, as in ModelInfo.
         reference: what it should compute.
-        batch: float32 N×C×H×W in [0, 1], as the network takes it; a small one will do.
+        batch: float32 N×C×H×W in [0, 1], as the network takes it; may be small.
     """
     dtype = np.float16 if precision in ("fp16", "int8") else np.float32
-    layers = dict(run_node_by_node(bare, {INPUT: batch.astype(dtype)}))
+    layers = dict(run_node_by_node(bare, {NETWORK_INPUT: batch.astype(dtype)}))
     found = first_divergence(reference.layers(batch), layers, limit=RELATIVE_ERROR_LIMIT[precision])
     if found is None:
         return "no layer by itself diverges"
@@ -37,9 +37,9 @@ def describe_divergence(
 def first_divergence(
     expected: Iterable[tuple[str, np.ndarray]], results: dict[str, np.ndarray], *, limit: float
 ) -> tuple[str, float] | None:
-    """The first layer whose relative error (RMS of the difference over RMS of the reference) exceeds `limit`.
+    """Return the first layer whose relative error (RMS of difference over RMS of reference) exceeds `limit`.
 
-    Layers that only one side knows are passed over; a value that is not finite is an infinite error.
+    Layers of only one side are skipped; a value that is not finite is an infinite error.
 
     Returns:
         The layer's name and its relative error, or None when all agree.

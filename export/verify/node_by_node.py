@@ -1,4 +1,4 @@
-"""A graph run with ONNX Runtime on the CPU, one node after another."""
+"""Run a graph with ONNX Runtime on the CPU, one node at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...calibration.session import open_session, run_outputs
 def run_node_by_node(
     model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Run a graph one node at a time, every result in the type that the graph gives it.
+    """Run a graph one node at a time, with every result in its declared type.
 
-    A session over a whole FP16 graph computes in FP32 from its first node to its last on most CPUs, which
-    hides both rounding and overflow. Run like this, an activation beyond 65504 is infinite, as on a GPU.
+    On most CPUs a session over a whole FP16 graph computes in FP32 throughout, which hides rounding and
+    overflow. Run node by node, an activation beyond 65504 is infinite, as on a GPU.
 
     Args:
         model: a graph; the sizes on its input do not matter.
@@ -33,14 +33,14 @@ def run_node_by_node(
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     tensors = dict(feeds)
-    waiting = Counter(name for node in model.graph.node for name in set(node.input))
+    uses = Counter(name for node in model.graph.node for name in set(node.input))
     for node in model.graph.node:
         results = _run_node(model, node, constants, tensors)
         tensors.update(results)
         yield node.name, results[node.output[0]]
         for name in set(node.input):
-            waiting[name] -= 1
-            if not waiting[name]:
+            uses[name] -= 1
+            if not uses[name]:
                 tensors.pop(name, None)
 
 

@@ -1,4 +1,4 @@
-"""What an artifact is compared with: the network in torch, or the bare FP32 graph that it was made from."""
+"""Run the references of exported files: the network in torch, or the bare FP32 graph."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from ...calibration.session import open_session, run_session
-from ..onnx.from_torch import INPUT
+from ..onnx.from_torch import NETWORK_INPUT
 from .node_by_node import run_node_by_node
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class Reference(Protocol):
     """A network without its input/output contract: float32 N×C×H×W in [0, 1] → the same, unclamped.
 
-    A network of the value transform "log" takes and gives logarithms: see reference_values.py.
+    A network of the value transform "log" takes and gives logarithms: see calibration/network_values.py.
     """
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """The network's result for a batch."""
+        """Return the network's result for a batch."""
         ...
 
     def layers(self, batch: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """The results of its layers, by the names that they have in the ONNX graph, in their order."""
+        """Yield the name in the ONNX graph and the result of each layer, in order."""
         ...
 
 
@@ -76,4 +76,4 @@ class OnnxReference:
         return run_session(self._session, batch)
 
     def layers(self, batch: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        yield from run_node_by_node(self._bare, {INPUT: batch})
+        yield from run_node_by_node(self._bare, {NETWORK_INPUT: batch})

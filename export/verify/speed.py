@@ -1,4 +1,4 @@
-"""How fast ONNX files are on this machine's CPU."""
+"""Measure the speed of ONNX files on this machine's CPU."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ...calibration.session import open_session, run_session
 from ...runtime.system.timing import time_interleaved
 from ..onnx.file import read_onnx
 
-_OPEN_PX = 256  # side of the input where the file leaves it open
+_OPEN_PX = 256  # side of the input of a dynamic file
 _ROUNDS = 3
 
 
 def ms_per_megapixel(paths: Sequence[Path]) -> list[float]:
-    """Milliseconds for a million pixels in ONNX Runtime on all cores, the median of three runs.
+    """Return milliseconds per megapixel in ONNX Runtime on all cores, the median of three runs.
 
-    The files run in turns, so that what else the machine does strikes all of them alike.
+    The files take turns, so that other load on the machine affects all of them alike.
 
     Args:
         paths: ONNX files that n2b-export wrote.

@@ -1,4 +1,4 @@
-"""Does an exported ONNX file compute what its source computes?"""
+"""Verify that an exported ONNX file computes what its source computes."""
 
 from __future__ import annotations
 
@@ -9,69 +9,68 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from ...calibration.network_values import from_network, to_levels, to_network
 from ...calibration.session import open_session, run_session
+from ...runtime.backends.graph_contract import IMAGE
 from ...runtime.errors import VerificationError
 from ...runtime.images.metrics import psnr
 from ...runtime.model_info import ModelInfo
 from ..onnx.file import read_onnx
-from ..onnx.io_contract import IMAGE, strip_contract
+from ..onnx.io_contract import strip_contract
 from .divergence import describe_divergence
 from .node_by_node import run_node_by_node
 from .reference import Reference
-from .reference_values import from_network, to_levels, to_network
-from .test_images import CAMERA_SIGMA, COUNT, SIGMA, noisy_pictures
-from .visible_artifacts import Look, compare_looks, gradient
+from .test_images import CAMERA_SIGMA, COUNT, SIGMA, noisy_images
+from .visible_artifacts import VisibleArtifacts, gradient, measure_artifacts
 
 LARGEST_FP32_DIFFERENCE = 1 / 255
-# INT8 is judged where it is calibrated, by what it loses there; here only a graph that is wrong is found out
+# INT8 loses what calibration allows; this only detects a graph that is wrong
 LOWEST_PSNR_DB = {"fp16": 50.0, "int8": 12.0, "int8-cpu": 12.0}
 COMPUTED_IN_FP16 = ("fp16", "int8")  # on a GPU; the floats of int8-cpu are FP32
-UNTRAINED = 1e3  # results this large are no image, and even FP32 rounds them by more than they may be off
-DYNAMIC_PX = 256  # height of the pictures for a graph that takes any size, and for one run node by node
-LAYER_CROP_PX = 128  # side of the crop on which a diverging layer is looked for
+UNTRAINED = 1e3  # results this large are no image, and FP32 rounds them by more than is allowed
+DYNAMIC_PX = 256  # height of the images for a dynamic graph, and for one run node by node
+LAYER_CROP_PX = 128  # side of the crop used to find a diverging layer
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How close an artifact's results are to its reference's.
+    """Comparison of an exported file's results with its reference's.
 
     Attributes:
-        psnr_db: of all results together, the gradient's among them, for a peak of 1; infinite when they are
-            equal.
-        largest_difference: of any value, where 1 is the whole range.
-        pictures: what was denoised.
-        overflow: the first layer with a value that FP16 cannot hold, if there is one.
-        look: what a viewer would see of it.
+        psnr_db: of all results together, including the gradient's, for a peak of 1; infinite if equal.
+        largest_difference: of any value, relative to the whole range.
+        images: description of what was denoised.
+        overflow: the first layer with a value that FP16 cannot hold, if any.
+        artifacts: visible artifacts of rounding.
     """
 
     psnr_db: float
     largest_difference: float
-    pictures: str
+    images: str
     overflow: str | None = None
-    look: Look | None = None
+    artifacts: VisibleArtifacts | None = None
 
 
 def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
     """Compare an exported ONNX file with its reference on noisy photographs and a smooth gradient.
 
-    An FP32 file, or one for a CPU, runs as users run it; one with FP16 node by node, as a GPU would compute
-    it.
+    FP32 files and those for CPUs run as in use; files with FP16 run node by node, as a GPU computes.
 
     Args:
-        path: the file, static or dynamic, in either form of the contract.
-        reference: what it should compute.
-        source: what the reference was read from, for the error message.
+        path: the file, static or dynamic, uint8 or float32.
+        reference: computes the expected results.
+        source: file of the reference, for the error message.
 
     Raises:
         VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, INT8 below 12, or a value is
-            not finite; the message names the layer from which on it is.
+            not finite; the message names the first such layer.
     """
     model, info = read_onnx(path)
     batch, height_px, width_px = _input_shape(model, info)
     count = -(-max(batch, COUNT + 1) // batch) * batch
     sigma = CAMERA_SIGMA if info.trained.get("noise") == "real" else SIGMA
-    pictures = noisy_pictures(height_px, width_px, count=count - 1, sigma=sigma)
-    images = np.concatenate([pictures.noisy, gradient(height_px, width_px)[None]])
+    test_images = noisy_images(height_px, width_px, count=count - 1, sigma=sigma)
+    images = np.concatenate([test_images.noisy, gradient(height_px, width_px)[None]])
     noisy = images if info.io == "float32" else to_levels(images)
     transform = info.value_transform
     expected = np.concatenate([_expected(reference, image[None], transform, source) for image in noisy])
@@ -79,10 +78,10 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
         results, overflow = _run_as_gpu(model, noisy)
     else:
         results, overflow = _run(path, noisy, batch), None
-    agreement = _compare(results, expected, f"{pictures.description}, and a smooth gradient", overflow)
+    agreement = _compare(results, expected, f"{test_images.description}, and a smooth gradient", overflow)
     if np.isfinite(results).all():
-        look = compare_looks(noisy, results, expected, pictures.clean)
-        agreement = dataclasses.replace(agreement, look=look)
+        artifacts = measure_artifacts(noisy, results, expected, test_images.clean)
+        agreement = dataclasses.replace(agreement, artifacts=artifacts)
     if not _is_good(agreement, info.precision):
         crop = _worst_crop(noisy, results, expected, info.size_multiple_px)
         bare = strip_contract(model, path.name)
@@ -98,18 +97,18 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
 
 
 def _input_shape(model: onnx.ModelProto, info: ModelInfo) -> tuple[int, int, int]:
-    """N, H and W to verify with. Node by node any size will do, and smaller ones are faster."""
+    """Return N, H and W to verify with; node by node any size works, and smaller ones are faster."""
     n, height_px, width_px = (dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim[:3])
     multiple = info.size_multiple_px
     height_usual = max(multiple, DYNAMIC_PX // multiple * multiple)
-    width_usual = height_usual + multiple  # not square: a swap of the axes shows
+    width_usual = height_usual + multiple  # not square, to detect swapped axes
     if info.precision in COMPUTED_IN_FP16:
         return 1, min(height_px or height_usual, height_usual), min(width_px or width_usual, width_usual)
     return n or 1, height_px or height_usual, width_px or width_usual
 
 
 def _expected(reference: Reference, images: np.ndarray, transform: str, source: str) -> np.ndarray:
-    """What the contract and the reference make of N×H×W×C images, in their dtype."""
+    """Return the expected results for N×H×W×C images, in their dtype."""
     result = reference.run(to_network(images, transform))
     if not np.abs(result).max() < UNTRAINED:  # NaN too
         raise VerificationError(
@@ -126,7 +125,7 @@ def _run(path: Path, noisy: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _run_as_gpu(model: onnx.ModelProto, noisy: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """The results, and the first layer with a value that is not finite."""
+    """Return the results, and the first layer with a value that is not finite."""
     results, overflow = [], None
     for image in noisy:
         result = image[None]
@@ -137,12 +136,12 @@ def _run_as_gpu(model: onnx.ModelProto, noisy: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate(results), overflow
 
 
-def _compare(results: np.ndarray, expected: np.ndarray, pictures: str, overflow: str | None) -> Agreement:
+def _compare(results: np.ndarray, expected: np.ndarray, images: str, overflow: str | None) -> Agreement:
     if not np.isfinite(results).all():
-        return Agreement(float("-inf"), float("inf"), pictures, overflow)
+        return Agreement(float("-inf"), float("inf"), images, overflow)
     peak = 255 if results.dtype == np.uint8 else 1
     difference = np.abs(results.astype(np.float64) - expected).max() / peak
-    return Agreement(psnr(results, expected), float(difference), pictures, overflow)
+    return Agreement(psnr(results, expected), float(difference), images, overflow)
 
 
 def _is_good(agreement: Agreement, precision: str) -> bool:
@@ -161,7 +160,7 @@ def _complaint(agreement: Agreement, precision: str, name: str, source: str) -> 
 
 
 def _worst_crop(noisy: np.ndarray, results: np.ndarray, expected: np.ndarray, multiple: int) -> np.ndarray:
-    """The part of the pictures, 1×H×W×C, round the value that is most wrong."""
+    """Return the crop, 1×H×W×C, around the largest difference."""
     difference = np.nan_to_num(np.abs(results.astype(np.float32) - expected), nan=np.inf)
     image, y, x, _ = (int(i) for i in np.unravel_index(np.argmax(difference), difference.shape))
     rows, columns = _span(y, noisy.shape[1], multiple), _span(x, noisy.shape[2], multiple)

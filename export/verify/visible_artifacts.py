@@ -1,4 +1,4 @@
-"""What a viewer would see of an artifact's rounding: bands in a smooth sky, a shift of colour."""
+"""Measure the visible artifacts of rounding: banding in a smooth sky, a shift of colour."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from ...runtime.images.metrics import psnr
 
-MOST_BANDING = 0.10  # of the distinct levels of a smooth gradient
-MOST_SHIFT = 0.2  # grey levels, mean of a channel
+MAX_BANDING = 0.10  # of the distinct levels of a smooth gradient
+MAX_SHIFT = 0.2  # grey levels, mean of a channel
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
-    """Results beside their reference's.
+class VisibleArtifacts:
+    """Comparison of results with those of their reference.
 
     Attributes:
-        psnr_clean_db: PSNR to the clean pictures.
+        psnr_clean_db: PSNR to the clean images.
         reference_clean_db: that of the reference.
-        levels: distinct values per channel of a smooth gradient's result, over those of the reference.
-        shift: mean of result less reference of each channel over the pictures, in grey levels.
-        noisy, result, expected: the first picture, uint8 or float32 H×W×3.
+        levels: distinct values of a smooth gradient's result, relative to the reference's.
+        shift: mean of result less reference of each channel over the images, in grey levels.
+        noisy, result, expected: the first image, uint8 or float32 H×W×3.
     """
 
     psnr_clean_db: float
@@ -34,41 +34,43 @@ class Look:
 
     @property
     def loss_db(self) -> float:
-        """What rounding costs of the PSNR to the clean pictures."""
+        """Loss of PSNR to the clean images by rounding."""
         return self.reference_clean_db - self.psnr_clean_db
 
     @property
     def faults(self) -> list[str]:
-        """What is more than a viewer should see, in words."""
+        """A phrase for each artifact that is beyond its limit."""
         faults = []
-        if abs(self.levels - 1) > MOST_BANDING:
+        if abs(self.levels - 1) > MAX_BANDING:
             faults.append(f"a smooth gradient has {self.levels:.0%} of its levels")
-        if max(map(abs, self.shift)) > MOST_SHIFT:
+        if max(map(abs, self.shift)) > MAX_SHIFT:
             faults.append(f"colours shift by {max(self.shift, key=abs):+.2f} grey levels")
         return faults
 
 
 def gradient(height_px: int, width_px: int) -> np.ndarray:
-    """A sky: brightness that falls smoothly from one corner to the other, float32 H×W×3 in [0, 1]."""
+    """Return a sky whose brightness falls smoothly between two corners, float32 H×W×3 in [0, 1]."""
     y = np.linspace(0, 1, height_px, dtype=np.float32)[:, None]
     x = np.linspace(0, 1, width_px, dtype=np.float32)[None]
     ramp = 0.25 + 0.35 * y + 0.15 * x
     return np.stack([0.8 * ramp, 0.9 * ramp, ramp + 0.1], axis=2)
 
 
-def compare_looks(noisy: np.ndarray, results: np.ndarray, expected: np.ndarray, clean: np.ndarray) -> Look:
-    """Measure results of pictures with `gradient` as the last of them.
+def measure_artifacts(
+    noisy: np.ndarray, results: np.ndarray, expected: np.ndarray, clean: np.ndarray
+) -> VisibleArtifacts:
+    """Compare the results of images, the last of which is `gradient`, with the reference's.
 
     Args:
         noisy, results, expected: N×H×W×3, uint8 or float32 in [0, 1].
         clean: (N − 1)×H×W×3, float32.
     """
     scale = 1 if results.dtype == np.uint8 else 255
-    pictures = slice(0, len(clean))
-    difference = (results[pictures].astype(np.float64) - expected[pictures]) * scale
-    return Look(
-        psnr_clean_db=psnr(_to_float(results[pictures]), clean),
-        reference_clean_db=psnr(_to_float(expected[pictures]), clean),
+    images = slice(0, len(clean))
+    difference = (results[images].astype(np.float64) - expected[images]) * scale
+    return VisibleArtifacts(
+        psnr_clean_db=psnr(_to_float(results[images]), clean),
+        reference_clean_db=psnr(_to_float(expected[images]), clean),
         levels=_distinct(results[-1]) / max(_distinct(expected[-1]), 1),
         shift=tuple(difference.mean(axis=(0, 1, 2)).tolist()),
         noisy=noisy[0],
@@ -78,7 +80,7 @@ def compare_looks(noisy: np.ndarray, results: np.ndarray, expected: np.ndarray, 
 
 
 def _distinct(image: np.ndarray) -> int:
-    """Distinct 8-bit values, over all channels."""
+    """Return the number of distinct 8-bit values, summed over the channels."""
     levels = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
     return sum(len(np.unique(levels[..., channel])) for channel in range(levels.shape[2]))
 

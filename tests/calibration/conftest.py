@@ -8,6 +8,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 @pytest.fixture
 def bare() -> onnx.ModelProto:
+    return small_unet()
+
+
+def small_unet() -> onnx.ModelProto:
     """A small U-Net of one pooling: first, down, up of (features, image), last."""
     rng = np.random.default_rng(3)
     nodes, weights = [], []
@@ -60,5 +64,9 @@ def bare() -> onnx.ModelProto:
 
 @pytest.fixture
 def batches() -> list[np.ndarray]:
-    """Inputs, float32 1×3×32×32 in [0, 1]."""
+    return inputs()
+
+
+def inputs() -> list[np.ndarray]:
+    """Four inputs, float32 1×3×32×32 in [0, 1]."""
     return [np.random.default_rng(seed).random((1, 3, 32, 32), np.float32) for seed in range(4)]

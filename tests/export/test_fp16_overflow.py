@@ -8,7 +8,7 @@ import pytest
 from n2b.calibration.session import open_session, run_session
 from n2b.export.fp16_overflow import extreme_images, nodes_for_fp32
 from n2b.export.onnx.float16 import to_fp16
-from n2b.export.onnx.from_torch import INPUT
+from n2b.export.onnx.from_torch import NETWORK_INPUT
 from n2b.export.source import Source
 from n2b.export.verify.node_by_node import run_node_by_node
 from n2b.runtime.model_info import ModelInfo
@@ -30,24 +30,26 @@ def source_of(bare: onnx.ModelProto, info: ModelInfo) -> Source:
 
 
 def test_a_sound_network_needs_no_fp32(bare: onnx.ModelProto, info: ModelInfo) -> None:
-    said: list[str] = []
-    assert nodes_for_fp32(source_of(bare, info), said.append) == {}
-    assert said == []
+    lines: list[str] = []
+    assert nodes_for_fp32(source_of(bare, info), lines.append) == {}
+    assert lines == []
 
 
 def test_the_nodes_that_overflow_are_found_and_kept_in_fp32(loud: onnx.ModelProto, info: ModelInfo) -> None:
     batch = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     exact = run_session(open_session(loud.SerializeToString(), "loud"), batch)
-    broken = dict(run_node_by_node(to_fp16(_without_loud_weights(loud)), {INPUT: batch.astype(np.float16)}))
+    broken = dict(
+        run_node_by_node(to_fp16(_without_loud_weights(loud)), {NETWORK_INPUT: batch.astype(np.float16)})
+    )
     assert not np.isfinite(broken["top.0"]).all()
 
-    said: list[str] = []
-    nodes = nodes_for_fp32(source_of(loud, info), said.append)
+    lines: list[str] = []
+    nodes = nodes_for_fp32(source_of(loud, info), lines.append)
     assert set(nodes) == {"top.0", "top.0.leaky_relu", "top.1"}
-    assert len(said) == 1 and said[0].endswith(": top.0, top.0.leaky_relu, top.1")
+    assert len(lines) == 1 and lines[0].endswith(": top.0, top.0.leaky_relu, top.1")
     assert max(nodes.values()) > 65504
     mixed = to_fp16(loud, fp32=nodes)
-    results = dict(run_node_by_node(mixed, {INPUT: batch.astype(np.float16)}))
+    results = dict(run_node_by_node(mixed, {NETWORK_INPUT: batch.astype(np.float16)}))
     last = list(results.values())[-1]
     assert last.dtype == np.float16
     np.testing.assert_allclose(last.astype(np.float32), exact, atol=0.01)
@@ -68,7 +70,7 @@ def _without_loud_weights(loud: onnx.ModelProto) -> onnx.ModelProto:
 def test_the_result_may_come_from_fp32(bare: onnx.ModelProto) -> None:
     model = to_fp16(bare, fp32=["last"])
     batch = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
-    last = list(run_node_by_node(model, {INPUT: batch.astype(np.float16)}))[-1][1]
+    last = list(run_node_by_node(model, {NETWORK_INPUT: batch.astype(np.float16)}))[-1][1]
     exact = run_session(open_session(bare.SerializeToString(), "bare"), batch)
     np.testing.assert_allclose(last.astype(np.float32), exact, atol=0.01)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf import text_format
 from n2b.export.settings import ExportSettings
-from n2b.export.triton_config import config_text
+from n2b.export.triton import config_text
 from n2b.runtime.model_info import ModelInfo
 
 CLIENT = importlib.util.find_spec("tritonclient")

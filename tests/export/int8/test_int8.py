@@ -27,7 +27,7 @@ def source(bare: onnx.ModelProto, write_model: WriteModel) -> Source:
 
 @pytest.fixture
 def noisy(tmp_path: Path) -> Path:
-    """A folder of noisy pictures."""
+    """A folder of noisy images."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:256, :256]
     for i in range(3):
@@ -45,11 +45,11 @@ def settings_for(noisy: Path | None, **others: object) -> CalibrationSettings:
 def test_an_int8_export_has_both_files_its_ranges_and_its_layers(
     source: Source, noisy: Path, tmp_path: Path
 ) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     settings = ExportSettings(
         tile_px=64, io="uint8", dynamic=True, target="none", int8=settings_for(noisy), fp16=True
     )
-    artifacts = export_model(source, tmp_path / "out", settings, said.append)
+    artifacts = export_model(source, tmp_path / "out", settings, lines.append)
     assert [a.precision for a in artifacts] == ["fp32", "fp16", "int8-cpu", "int8"]
     assert all(a.agreement and a.agreement.psnr_db > 15 for a in artifacts[2:])
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -62,7 +62,7 @@ def test_an_int8_export_has_both_files_its_ranges_and_its_layers(
     assert {node.op_type for node in model.graph.node} >= {"QuantizeLinear", "DequantizeLinear"}
     layers = json.loads((tmp_path / "out" / "layers.json").read_text())
     assert set(layers["files"]) == {"int8", "int8-cpu"}
-    assert any("layers in INT8, loss" in line for line in said)
+    assert any("layers in INT8, loss" in line for line in lines)
 
     image = read_image(noisy / "1.png").pixels[:70, :90]
     with (
@@ -76,24 +76,25 @@ def test_ranges_can_be_taken_again_and_are_of_one_network(
     source: Source, noisy: Path, tmp_path: Path
 ) -> None:
     first = quantize(source, settings_for(noisy))
-    first.ranges.save(tmp_path / "ranges.json")
+    first.calibration.ranges.save(tmp_path / "ranges.json")
     again = quantize(source, settings_for(noisy, ranges=tmp_path / "ranges.json"))
-    assert again.ranges == first.ranges == load_ranges(tmp_path / "ranges.json", first.ranges.network)
-    assert again.cpu.SerializeToString() == first.cpu.SerializeToString()
+    assert again.calibration.ranges == first.calibration.ranges
+    assert again.calibration.ranges == load_ranges(tmp_path / "ranges.json", first.calibration.ranges.network)
+    assert again.graphs["int8-cpu"].SerializeToString() == first.graphs["int8-cpu"].SerializeToString()
     other = dataclasses.replace(source, bare=_with_another_weight(source.bare))
     with pytest.raises(UserError, match="another network"):
         quantize(other, settings_for(noisy, ranges=tmp_path / "ranges.json"))
 
 
-def test_a_network_of_which_no_layer_bears_int8_is_refused(
+def test_a_network_without_a_layer_that_tolerates_int8_is_refused(
     source: Source, noisy: Path, tmp_path: Path
 ) -> None:
-    measured = quantize(source, settings_for(noisy)).ranges
+    measured = quantize(source, settings_for(noisy)).calibration.ranges
     coarse = dict.fromkeys(measured.ranges, (-1e9, 1e9))  # all that a layer is given becomes 0
     dataclasses.replace(measured, ranges=coarse).save(tmp_path / "ranges.json")
     int8 = settings_for(noisy, ranges=tmp_path / "ranges.json")
     settings = ExportSettings(tile_px=64, target="none", verify=False, int8=int8)
-    with pytest.raises(UserError, match=r"no layer of this network bears INT8 .* export it with --fp16"):
+    with pytest.raises(UserError, match=r"no layer of this network tolerates INT8 .* export it with --fp16"):
         export_model(source, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
 
@@ -110,8 +111,8 @@ def _with_another_weight(bare: onnx.ModelProto) -> onnx.ModelProto:
 def test_the_samples_serve_where_nothing_is_named(source: Source) -> None:
     trained = dataclasses.replace(source.info, trained={"noise": "gaussian:10"})
     quantized = quantize(dataclasses.replace(source, info=trained), settings_for(None))
-    assert quantized.pictures == "sample photographs with noise gaussian:10"
-    assert quantized.choices["int8"].float_db > 0
+    assert quantized.images == "sample photographs with noise gaussian:10"
+    assert quantized.calibration.choices["int8"].float_db > 0
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_the_samples_serve_where_nothing_is_named(source: Source) -> None:
 def test_an_empty_or_black_folder_is_refused(
     source: Source, tmp_path: Path, pixels: np.ndarray | None, words: str
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     if pixels is not None:
         write_image(folder / "black.png", Image(pixels))
@@ -131,14 +132,14 @@ def test_an_empty_or_black_folder_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_small_pictures_are_mirrored_and_damaged_ones_skipped(
-    source: Source, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_small_images_are_mirrored_and_damaged_ones_skipped(
+    source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     rng = np.random.default_rng(1)
     for i in range(6):
         write_image(folder / f"{i}.png", Image(rng.integers(0, 256, (40, 50, 3), np.uint8)))
-    (folder / "damaged.png").write_bytes(b"no picture")
+    (folder / "damaged.png").write_bytes(b"no image")
     quantized = quantize(source, settings_for(folder))
-    assert quantized.ranges.tiles["count"] >= 1
-    assert "skipped" in capsys.readouterr().err
+    assert quantized.calibration.ranges.tiles["count"] >= 1
+    assert "skipped" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 import torch
 from n2b.calibration.session import open_session, run_session
 from n2b.export.onnx.float16 import to_fp16
-from n2b.export.onnx.from_torch import INPUT
+from n2b.export.onnx.from_torch import NETWORK_INPUT
 from n2b.export.verify.node_by_node import run_node_by_node
 from n2b.runtime.errors import ModelError
 from n2b.training.models.noise2blur import DnNet
@@ -55,7 +55,7 @@ def test_it_is_what_exporting_the_halved_network_gives(
 
 def test_every_activation_is_fp16(bare: onnx.ModelProto) -> None:
     batch = np.random.default_rng(0).random((1, 3, 32, 32)).astype(np.float16)
-    for name, result in run_node_by_node(to_fp16(bare), {INPUT: batch}):
+    for name, result in run_node_by_node(to_fp16(bare), {NETWORK_INPUT: batch}):
         assert result.dtype == np.float16, name
 
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 from n2b.calibration.session import open_session, run_session
-from n2b.export.onnx.from_torch import INPUT, OUTPUT, network_to_onnx, tidy_graph
+from n2b.export.onnx.from_torch import network_to_onnx, tidy_graph
 from n2b.runtime.errors import EnvironmentFault
 from n2b.training.models.noise2blur import DnNet
 from onnx import TensorProto, helper, numpy_helper
@@ -45,7 +45,7 @@ def test_graph_holds_nothing_of_the_machine_that_exported_it(bare: onnx.ModelPro
 
 
 def test_sizes_are_open_and_the_format_is_the_oldest_that_serves(bare: onnx.ModelProto) -> None:
-    for value, name in ((bare.graph.input[0], INPUT), (bare.graph.output[0], OUTPUT)):
+    for value, name in ((bare.graph.input[0], NETWORK_INPUT), (bare.graph.output[0], NETWORK_OUTPUT)):
         dims = value.type.tensor_type.shape.dim
         assert value.name == name
         assert [dim.dim_param or dim.dim_value for dim in dims] == ["batch", 3, "height", "width"]
@@ -80,9 +80,10 @@ def test_constants_in_nodes_become_initializers() -> None:
     half = helper.make_node(
         "Constant", [], ["half"], value=numpy_helper.from_array(np.array([0.5], np.float32))
     )
-    nodes = [half, helper.make_node("Mul", [INPUT, "half"], [OUTPUT], name="n1")]
+    nodes = [half, helper.make_node("Mul", [NETWORK_INPUT, "half"], [NETWORK_OUTPUT], name="n1")]
     values = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in (INPUT, OUTPUT)
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8])
+        for name in (NETWORK_INPUT, NETWORK_OUTPUT)
     ]
     tidy = tidy_graph(helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:])))
     assert [node.name for node in tidy.graph.node] == ["input.mul"]

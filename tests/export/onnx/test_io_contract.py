@@ -8,7 +8,7 @@ import pytest
 from n2b.calibration.session import open_session, run_session
 from n2b.export.onnx.file import to_bytes, write_description
 from n2b.export.onnx.float16 import to_fp16
-from n2b.export.onnx.from_torch import INPUT, OUTPUT, bare_value
+from n2b.export.onnx.from_torch import bare_value
 from n2b.export.onnx.io_contract import add_contract, strip_contract
 from n2b.runtime.errors import ModelError, UserError
 from n2b.runtime.model_info import METADATA_KEY, ModelInfo
@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 def pointwise(operator: str, constant: float) -> onnx.ModelProto:
     """A bare graph that computes one thing for each value: the contract shows through it."""
-    node = helper.make_node(operator, [INPUT, "constant"], [OUTPUT], name="node")
-    values = [bare_value(name, TensorProto.FLOAT, 3) for name in (INPUT, OUTPUT)]
+    node = helper.make_node(operator, [NETWORK_INPUT, "constant"], [NETWORK_OUTPUT], name="node")
+    values = [bare_value(name, TensorProto.FLOAT, 3) for name in (NETWORK_INPUT, NETWORK_OUTPUT)]
     constants = [numpy_helper.from_array(np.array(constant, np.float32), "constant")]
     graph = helper.make_graph([node], "g", values[:1], values[1:], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
@@ -103,8 +103,10 @@ def test_a_convolution_of_logarithms_is_a_product_of_pixels(half: bool) -> None:
     kernel = np.zeros((3, 3, 3, 3), np.float32)
     for channel in range(3):
         kernel[channel, channel, 1, :] = (0.25, 0.5, 0.25)
-    node = helper.make_node("Conv", [INPUT, "kernel"], [OUTPUT], name="node", pads=[1, 1, 1, 1])
-    values = [bare_value(name, TensorProto.FLOAT, 3) for name in (INPUT, OUTPUT)]
+    node = helper.make_node(
+        "Conv", [NETWORK_INPUT, "kernel"], [NETWORK_OUTPUT], name="node", pads=[1, 1, 1, 1]
+    )
+    values = [bare_value(name, TensorProto.FLOAT, 3) for name in (NETWORK_INPUT, NETWORK_OUTPUT)]
     graph = helper.make_graph(
         [node], "g", values[:1], values[1:], [numpy_helper.from_array(kernel, "kernel")]
     )

@@ -11,12 +11,12 @@ import onnx
 import pytest
 from n2b.export.onnx.file import read_onnx, to_bytes, write_description
 from n2b.export.onnx.float16 import to_fp16
-from n2b.export.onnx.io_contract import MARK
+from n2b.export.onnx.io_contract import PREFIX
 from n2b.export.tensorrt.build import build_engine, description_path
+from n2b.export.tensorrt.messages import BuildProgress
 from n2b.export.tensorrt.options import BuilderOptions
 from n2b.export.tensorrt.plan import BuildSettings
 from n2b.export.tensorrt.profile import Profile
-from n2b.export.tensorrt.progress import BuildProgress
 from n2b.runtime.errors import EnvironmentFault
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.files import sha256_of_file
@@ -172,7 +172,7 @@ def test_what_the_parser_refuses_is_told_with_the_name_of_the_node(
     model, _ = read_onnx(path)
     to_nchw, to_float = model.graph.node[1], model.graph.node[0]
     to_nchw.input[0], to_nchw.output[0] = "image", "turned"  # a uint8 Transpose, which TensorRT has not
-    to_float.input[0], to_float.output[0] = "turned", f"{MARK}input.to_nchw"
+    to_float.input[0], to_float.output[0] = "turned", f"{PREFIX}input.to_nchw"
     nodes = [to_nchw, to_float, *model.graph.node[2:]]
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del model.graph.node[:]

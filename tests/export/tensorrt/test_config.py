@@ -7,8 +7,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from n2b.export.tensorrt.config import portable_capabilities, set_options
-from n2b.export.tensorrt.network import check_dla_takes_some
+from n2b.export.tensorrt.config import check_dla_support, portable_capabilities, set_options
 from n2b.export.tensorrt.options import BuilderOptions
 from n2b.runtime.errors import EnvironmentFault
 from n2b.runtime.system.tensorrt import is_installed, load
@@ -72,17 +71,19 @@ def test_a_dla_that_is_not_there_is_an_error(configure: Any, core: int, cores: i
         configure(BuilderOptions(dla=core), cores=cores)
 
 
-def test_what_a_dla_leaves_to_the_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_layers_that_a_dla_leaves_to_the_gpu_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     network: Any = SimpleNamespace(num_layers=10, get_layer=lambda i: i)
     config: Any = Config()
-    with pytest.raises(EnvironmentFault, match="DLA core 0 takes no layer of this network; leave --dla out"):
-        check_dla_takes_some(network, config, 0)
+    with pytest.raises(
+        EnvironmentFault, match="DLA core 0 supports no layer of this network; leave --dla out"
+    ):
+        check_dla_support(network, config, 0)
     config.dla_layers = 7
-    check_dla_takes_some(network, config, 0)
-    assert "DLA core 0 takes 7 of 10 layers; the GPU takes the others" in capsys.readouterr().err
+    check_dla_support(network, config, 0)
+    assert "DLA core 0 runs 7 of 10 layers; the GPU runs the others" in caplog.text
     config.dla_layers = 10
-    check_dla_takes_some(network, config, 0)
-    assert capsys.readouterr().err == ""
+    check_dla_support(network, config, 0)
+    assert caplog.text == ""
 
 
 @pytest.mark.skipif(not is_installed("tensorrt-rtx"), reason="needs the package tensorrt-rtx")

@@ -122,5 +122,5 @@ def test_swapped_channels_fail_though_every_layer_agrees(
 
 def test_agreement_is_plain_data(bare: onnx.ModelProto, write_model: WriteModel) -> None:
     agreement = verify_onnx(write_model(bare), OnnxReference(bare, "bare"), source="bare")
-    assert dataclasses.asdict(agreement)["pictures"] == agreement.pictures
-    assert agreement.pictures.endswith("noise σ = 25, and a smooth gradient")
+    assert dataclasses.asdict(agreement)["images"] == agreement.images
+    assert agreement.images.endswith("noise σ = 25, and a smooth gradient")

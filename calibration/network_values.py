@@ -1,4 +1,4 @@
-"""What the input/output contract computes, in numpy: images to the values of a network and back."""
+"""Convert images to a network's values and back in numpy, as the graph's input/output contract does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ _LOG_256 = np.float32(math.log(256))
 
 
 def to_network(images: np.ndarray, transform: str) -> np.ndarray:
-    """The input of a network.
+    """Return the input of a network, float32 N×C×H×W in [0, 1].
 
     Args:
         images: N×H×W×C, uint8, or float32 in [0, 1].
         transform: the network's value transform, "identity" or "log".
-
-    Returns:
-        float32 N×C×H×W in [0, 1].
     """
     x = images if images.dtype == np.float32 else images.astype(np.float32) * np.float32(1 / 255)
     x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
@@ -25,19 +22,16 @@ def to_network(images: np.ndarray, transform: str) -> np.ndarray:
 
 
 def from_network(result: np.ndarray, transform: str) -> np.ndarray:
-    """The image that a network's result stands for, clamped.
+    """Return the images of a network's result, clamped, float32 N×H×W×C in [0, 1].
 
     Args:
         result: float32 N×C×H×W.
-        transform: as above.
-
-    Returns:
-        float32 N×H×W×C in [0, 1].
+        transform: as in `to_network`.
     """
     x = np.clip(result, 0, 1).transpose(0, 2, 3, 1)
     return np.clip(np.expm1(x * _LOG_256) / 255, 0, 1) if transform == "log" else x
 
 
 def to_levels(values: np.ndarray) -> np.ndarray:
-    """Values in [0, 1] as uint8, rounded to the nearest level."""
+    """Return values in [0, 1] as uint8, rounded to the nearest level."""
     return np.floor(values * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""A float graph → one with QuantizeLinear and DequantizeLinear (Q/DQ), in the two placements that there are.
+"""Insert QuantizeLinear/DequantizeLinear pairs (Q/DQ) into a float graph, for TensorRT or for CPUs.
 
-TensorRT fuses a convolution with what follows it, and wants pairs before convolutions and on their weights
-only. ONNX Runtime on a CPU computes in 8 bits from pair to pair, and wants them on every tensor between; it
-is no faster than floats otherwise. Neither reads the other's well, so there are two files.
+TensorRT fuses a convolution with what follows it, and needs pairs before convolutions and on their weights
+only. ONNX Runtime on a CPU computes in 8 bits between pairs, and needs them on every tensor in between to be
+faster than in floats. Neither is fast with the other's placement, so there are two files.
 """
 
 from __future__ import annotations
@@ -13,25 +13,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from ..runtime.errors import ModelError
-from .ranges import SAME_RANGE, Ranges, range_of
+from ...calibration.ranges import SAME_RANGE, Ranges, range_of
+from ...runtime.errors import ModelError
 
-OPSET = 19  # from which on Q/DQ takes float16
-_IN_8_BIT = (*SAME_RANGE, "Concat")  # what passes 8-bit values on between convolutions
+OPSET = 19  # the first whose Q/DQ takes float16
+_IN_8_BIT = (*SAME_RANGE, "Concat")  # pass 8-bit values on between convolutions
 _ACTIVATIONS = ("LeakyRelu", "Relu")
 _SYMMETRIC, _WEIGHTS = 127, 127
 
 
-def convolutions(bare: onnx.ModelProto) -> list[str]:
-    """The names of the convolutions with learned weights on the way of the data, in their order."""
-    return [node.name for node in bare.graph.node if node.op_type == "Conv"]
-
-
 def quantize_for_tensorrt(bare: onnx.ModelProto, ranges: Ranges, layers: Collection[str]) -> onnx.ModelProto:
-    """The graph with the named convolutions in INT8: symmetric, weights per output channel.
+    """Return the graph with the named convolutions in INT8: symmetric, weights per output channel.
 
     Args:
-        bare: in FP32 or FP16, of opset 19 or later; what is not INT8 stays in that precision.
+        bare: in FP32 or FP16, of opset 19 or later; other nodes stay in that precision.
         ranges: of its FP32 form.
         layers: names of convolutions.
 
@@ -51,7 +46,7 @@ def quantize_for_tensorrt(bare: onnx.ModelProto, ranges: Ranges, layers: Collect
 
 
 def quantize_for_cpu(bare: onnx.ModelProto, ranges: Ranges, layers: Collection[str]) -> onnx.ModelProto:
-    """The graph with the named convolutions and what lies between them in 8 bits, for ONNX Runtime.
+    """Return the graph with the named convolutions, and nodes between them, in 8 bits for ONNX Runtime.
 
     Activations are uint8 with a zero point, weights int8 per output channel, biases int32.
 
@@ -90,8 +85,26 @@ def quantize_for_cpu(bare: onnx.ModelProto, ranges: Ranges, layers: Collection[s
     return writer.model
 
 
+def shift_bias(model: onnx.ModelProto, layer: str, by: np.ndarray) -> onnx.ModelProto:
+    """Return the graph with `by`, (channels,), added to the bias of a float convolution, or as its bias."""
+    shifted = onnx.ModelProto()
+    shifted.CopyFrom(model)
+    conv = next(node for node in shifted.graph.node if node.name == layer)
+    tensors = {tensor.name: tensor for tensor in shifted.graph.initializer}
+    if len(conv.input) == 2:
+        weights = numpy_helper.to_array(tensors[conv.input[1]])
+        conv.input.append(f"{layer}.shift")
+        zero = numpy_helper.from_array(np.zeros(len(weights), weights.dtype), conv.input[2])
+        shifted.graph.initializer.append(zero)
+        tensors[zero.name] = shifted.graph.initializer[-1]
+    bias = tensors[conv.input[2]]
+    values = numpy_helper.to_array(bias)
+    bias.CopyFrom(numpy_helper.from_array((values + by).astype(values.dtype), bias.name))
+    return shifted
+
+
 def _nodes_in_8_bit(bare: onnx.ModelProto, layers: Collection[str]) -> set[str]:
-    """The named convolutions, and what lies between two of them: activations, and what passes values on."""
+    """Return the named convolutions, and the nodes between two of them that can compute in 8 bits."""
     makers = {node.output[0]: node for node in bare.graph.node}
     behind = set(layers)
     for node in bare.graph.node:
@@ -107,12 +120,12 @@ def _nodes_in_8_bit(bare: onnx.ModelProto, layers: Collection[str]) -> set[str]:
 
 
 def _data_inputs(node: onnx.NodeProto) -> range:
-    """The positions of a node's inputs that are activations."""
+    """Return the positions of a node's inputs that are activations."""
     return range(len(node.input)) if node.op_type in ("Concat", "Add") else range(1)
 
 
 class _Writer:
-    """A copy of a graph's frame, to which nodes are added in order."""
+    """A copy of a graph without its nodes, to which nodes are added in order."""
 
     def __init__(self, bare: onnx.ModelProto) -> None:
         self.model = onnx.ModelProto()
@@ -134,7 +147,7 @@ class _Writer:
         self._graph.node.append(node)
 
     def pair(self, tensor: str, scale: float, zero: int, dtype: type[np.integer]) -> str:
-        """A Q/DQ pair on a tensor, made once; the name of what comes out of it."""
+        """Add a Q/DQ pair on a tensor, once; return the name of its output."""
         if tensor not in self._pairs:
             constants = [f"{tensor}.scale", f"{tensor}.zero"]
             self._constant(constants[0], np.array(self._representable(np.array(scale)), self._float))
@@ -148,7 +161,7 @@ class _Writer:
         return self._pairs[tensor]
 
     def quantize_weights(self, node: onnx.NodeProto, *, input_scale: float | None = None) -> None:
-        """Weights as int8 per output channel; with the scale of the input the bias too, as int32."""
+        """Store weights as int8 per output channel; with the input's scale also the bias, as int32."""
         weights = numpy_helper.to_array(self._constants[node.input[1]]).astype(np.float32)
         if not np.isfinite(weights).all():
             raise ModelError(f"the weights of '{node.name}' are not finite; this network cannot be INT8")
@@ -165,7 +178,7 @@ class _Writer:
             node.input[2] = self._dequantized(node.input[2], bias_levels.astype(np.int32), bias_scales)
 
     def _dequantized(self, name: str, levels: np.ndarray, scales: np.ndarray) -> str:
-        """A constant in integers with a DequantizeLinear behind it; the name of what comes out."""
+        """Store a constant as integers with a DequantizeLinear; return the name of its output."""
         result = f"{name}.dequantized"
         if result not in self._pairs.values():
             self._pairs[name] = result
@@ -179,7 +192,7 @@ class _Writer:
         return result
 
     def _representable(self, scales: np.ndarray) -> np.ndarray:
-        """Scales as the graph's float type holds them, none of them 0."""
+        """Round scales to the graph's float type, none of them to 0."""
         least = np.float32(np.finfo(self._float).tiny)
         return np.maximum(scales.astype(np.float32), least).astype(self._float).astype(np.float32)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import threading
 
-from n2b.export.tensorrt.progress import BuildProgress
+from n2b.export.tensorrt.messages import BuildProgress
 from rich.console import Console
 
 
