@@ -106,21 +106,21 @@ def precision_in_engine(information: str) -> BuiltPrecision | None:
         The precision; None if no convolution is recognizable, since all were fused into other layers.
     """
     try:
-        layers = json.loads(information)["Layers"]
+        entries = json.loads(information)["Layers"]
     except (ValueError, KeyError, TypeError):
         return None
-    found = [_precision_of(layer) for layer in layers if isinstance(layer, dict) and _is_convolution(layer)]
+    found = [_precision_of(entry) for entry in entries if isinstance(entry, dict) and _is_convolution(entry)]
     counts = Counter(precision for precision in found if precision)
     return BuiltPrecision(dict(counts), "engine") if counts else None
 
 
-def _is_convolution(layer: dict[str, Any]) -> bool:
-    return any("conv" in str(layer.get(key, "")).lower() for key in ("LayerType", "ParameterType"))
+def _is_convolution(entry: dict[str, Any]) -> bool:
+    return any("conv" in str(entry.get(key, "")).lower() for key in ("LayerType", "ParameterType"))
 
 
-def _precision_of(layer: dict[str, Any]) -> str | None:
+def _precision_of(entry: dict[str, Any]) -> str | None:
     """Return the precision of a layer's first input, its activations."""
-    tensor = next(iter(layer.get("Inputs") or []), None)
+    tensor = next(iter(entry.get("Inputs") or []), None)
     if not isinstance(tensor, dict):
         return None
     texts = (str(value) for key, value in tensor.items() if "type" in key.lower() or "format" in key.lower())

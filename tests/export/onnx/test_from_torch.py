@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 from n2b.calibration.session import open_session, run_session
-from n2b.export.onnx.from_torch import network_to_onnx, tidy_graph
+from n2b.export.onnx.from_torch import NETWORK_INPUT, NETWORK_OUTPUT, network_to_onnx, tidy_graph
 from n2b.runtime.errors import EnvironmentFault
 from n2b.training.models.noise2blur import DnNet
 from onnx import TensorProto, helper, numpy_helper

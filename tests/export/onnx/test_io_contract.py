@@ -8,7 +8,7 @@ import pytest
 from n2b.calibration.session import open_session, run_session
 from n2b.export.onnx.file import to_bytes, write_description
 from n2b.export.onnx.float16 import to_fp16
-from n2b.export.onnx.from_torch import bare_value
+from n2b.export.onnx.from_torch import NETWORK_INPUT, NETWORK_OUTPUT, bare_value
 from n2b.export.onnx.io_contract import add_contract, strip_contract
 from n2b.runtime.errors import ModelError, UserError
 from n2b.runtime.model_info import METADATA_KEY, ModelInfo
