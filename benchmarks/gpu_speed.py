@@ -9,7 +9,6 @@ the device.
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from n2b.runtime import Denoiser
+from n2b.runtime.backends import BackendName
 from n2b.runtime.errors import N2BError
 from n2b.runtime.model_files import find_model
 from n2b.training.models.registry import build_denoiser
@@ -83,13 +83,15 @@ def _denoisers(
     noisy: np.ndarray, model: str, engines: list[Path], device: str, opened: ExitStack
 ) -> Iterator[tuple[str, Callable[[], object] | str]]:
     """The engines, and ONNX Runtime; of one that does not open, the reason."""
-    for path, backend in [*((str(engine), "tensorrt") for engine in engines), (model, "onnxruntime")]:
+    files: list[tuple[str, BackendName]] = [
+        *((str(engine), "tensorrt") for engine in engines),
+        (model, "onnxruntime"),
+    ]
+    for path, backend in files:
         out = np.empty_like(noisy)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", RuntimeWarning)  # no CPU in the place of a GPU
-                denoise = opened.enter_context(Denoiser(path, backend=backend, device=device, strict=True))
-        except (N2BError, RuntimeWarning) as error:
+            denoise = opened.enter_context(Denoiser(path, backend=backend, device=device, strict=True))
+        except N2BError as error:
             yield f"{Path(path).name}, {backend}", str(error)
             continue
         tiles = len(denoise.plan(*noisy.shape[:2]).tiles)

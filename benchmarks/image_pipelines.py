@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from n2b.runtime import Denoiser
+from n2b.runtime.backends import BackendName
 from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.commands.settings import OutputPlan
 from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.pipelines.images import denoise_files
 from n2b.runtime.system.memory import usable_cores
@@ -84,7 +86,7 @@ def _bare_session(model: Path, noisy: np.ndarray) -> Way:
     return Way(name, run, 1, padded.shape[0] * padded.shape[1])
 
 
-def _denoiser(model: Path, noisy: np.ndarray, backend: str, opened: ExitStack) -> Way:
+def _denoiser(model: Path, noisy: np.ndarray, backend: BackendName, opened: ExitStack) -> Way:
     denoise = opened.enter_context(Denoiser(model, backend=backend, device="cpu"))
     plan = denoise.plan(*noisy.shape[:2])
     count = f"{len(plan.tiles)} tile{'s' * (len(plan.tiles) > 1)}"
@@ -100,7 +102,7 @@ def _files(model: Path, noisy: np.ndarray, folder: Path, opened: ExitStack) -> W
     for number in range(count):
         if not (source / f"{number}.png").exists():
             write_image(source / f"{number}.png", Image(noisy))
-    jobs = plan_jobs([source], out=out)
+    jobs = plan_jobs([source], OutputPlan(out)).jobs
     denoise = opened.enter_context(Denoiser(model, backend="onnxruntime", device="cpu"))
 
     def run() -> np.ndarray:

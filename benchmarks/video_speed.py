@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 from unittest.mock import patch
 
 import numpy as np
 from n2b.runtime import Denoiser
+from n2b.runtime.backends import BackendName
 from n2b.runtime.backends.onnxruntime import session as onnxruntime_session
 from n2b.runtime.backends.openvino import backend as openvino
+from n2b.runtime.commands.settings import DenoiserOptions
 from n2b.runtime.commands.videos import run_videos
 from n2b.runtime.pipelines.job import Job
 from n2b.runtime.sinks.video_writer import VideoWriter
@@ -66,7 +69,7 @@ def _model_lines(model: Path, video: Path, folder: Path, frames: int) -> list[st
 
         model_alone(1)
         alone = model_alone(half)
-        end_to_end = _infer(video, folder / f"{model.stem}.mp4", model, denoise.backend)
+        end_to_end = _infer(video, folder / f"{model.stem}.mp4", model, cast("BackendName", denoise.backend))
         alone += model_alone(frames - half)
     count = f"{len(plan.tiles)} tile{'s' * (len(plan.tiles) > 1)} of {plan.tile_hw[1]}×{plan.tile_hw[0]} px"
     return [
@@ -87,10 +90,9 @@ def _copy(video: Path, out: Path) -> tuple[float, float]:
     return time.perf_counter() - started, time.process_time() - cpu
 
 
-def _infer(video: Path, out: Path, model: Path, backend: str) -> float:
+def _infer(video: Path, out: Path, model: Path, backend: BackendName) -> float:
     """Seconds from the first frame to the last, as n2b-infer reports them."""
-    options = {"model": str(model), "device": "cpu", "backend": backend, "max_memory": None}
-    _, report = run_videos([Job(video, out)], 1, options)
+    _, report = run_videos([Job(video, out)], 1, DenoiserOptions(model, backend, device="cpu"))
     return report.seconds
 
 

@@ -1,58 +1,36 @@
-"""n2b-infer: denoise photographs, videos, or a camera's frames."""
+"""n2b-infer: denoise images, videos, or the frames of a camera."""
 
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .backends import BackendName, Rebuild
+from .cuda import CudaApi
 from .errors import UserError
 from .system.console import run_command
 
 if TYPE_CHECKING:
     from .commands.report import RunReport
+    from .commands.settings import DenoiserOptions
     from .denoiser import Denoiser
 
-SOME_FAILED = 3  # exit status when some images were given up and the rest done
-
-
-class Rebuild(str, Enum):
-    """Whether an engine that does not fit is built again."""
-
-    auto = "auto"
-    never = "never"
-
-
-class BackendName(str, Enum):
-    """What runs the model."""
-
-    auto = "auto"
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
-    tensorrt = "tensorrt"
-    onnxruntime_tensorrt = "onnxruntime-tensorrt"
-    onnxruntime_rtx = "onnxruntime-rtx"
-
-
-class CudaApi(str, Enum):
-    """What an engine's GPU memory is had through."""
-
-    auto = "auto"
-    pycuda = "pycuda"
-    cuda_bindings = "cuda-bindings"
+SOME_FAILED = 3  # exit status when some images failed and the rest is done
+_FILES, _MODEL, _TILES = "Images and videos", "Model", "Tiles and memory"
+_CAMERA, _OUTPUT = "Camera", "What is printed"
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run the console script."""
     run_command(infer, "n2b-infer")
 
 
 def infer(
     inputs: Annotated[
-        list[str] | None, typer.Argument(metavar="INPUT", help="Image files or videos, folders, globs.")
+        list[str] | None, typer.Argument(metavar="INPUT", help="Images, videos, folders, globs.")
     ] = None,
     out: Annotated[
         Path | None,
@@ -60,7 +38,50 @@ def infer(
             "--out",
             "-o",
             metavar="PATH",
-            help="Folder for the results, or for one image a file; default: beside each image, *_denoised.",
+            rich_help_panel=_FILES,
+            help="Folder for the results, or a file for one image; default: next to each image, *_denoised.",
+        ),
+    ] = None,
+    suffix: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", rich_help_panel=_FILES, help="Text between a result's name and its extension."
+        ),
+    ] = None,
+    ext: Annotated[
+        str | None,
+        typer.Option(
+            metavar="png|jpg|…",
+            rich_help_panel=_FILES,
+            help="Format of the results; default: that of the image.",
+        ),
+    ] = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing",
+            rich_help_panel=_FILES,
+            help="Skip images whose result is there, made from the same image by the same model.",
+        ),
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=_FILES, help="Clean images of the same names: print PSNR and SSIM."
+        ),
+    ] = None,
+    dnd: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=_FILES, help="Folder of the DND benchmark, in place of images."
+        ),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_FILES,
+            help="With --dnd: folder for the files that its server takes.",
         ),
     ] = None,
     model: Annotated[
@@ -69,125 +90,174 @@ def infer(
             "--model",
             "-m",
             metavar="PATH",
-            help="An .onnx or .engine file, an export's folder, or a bundled model: gaussian, camera; "
-            "default: exports/latest, else gaussian, for cameras and videos camera.",
-        ),
-    ] = None,
-    tile: Annotated[
-        str, typer.Option(metavar="auto|0|N", help="Side of the tiles in px; 0: the whole image at once.")
-    ] = "auto",
-    tile_overlap: Annotated[
-        int | None, typer.Option(metavar="N", help="Halo of a tile on each side in px; default: the model's.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(metavar="N", help="Tiles that are run at once.")] = None,
-    max_memory: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MB", help="Memory for the model and its work; default: half of the free, 2000 at most."
+            rich_help_panel=_MODEL,
+            help="An .onnx or .engine file, the folder of an export, or a bundled model: gaussian, "
+            "camera; default: exports/latest, else gaussian, for cameras and videos camera.",
         ),
     ] = None,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="0 leaves the image, 1 denoises fully, between is a mixture.")
+        float,
+        typer.Option(
+            rich_help_panel=_MODEL,
+            min=0,
+            max=1,
+            help="0 keeps the image, 1 denoises fully, values between mix both.",
+        ),
     ] = 1.0,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]", help="Where the model runs.")] = "auto",
-    backend: Annotated[BackendName, typer.Option(help="What runs the model.")] = BackendName.auto,
-    cuda_api: Annotated[
-        CudaApi, typer.Option(help="Package that an engine's GPU memory is had through.")
-    ] = CudaApi.auto,
+    backend: Annotated[
+        BackendName, typer.Option(rich_help_panel=_MODEL, help="Library that runs the model.")
+    ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(metavar="auto|cpu|cuda[:N]", rich_help_panel=_MODEL, help="Device that runs the model."),
+    ] = "auto",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", rich_help_panel=_MODEL, help="Fail rather than use anything else than was asked for."
+        ),
+    ] = False,
     allow_8bit: Annotated[
         bool,
         typer.Option(
-            "--allow-8bit", help="Let deeper images through an 8-bit model; 256 of their levels are left."
+            "--allow-8bit",
+            rich_help_panel=_MODEL,
+            help="Accept deeper images with an 8-bit model; 256 levels remain.",
         ),
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Fail where something else than what was asked for would be used."),
     ] = False,
     rebuild: Annotated[
         Rebuild,
-        typer.Option(help="auto: build an engine again that was built for another GPU, TensorRT or model."),
-    ] = Rebuild.never,
-    skip_existing: Annotated[
-        bool,
         typer.Option(
-            "--skip-existing",
-            help="Leave out images whose result is there, made by this model of this image.",
+            rich_help_panel=_MODEL, help="auto: rebuild an engine made for another GPU, TensorRT or model."
         ),
-    ] = False,
-    suffix: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Put between a result's name and its extension.")
+    ] = "never",
+    cuda_api: Annotated[
+        CudaApi,
+        typer.Option(rich_help_panel=_MODEL, help="CUDA binding that allocates GPU memory for engines."),
+    ] = "auto",
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|0|N",
+            rich_help_panel=_TILES,
+            help="Side of the tiles in px; 0: the whole image at once.",
+        ),
+    ] = "auto",
+    tile_overlap: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_TILES,
+            min=0,
+            help="Overlap on each side of a tile in px; default: the model's.",
+        ),
     ] = None,
-    ext: Annotated[
-        str | None, typer.Option(metavar="png|jpg|…", help="Format of the results; default: the image's.")
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", rich_help_panel=_TILES, min=1, help="Tiles that run at once.")
     ] = None,
-    reference: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Clean images of the same names: print PSNR and SSIM.")
+    max_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MB",
+            rich_help_panel=_TILES,
+            help="Memory for the model and its work; default: half of what is free, at most 2000.",
+        ),
     ] = None,
     camera: Annotated[
         str | None,
         typer.Option(
             metavar="C",
-            help="A camera in place of images: 0 (the first), /dev/video2, rtsp://…, http://…, csi://0, or a "
-            "GStreamer pipeline; shown in a window, or with -o written as numbered pictures.",
+            rich_help_panel=_CAMERA,
+            help="A camera in place of images: 0 (the first), /dev/video2, rtsp://…, http://…, "
+            "csi://0, or a GStreamer pipeline; shown in a window, or with -o written as "
+            "numbered images.",
         ),
     ] = None,
-    dnd: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The DND benchmark's folder in place of images.")
-    ] = None,
-    submission: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="With --dnd: where the files for its server go.")
-    ] = None,
     width: Annotated[
-        int | None, typer.Option(min=1, metavar="PX", help="Width to ask of the camera.")
+        int | None,
+        typer.Option(metavar="PX", rich_help_panel=_CAMERA, min=1, help="Width to request from the camera."),
     ] = None,
     height: Annotated[
-        int | None, typer.Option(min=1, metavar="PX", help="Height to ask of the camera.")
+        int | None,
+        typer.Option(metavar="PX", rich_help_panel=_CAMERA, min=1, help="Height to request from the camera."),
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(min=0.1, metavar="N", help="Frames a second to ask of it.")
+        float | None,
+        typer.Option(
+            metavar="N", rich_help_panel=_CAMERA, min=0.1, help="Frame rate to request from the camera."
+        ),
     ] = None,
     fourcc: Annotated[
-        str | None, typer.Option(metavar="MJPG|YUYV|…", help="Pixel format to ask of the camera.")
+        str | None,
+        typer.Option(
+            metavar="MJPG|YUYV|…", rich_help_panel=_CAMERA, help="Pixel format to request from the camera."
+        ),
     ] = None,
-    frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N frames.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(metavar="N", rich_help_panel=_CAMERA, min=1, help="Stop after N frames.")
+    ] = None,
     max_seconds: Annotated[
-        float | None, typer.Option(min=0, metavar="S", help="Stop the camera after so many seconds.")
+        float | None, typer.Option(metavar="S", rich_help_panel=_CAMERA, min=0, help="Stop after this time.")
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="VIDEO", help="Record the camera's denoised frames: out.mp4.")
+        Path | None,
+        typer.Option(
+            metavar="VIDEO",
+            rich_help_panel=_CAMERA,
+            help="Record the denoised frames, to out.mp4 for example.",
+        ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Show the camera in a window, beside what else is named.")
+        bool,
+        typer.Option(
+            "--show",
+            rich_help_panel=_CAMERA,
+            help="Show the camera in a window, in addition to other outputs.",
+        ),
     ] = False,
-    headless: Annotated[bool, typer.Option("--headless", help="Show no window.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", rich_help_panel=_CAMERA, help="Show no window.")
+    ] = False,
     virtual_camera: Annotated[
         str | None,
-        typer.Option(metavar="auto|DEVICE", help="Send the denoised frames to a virtual camera."),
+        typer.Option(
+            metavar="auto|DEVICE",
+            rich_help_panel=_CAMERA,
+            help="Send the denoised frames to a virtual camera.",
+        ),
     ] = None,
     serve: Annotated[
         str | None,
         typer.Option(
             metavar="[HOST:]PORT",
-            help="Show the camera's frames, before and after, in a browser.",
+            rich_help_panel=_CAMERA,
+            help="Show the camera before and after in a browser.",
         ),
     ] = None,
     benchmark: Annotated[
-        bool, typer.Option("--benchmark", help="Print how long reading, denoising and writing take.")
+        bool,
+        typer.Option(
+            "--benchmark", rich_help_panel=_OUTPUT, help="Print how long reading, denoising and writing take."
+        ),
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print one JSON object and nothing else.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show the traceback of an error.")
+    ] = False,
 ) -> int:
     """Denoise images, videos or a camera, tile by tile within a bounded memory.
 
-    Exit status 0: all is done; 1: the machine lacks something; 2: it cannot be done as asked;
-    3: some images failed and the rest is done.
+    Exit status: 0 done; 1 the machine lacks something; 2 cannot be done as asked;
+    3 some images failed, the rest is done.
     """
-    options = {
-        "model": model, "backend": backend.value, "device": device, "tile": _tile(tile),
-        "halo_px": tile_overlap, "batch": batch, "max_memory": max_memory, "strict": strict,
-        "rebuild": rebuild.value, "cuda_api": cuda_api.value, "allow_8bit": allow_8bit,
-    }  # fmt: skip
+    from .commands.settings import DenoiserOptions, OutputPlan
+
+    options = DenoiserOptions(
+        model=model, backend=backend, device=device, tile=_tile(tile), halo_px=tile_overlap, batch=batch,
+        max_memory=max_memory, strict=strict, rebuild=rebuild, cuda_api=cuda_api, allow_8bit=allow_8bit,
+    )  # fmt: skip
     for_camera = {
         "--width": width, "--height": height, "--fps": fps, "--fourcc": fourcc, "--frames": frames,
         "--max-seconds": max_seconds, "--record": record, "--show": show, "--headless": headless,
@@ -218,7 +288,11 @@ def infer(
 
         _refuse_without_camera(for_camera)
         denoiser, report = run_inputs(
-            inputs or [], out, suffix, ext, reference, strength, options, skip_existing=skip_existing
+            inputs or [],
+            OutputPlan(out, suffix, ext, reference),
+            strength,
+            options,
+            skip_existing=skip_existing,
         )
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
@@ -265,14 +339,14 @@ def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> 
 
 
 def _print(
-    report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any], benchmark: bool, json: bool
+    report: RunReport, denoiser: Denoiser | None, asked: DenoiserOptions, benchmark: bool, json: bool
 ) -> None:
     from .commands.report import failure_lines, quality_lines, stage_lines, to_json
 
     for line in failure_lines(report):
         print(line, file=sys.stderr)
     if json:
-        print(to_json(report, denoiser, asked))
+        print(to_json(report, denoiser, asked.to_dict()))
         return
     lines = [*quality_lines(report), *(stage_lines(report) if benchmark else ()), report.summary()]
     print("\n".join(lines))

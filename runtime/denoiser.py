@@ -6,28 +6,30 @@ import asyncio
 import dataclasses
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from .backends import Backend, open_backend
+from .backends import Backend, BackendName, Rebuild, open_backend
+from .cuda import CudaApi
 from .errors import OutOfMemory, UserError
 from .frame import Frame
 from .inference.executor import ImageTask, TileExecutor, fill_batches
 from .inference.pixels import check_image, check_out, is_deeper
-from .inference.tile_size import AUTO, batch_size, check_sizes, halved_tile, tile_size
+from .inference.tile_size import batch_size, check_sizes, halved_tile, is_number, tile_size
 from .inference.tiling import TilePlan, plan_tiles
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
 from .system.prefetch import prefetch
 
 _logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 CHANNELS = ("rgb", "bgr")
 _REMEMBERED_SIZES = 16  # image sizes whose plans are kept
@@ -40,31 +42,41 @@ class Denoiser:
         with Denoiser("model.onnx") as denoise:
             clean = denoise(image)
 
-    It may be shared between threads: a lock lets one image at a time into the model, so that the
-    memory stays within its budget. Where memory runs out nevertheless, the tiles are halved, a Python
-    warning says so, and the image is denoised with them.
+    It may be shared between threads: a lock lets one image at a time into the model, so that the memory
+    stays within its budget. If memory runs out nevertheless, the tiles are halved, a warning is logged, and
+    the image is denoised with them. Warnings go to the logger `n2b.runtime.denoiser`.
 
     Args:
-        model: an .onnx or .engine file, an export's folder, or the name of a bundled model ("gaussian",
+        model: an .onnx or .engine file, the folder of an export, or the name of a bundled model ("gaussian",
             "camera"); None: the latest export below the current folder, else "gaussian".
         device: "auto", "cpu", "cuda" or "cuda:1".
-        backend: "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt" or "onnxruntime-rtx".
+        backend: library that runs the model; "auto": the fastest that works here.
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
             that the memory allows, or the one that the model takes.
-        halo_px: how far what is kept of a tile stays from the tile's border; None: the model's default,
-            whose error is below one grey level. From `info.receptive_radius_px` on, the result is that of
-            the whole image to rounding.
-        batch: tiles of one size that are run at once, out of one image or, in `stream`, of several; None: 1,
-            or what the model takes.
-        max_memory: memory in MB (10⁶ bytes) for the model and its working set, beyond the images themselves;
-            None: half of what is free, 2000 at most.
-        channels: the order in images of three or four channels, "rgb", or "bgr" as OpenCV has it.
-        allow_8bit: let deeper images through a model that takes 8-bit ones: they are clipped, rounded to 256
-            levels, and come back in their own dtype; a warning says so once.
-        strict: no CPU in place of CUDA that was asked for, no ONNX file in place of an engine.
-        rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file than is here is first
-            built again from the ONNX file beside it, which needs n2b-export and can take minutes; "never".
-        cuda_api: what an engine's GPU memory is had through: "auto", "pycuda" or "cuda-bindings".
+        halo_px: overlap on each side of a tile in px; None: the model's default, whose error is below one
+            grey level. From `info.receptive_radius_px` on, the result is that of the whole image to rounding.
+        batch: tiles of one size that run at once, from one image or, in `stream`, from several; None: 1, or
+            what the model takes.
+        max_memory: memory in MB (10⁶ bytes) for the model and its working set, in addition to the images;
+            None: half of what is free, at most 2000.
+        channels: order of the channels in images of three or four, "rgb", or "bgr" as OpenCV has it.
+        allow_8bit: accept deeper images with a model that takes 8-bit ones: they are clipped, rounded to 256
+            levels, and returned in their own dtype; a warning is logged once.
+        strict: do not use the CPU in place of a CUDA device, nor an ONNX file in place of an engine.
+        rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file is first rebuilt from
+            the ONNX file next to it, which needs n2b-export and can take minutes; "never".
+        cuda_api: CUDA binding that allocates GPU memory for engines.
+
+    Attributes:
+        info: description of the model (`ModelInfo`).
+        model: path of the file in use.
+        backend: name of the library that runs it, one of the argument's or "tensorrt-rtx".
+        device: "cpu", "cuda:0".
+        precision: arithmetic in use, "fp32", "bf16", "fp16" or "int8".
+        passed_over: what "auto" did not take, each with its reason.
+        channels, allow_8bit, halo_px: as above, the overlap resolved.
+        batch: tiles that run at once.
+        tile_hw: height and width of the tiles in px, overlap included; (0, 0): whole images.
 
     Raises:
         UserError: an argument is out of range, or does not fit the model or the memory.
@@ -77,17 +89,17 @@ class Denoiser:
         self,
         model: str | Path | None = None,
         *,
-        device: str = AUTO,
-        backend: str = AUTO,
-        tile: int | str = AUTO,
+        device: str = "auto",
+        backend: BackendName = "auto",
+        tile: int | Literal["auto"] = "auto",
         halo_px: int | None = None,
         batch: int | None = None,
         max_memory: float | None = None,
-        channels: str = "rgb",
+        channels: Literal["rgb", "bgr"] = "rgb",
         allow_8bit: bool = False,
         strict: bool = False,
-        rebuild: str = "never",
-        cuda_api: str = AUTO,
+        rebuild: Rebuild = "never",
+        cuda_api: CudaApi = "auto",
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory)
         if channels not in CHANNELS:
@@ -103,21 +115,21 @@ class Denoiser:
             max_memory_mb=max_memory,
         )
         self._lock = threading.Lock()
-        self._works: TileExecutor | None = None  # until all is opened, and once it is closed
+        self._executor: TileExecutor | None = None  # until all is opened, and once it is closed
         self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
         opened = self._backend
         try:
             self.info = opened.info
-            self.model = opened.model  # the file in use
-            self.backend = opened.name  # one of `backend`, or "tensorrt-rtx"
-            self.device = opened.device  # "cpu", "cuda:0"
-            self.precision = opened.precision  # what is computed in: "fp32", "bf16", "fp16", "int8"
-            self.passed_over = opened.passed_over  # what "auto" did not take, each with its reason
+            self.model = opened.model
+            self.backend = opened.name
+            self.device = opened.device
+            self.precision = opened.precision
+            self.passed_over = opened.passed_over
             self.channels = channels
             self.allow_8bit = allow_8bit
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px
             self.batch = batch_size(opened, batch)
-            self.tile_hw = tile_size(  # (0, 0): the whole image
+            self.tile_hw = tile_size(
                 opened,
                 tile,
                 halo_px=self.halo_px,
@@ -132,7 +144,7 @@ class Denoiser:
         self._has_told_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
-        self._works = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
+        self._executor = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
 
     def __call__(
         self,
@@ -194,17 +206,10 @@ class Denoiser:
             yield from results
 
     def _results(self, images: Iterable[Any], strength: float) -> Iterator[Any]:
-        taken: deque[Frame | None] = deque()
-
-        def pixels(read: Iterable[Any]) -> Iterator[np.ndarray]:
-            for image in read:
-                taken.append(image if isinstance(image, Frame) else None)
-                yield image.pixels if isinstance(image, Frame) else image
-
         with closing(prefetch(images)) as read:
-            for result, _ in self.denoise_each(pixels(read), strength):
-                frame = taken.popleft()
-                yield result if frame is None else dataclasses.replace(frame, pixels=result)
+            pairs = ((one, one.pixels if isinstance(one, Frame) else one) for one in read)
+            for one, result, _ in self.denoise_each(pairs, strength):
+                yield dataclasses.replace(one, pixels=result) if isinstance(one, Frame) else result
 
     async def adenoise(self, image: np.ndarray, strength: float = 1.0) -> np.ndarray:
         """Denoise an image without holding up the event loop; arguments, result and errors of `__call__`.
@@ -219,29 +224,31 @@ class Denoiser:
 
     def denoise_each(
         self,
-        images: Iterable[np.ndarray],
+        items: Iterable[tuple[Item, np.ndarray]],
         strength: float = 1.0,
         *,
         on_progress: Callable[[float], Any] | None = None,
-    ) -> Iterator[tuple[np.ndarray, dict[str, float]]]:
-        """Denoise images one after the other, in the thread that asks; in order.
+    ) -> Iterator[tuple[Item, np.ndarray, dict[str, float]]]:
+        """Denoise images one after the other, in the calling thread; in order.
 
         Args:
-            images, strength: as of `stream`.
+            items: pairs of anything and an image as `__call__` takes it.
+            strength: as of `__call__`.
             on_progress: as of `__call__`, for each image.
 
         Yields:
-            One result an image, and how many ms each stage of it took (executor.TASK_STAGES).
+            The first of each pair, the denoised image, and the time of each stage in ms
+            (executor.TASK_STAGES).
         """
 
-        def tiles_of(begun: tuple[ImageTask, np.ndarray]) -> int:
-            return len(self._plan(*begun[0].noisy.shape[:2]).tiles)
+        def tile_count(begun: tuple[Item, ImageTask, np.ndarray]) -> int:
+            return len(self._plan(*begun[1].noisy.shape[:2]).tiles)
 
-        begun = (self._begin(image, strength, None, on_progress) for image in images)
-        for chunk in fill_batches(begun, self.batch, tiles_of):
-            self._run([work for work, _ in chunk])
-            for work, result in chunk:
-                yield result, work.ms
+        begun = ((item, *self._begin(image, strength, None, on_progress)) for item, image in items)
+        for chunk in fill_batches(begun, self.batch, tile_count):
+            self._run([task for _, task, _ in chunk])
+            for item, task, result in chunk:
+                yield item, result, task.ms
 
     def check(self, image: np.ndarray) -> None:
         """Raise ImageError unless it is an image that this model can take."""
@@ -254,10 +261,17 @@ class Denoiser:
     def close(self) -> None:
         """Free the model and its memory; waits for an image that is being denoised. May be called again."""
         with self._lock:
-            backend, self._backend, self._works = self._backend, None, None
+            backend, self._backend, self._executor = self._backend, None, None
             if backend is not None:
                 backend.close()
         self._waiting.shutdown()  # calls that still wait find the Denoiser closed, and say so
+
+    def __repr__(self) -> str:
+        if self._executor is None:
+            return f"<Denoiser {self.model}, closed>"
+        height, width = self.tile_hw
+        tiles = f"tiles of {height}×{width} px, overlap {self.halo_px} px" if height else "whole images"
+        return f"<Denoiser {self.model}: {self.backend} on {self.device} in {self.precision}, {tiles}>"
 
     def __enter__(self) -> Denoiser:
         return self
@@ -273,8 +287,10 @@ class Denoiser:
         on_progress: Callable[[float], Any] | None,
     ) -> tuple[ImageTask, np.ndarray]:
         """The work that an image means, and the array that its result will be in."""
-        if not 0 <= strength <= 1:
-            raise UserError(f"a strength of {strength} is out of range: 0 leaves the image, 1 denoises fully")
+        if not is_number(strength) or not 0 <= strength <= 1:
+            raise UserError(
+                f"a strength of {strength!r} is not possible: 0 keeps the image, 1 denoises fully"
+            )
         self.check(image)
         self._tell_of_8bit(image)
         result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
@@ -291,17 +307,17 @@ class Denoiser:
                 f"all are kept by a model from {self._float32_command}"
             )
 
-    def _run(self, works: Sequence[ImageTask]) -> None:
+    def _run(self, tasks: Sequence[ImageTask]) -> None:
         with self._lock:
-            open_works = self._check_open()
-            for work in works:
-                if work.strength == 0:
-                    work.clean[...] = work.noisy
-            works = [work for work in works if work.strength > 0]
-            while works:
-                planned = [(work, self._plan(*work.noisy.shape[:2])) for work in works]
+            executor = self._check_open()
+            for task in tasks:
+                if task.strength == 0:
+                    task.clean[...] = task.noisy
+            tasks = [task for task in tasks if task.strength > 0]
+            while tasks:
+                planned = [(task, self._plan(*task.noisy.shape[:2])) for task in tasks]
                 try:
-                    open_works.run(planned)
+                    executor.run(planned)
                     break
                 except (OutOfMemory, MemoryError) as error:
                     self._halve_tile(max((plan.tile_hw for _, plan in planned), key=np.prod), error)
@@ -320,9 +336,9 @@ class Denoiser:
         )
 
     def _check_open(self) -> TileExecutor:
-        if self._works is None:
+        if self._executor is None:
             raise UserError(_CLOSED)
-        return self._works
+        return self._executor
 
     def _make_plan(self, height: int, width: int) -> TilePlan:
         return plan_tiles(

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .session import open_denoiser
+from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from ..controls import Controls
@@ -61,7 +62,7 @@ def run_camera(
     frames: int | None,
     seconds: float | None,
     strength: float,
-    options: dict[str, Any],
+    options: DenoiserOptions,
 ) -> tuple[Denoiser, RunReport]:
     """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it in good order.
 
@@ -72,22 +73,20 @@ def run_camera(
         frames: how many; None: all.
         seconds: for how long, from the time that the model is loaded; None: for ever.
         strength: as `Denoiser` takes it.
-        options: the arguments of Denoiser.
+        options: of the denoiser; without a model, the one for cameras is used.
     """
     from .. import sources
     from ..controls import Controls
     from ..live_stats import StreamMeter
-    from ..model_files import default_for_camera
     from ..pipelines.stream import denoise_stream
     from ..system.signals import Stop
     from .report import FRAMES_KEPT, RunReport
 
-    options["model"] = options["model"] or default_for_camera()
     controls, meter, stop = Controls(strength), StreamMeter(), Stop()
     with ExitStack() as held:
         source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
-        denoiser = held.enter_context(open_denoiser(options))
+        denoiser = held.enter_context(open_denoiser(options.for_camera()))
         report = RunReport(keep=FRAMES_KEPT)
         if seconds is not None:
             stop.request_after(seconds)

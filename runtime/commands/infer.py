@@ -1,11 +1,10 @@
-"""n2b-infer over what was named: videos, or else images."""
+"""n2b-infer over files: images or videos."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from .settings import DenoiserOptions, OutputPlan
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
@@ -14,33 +13,25 @@ if TYPE_CHECKING:
 
 def run_inputs(
     inputs: list[str],
-    out: Path | None,
-    suffix: str | None,
-    ext: str | None,
-    reference: Path | None,
+    outputs: OutputPlan,
     strength: float,
-    options: dict[str, Any],
+    options: DenoiserOptions,
     *,
     skip_existing: bool,
-) -> tuple[Denoiser | None, RunReport]:
-    """Denoise the videos that are named, or else the images.
+) -> tuple[Denoiser, RunReport]:
+    """Denoise the images or videos that are named.
 
     Args:
         inputs: files, folders, globs.
-        out, suffix, ext, reference: as `plan_jobs` takes them.
+        outputs: where the results go.
         strength: as Denoiser takes it.
-        options: its arguments.
-        skip_existing: leave out what is finished, by the record beside the results.
+        options: of the denoiser.
+        skip_existing: leave out what the manifest next to the results shows as finished.
     """
-    from .images import plan_files, run_files
-    from .jobs import names_a_file
-    from .video_jobs import plan_videos
+    from .images import run_images
+    from .jobs import plan_jobs
     from .videos import run_videos
 
-    videos = plan_videos(inputs, out, suffix, ext)
-    if videos and reference is not None:
-        raise UserError("--reference measures images, and videos were named")
-    jobs = videos or plan_files(inputs, out, suffix, ext, reference)
-    keeps_record = out is not None and not (names_a_file(out) or (videos and videos[0].destination == out))
-    run = run_videos if videos else run_files
-    return run(jobs, strength, options, keeps_record=keeps_record, skip_existing=skip_existing)
+    plan = plan_jobs(inputs, outputs)
+    run = run_videos if plan.is_video else run_images
+    return run(plan.jobs, strength, options, keeps_manifest=plan.keeps_manifest, skip_existing=skip_existing)

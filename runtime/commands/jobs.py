@@ -1,4 +1,4 @@
-"""Which image goes where: nothing is overwritten that is an input, and no two results share a file."""
+"""Plan which image or video is written where: no input is overwritten, and no two results share a file."""
 
 from __future__ import annotations
 
@@ -12,78 +12,122 @@ from pathlib import Path
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
 from ..pipelines.job import Job
-from ..sources import find_images
+from ..sinks import VIDEO_FORMATS
+from ..sources import VIDEO_SUFFIXES, Input, find_files, find_input
+from .settings import OutputPlan
 
 _logger = logging.getLogger(__name__)
 
-SUFFIX_BESIDE = "_denoised"  # of results that lie beside their inputs
+_FALLBACK_FORMAT = ".mkv"  # for videos in formats that cannot be written; it holds any sound
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run denoises: images or videos, never both.
+
+    Attributes:
+        jobs: one for each image or video.
+        is_video: True for videos.
+        keeps_manifest: True if the results go into a folder, which then gets a manifest.
+    """
+
+    jobs: list[Job]
+    is_video: bool
+    keeps_manifest: bool
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An image and where it lies below the input that named it."""
+    """An image or video, and its path below the input that named it."""
 
     path: Path
     below: Path
-    is_named: bool  # not found in a folder or by a glob
+    is_named: bool  # by itself, not by a folder or a glob
+    is_video: bool
+
+    @property
+    def kind(self) -> str:
+        return "video" if self.is_video else "image"
+
+    @property
+    def extension(self) -> str:
+        """Extension of the result, if none is asked for."""
+        is_writable = not self.is_video or self.path.suffix.lower() in VIDEO_FORMATS
+        return self.path.suffix if is_writable else _FALLBACK_FORMAT
 
 
-def plan_jobs(
-    inputs: Sequence[str | Path],
-    *,
-    out: Path | None = None,
-    suffix: str | None = None,
-    ext: str | None = None,
-    reference: Path | None = None,
-) -> list[Job]:
-    """What is to be done for the inputs.
+def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
+    """Plan what is done for the inputs.
+
+    In a folder that holds images, videos are left out with a warning. What a folder or a glob names and an
+    earlier run like this one wrote is left out too.
 
     Args:
-        inputs: files, folders (with their subfolders), globs.
-        out: a folder, in which the structure below an input folder is kept, or for one image a file;
-            None: beside each image.
-        suffix: goes between name and extension of a result; None: `_denoised` beside the image, else none.
-        ext: the extension of the results, such as "png"; None: that of the image.
-        reference: a folder of clean images under the same names (the extension may differ).
+        inputs: image files or video files, folders (with their subfolders), globs.
+        outputs: where the results go.
 
     Raises:
-        UserError: an input does not exist, a result would overwrite an input or another result, a reference
-            is missing, or no writer knows the extension.
+        UserError: an input does not exist, images and videos are mixed, a result would overwrite an input or
+            another result, a reference is missing, or no writer knows the extension.
     """
-    images = _find_all(inputs)
-    if out is not None and names_a_file(out):
-        if len(images) != 1 or not images[0].is_named:
-            raise UserError(f"{out} names one file and there are {len(images)} images; name a folder with -o")
-        if suffix is not None or ext is not None:
-            raise UserError(f"{out} names the file already; leave out --suffix and --ext, or name a folder")
-        return _check([Job(images[0].path, out, _reference_of(images[0], reference))])
-    images = _without_earlier_results(images, out, suffix, ext)
-    return _check(
-        [
-            Job(image.path, _destination(image, out, suffix, ext), _reference_of(image, reference))
-            for image in images
-        ]
-    )
+    if not inputs:
+        raise UserError("nothing to denoise: name image files, folders or globs, or a camera with --camera 0")
+    if outputs.reference is not None and not outputs.reference.is_dir():
+        raise UserError(f"{outputs.reference} is no folder; --reference takes a folder of clean images")
+    found = _find_all(inputs)
+    first, is_video = found[0], any(one.is_video for one in found)
+    if is_video:
+        if image := next((one for one in found if not one.is_video), None):
+            first = next(one for one in found if one.is_video)
+            raise UserError(f"videos ({first.path}) and images ({image.path}) cannot be denoised in one run")
+        if outputs.reference is not None:
+            raise UserError("--reference measures images, and videos were named")
+    if outputs.out is not None and _is_file_name(outputs.out, is_video):
+        if len(found) != 1 or not first.is_named:
+            raise UserError(
+                f"{outputs.out} names one {first.kind} and there are {len(found)}; name a folder with -o"
+            )
+        if outputs.suffix is not None or outputs.ext is not None:
+            raise UserError(
+                f"{outputs.out} names the file already; leave out --suffix and --ext, or name a folder"
+            )
+        jobs = [Job(first.path, outputs.out, _reference(first, outputs.reference))]
+        return Plan(_checked(jobs, is_video), is_video, keeps_manifest=False)
+    jobs = [
+        Job(one.path, outputs.place(one.path, one.below, one.extension), _reference(one, outputs.reference))
+        for one in _without_earlier_results(found, outputs)
+    ]
+    return Plan(_checked(jobs, is_video), is_video, keeps_manifest=outputs.out is not None)
 
 
 def _find_all(inputs: Sequence[str | Path]) -> list[_Found]:
-    """The images of all inputs, each path once."""
-    images: dict[Path, _Found] = {}
+    """Find the images or videos of all inputs, each path once."""
+    found: dict[Path, _Found] = {}
     for name in inputs:
-        for image in _find(name):
-            images.setdefault(absolute(image.path), image)
-    return list(images.values())
+        for one in _find(find_input(name)):
+            found.setdefault(_absolute(one.path), one)
+    return list(found.values())
 
 
-def _find(name: str | Path) -> list[_Found]:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        root = path
-    elif path.exists() or not glob.has_magic(str(path)):
-        return [_Found(image, Path(image.name), True) for image in find_images([path])]
-    else:
-        root = Path(*_before_magic(path.parts))
-    return [_Found(image, image.relative_to(root), False) for image in find_images([path])]
+def _find(source: Input) -> list[_Found]:
+    if source.is_camera or source.path is None:
+        raise UserError(f"{source.name} is a camera; name it with --camera")
+    if source.kind == "dnd":
+        raise UserError(f"{source.name} is the DND benchmark; name it with --dnd")
+    path = source.path
+    if source.kind in ("image", "video"):
+        return [_Found(path, Path(path.name), True, source.kind == "video")]
+    root = path if source.kind == "folder" else Path(*_before_magic(path.parts))
+    paths = find_files([source.name], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images or videos")
+    found = [_Found(one, one.relative_to(root), False, one.suffix.lower() in VIDEO_SUFFIXES) for one in paths]
+    images = [one for one in found if not one.is_video]
+    if source.kind == "folder" and images and len(images) < len(found):
+        _logger.warning(
+            f"left out: {len(found) - len(images)} videos in {path}, which holds images; "
+            "name them to have them denoised"
+        )
+        return images
+    return found
 
 
 def _before_magic(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,69 +135,36 @@ def _before_magic(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts[:first]
 
 
-def names_a_file(out: Path) -> bool:
-    """Whether a place for results is meant as one file rather than as a folder."""
-    return out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir()
+def _is_file_name(out: Path, is_video: bool) -> bool:
+    """Return True if a place for results means one file rather than a folder."""
+    suffixes = VIDEO_SUFFIXES if is_video else IMAGE_SUFFIXES
+    return out.suffix.lower() in suffixes and not out.is_dir()
 
 
-def _destination(image: _Found, out: Path | None, suffix: str | None, ext: str | None) -> Path:
-    extension = image.path.suffix if ext is None else f".{ext.lstrip('.')}"
-    if extension.lower() not in IMAGE_SUFFIXES:
-        raise UserError(
-            f"{image.path}: no image can be written as '{extension}'; name one with --ext: "
-            f"{' '.join(IMAGE_SUFFIXES)}"
-        )
-    return place_of_result(image.path, image.below, out, suffix, extension)
+def _without_earlier_results(found: list[_Found], outputs: OutputPlan) -> list[_Found]:
+    """Leave out what a folder or a glob names and an earlier run like this one wrote."""
+    source_of = {_absolute(outputs.place(one.path, one.below, one.extension)): one for one in found}
 
+    def is_earlier_result(one: _Found) -> bool:
+        return source_of.get(_absolute(one.path), one) is not one or _lies_in_results(one, outputs.out)
 
-def place_of_result(source: Path, below: Path, out: Path | None, suffix: str | None, extension: str) -> Path:
-    """Where the result of a picture or video lies.
-
-    Args:
-        source: what is denoised.
-        below: where it lies below the input that named it; so its result lies below `out`.
-        out: a folder; None: that of the source.
-        suffix: goes between name and extension; None: `_denoised` beside the source, else none.
-        extension: of the result, with its dot.
-
-    Raises:
-        UserError: the suffix would make another folder of it.
-    """
-    if suffix is None:
-        suffix = SUFFIX_BESIDE if out is None else ""
-    if os.sep in suffix:
-        raise UserError(f"a suffix of '{suffix}' has a '{os.sep}'; name the folder with -o")
-    folder = source.parent if out is None else out / below.parent
-    return folder / f"{source.stem}{suffix}{extension}"
-
-
-def _without_earlier_results(
-    images: list[_Found], out: Path | None, suffix: str | None, ext: str | None
-) -> list[_Found]:
-    """Leave out what a folder or glob brought up and an earlier run like this one wrote."""
-    source_of = {absolute(_destination(image, out, suffix, ext)): image for image in images}
-
-    def is_earlier_result(image: _Found) -> bool:
-        return source_of.get(absolute(image.path), image) is not image or _lies_in_results(image, out)
-
-    kept = [image for image in images if image.is_named or not is_earlier_result(image)]
-    if len(kept) < len(images):
-        _logger.warning(
-            f"{len(images) - len(kept)} images are results of an earlier run and are not denoised again"
-        )
+    kept = [one for one in found if one.is_named or not is_earlier_result(one)]
+    if len(kept) < len(found):
+        count = len(found) - len(kept)
+        _logger.warning(f"{count} {found[0].kind}s are results of an earlier run and are not denoised again")
     return kept
 
 
-def _lies_in_results(image: _Found, out: Path | None) -> bool:
-    """Whether the image is in the results' folder, where that one is inside of the input folder."""
+def _lies_in_results(one: _Found, out: Path | None) -> bool:
+    """Return True if it lies in the folder of results, and that one inside of the input folder."""
     if out is None:
         return False
-    path, folder = absolute(image.path), absolute(out)
-    root = path.parents[len(image.below.parts) - 1]
+    path, folder = _absolute(one.path), _absolute(out)
+    root = path.parents[len(one.below.parts) - 1]
     return root in folder.parents and folder in path.parents
 
 
-def _reference_of(image: _Found, folder: Path | None) -> Path | None:
+def _reference(image: _Found, folder: Path | None) -> Path | None:
     if folder is None:
         return None
     for name in dict.fromkeys([image.below, Path(image.path.name)]):
@@ -164,12 +175,18 @@ def _reference_of(image: _Found, folder: Path | None) -> Path | None:
     raise UserError(f"{folder} has no reference for {image.path}: an image of the name {image.path.stem}")
 
 
-def _check(jobs: list[Job]) -> list[Job]:
+def _checked(jobs: list[Job], is_video: bool) -> list[Job]:
+    kind, suffixes = ("video", VIDEO_FORMATS) if is_video else ("image", IMAGE_SUFFIXES)
     inputs = [path for job in jobs for path in (job.source, job.reference) if path is not None]
     sources = {path.resolve(): path for path in inputs}
     writers: dict[Path, Path] = {}
     for job in jobs:
         destination = job.destination.resolve()
+        if destination.suffix.lower() not in suffixes:
+            raise UserError(
+                f"{job.source}: no {kind} can be written as '{destination.suffix}'; "
+                f"name one with --ext: {' '.join(suffixes)}"
+            )
         if destination in sources:
             raise UserError(
                 f"the result of {job.source} would overwrite the input {sources[destination]}; "
@@ -184,6 +201,6 @@ def _check(jobs: list[Job]) -> list[Job]:
     return jobs
 
 
-def absolute(path: Path) -> Path:
-    """The path from the root; links are not followed, for two links are two images or videos."""
+def _absolute(path: Path) -> Path:
+    """Return the path from the root; links are not followed, since two links are two images or videos."""
     return Path(os.path.abspath(path))  # noqa: PTH100

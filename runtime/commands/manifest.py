@@ -1,9 +1,9 @@
-"""Which results are finished: a record beside them says what each was made of.
+"""Keep a manifest of finished results: what each was made from, so that a run can skip them.
 
-The record is a file of its own, one JSON object a line: not all image formats have a place for it, and none
-of them has to be opened to read it. A line is appended after its result has its final name, in one write, so
-that runs side by side do not mix theirs; what a killed run left of a line is passed over, and its result made
-again.
+The manifest is a file next to the results, one JSON object a line: not every image format has room for it,
+and no image has to be opened to read it. A line is appended once its result has its final name,
+in one write, so that parallel runs do not mix theirs. What a killed run left of a line is skipped, and its
+result made again.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-RECORD = ".n2b-finished.jsonl"  # in each folder of results
+RECORD = ".n2b-finished.jsonl"  # name of the manifest in a folder of results
 
 Identity = tuple[int, int, int]  # of a file: changes when it is replaced or written to
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What makes the results of a run.
+class ManifestKey:
+    """Everything that the results of a run depend on, besides the input.
 
     Attributes:
         model_sha256: of the model's file.
-        settings: all else that a result depends on by more than rounding, as JSON can hold it.
+        settings: all else that changes a result by more than rounding, as JSON values.
     """
 
     model_sha256: str
     settings: Mapping[str, Any]
 
 
-class Finished:
-    """The results that one recipe makes, in whatever folders.
+class Manifest:
+    """A record of the finished results of one key, in any folders.
 
     Args:
-        recipe: what it is.
-        folder: where the record of all of them is; None: each folder has one of the results in it.
+        key: model and settings that make the results.
+        folder: of the one record of all; None: each folder of results has its own.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path | None = None) -> None:
-        self._recipe = recipe
+    def __init__(self, key: ManifestKey, folder: Path | None = None) -> None:
+        self._key = key
         self._folder = folder
         self._records: dict[Path, dict[str, dict[str, Any]]] = {}  # by folder and by name
         self._inputs: dict[Path, Identity | None] = {}
@@ -62,7 +62,7 @@ class Finished:
         self._has_warned = False
 
     def has(self, job: Job) -> bool:
-        """Whether the result is there, made of this input by this recipe; reads the whole input."""
+        """Return True if the result is there, made from this input with this key; reads the whole input."""
         self.note(job)
         folder, name = self._place(job.destination)
         if folder not in self._records:
@@ -75,11 +75,11 @@ class Finished:
         return found.get("input") == self._sha256_of(job.source)
 
     def note(self, job: Job) -> None:
-        """To be called before the input is read."""
+        """Remember the state of an input; call it before the input is read."""
         self._inputs[job.source] = _identity(job.source)
 
     def add(self, job: Job) -> None:
-        """Record a result that has its final name; not where the input is no longer what was noted."""
+        """Record a result that has its final name, unless its input changed since it was noted."""
         sha256 = self._sha256_of(job.source)
         if sha256 is None or _identity(job.source) != self._inputs[job.source]:
             return
@@ -94,14 +94,14 @@ class Finished:
             self._has_warned = True
 
     def leave_out(self, jobs: Sequence[Job], report: RunReport) -> list[Job]:
-        """The jobs that are not finished; the report counts the others, and those that are made again."""
-        left = [job for job in jobs if not self.has(job)]
-        report.skipped = len(jobs) - len(left)
-        report.made_again = sum(job.destination.exists() for job in left)
-        return left
+        """Return the jobs that are not finished; the report counts the others, and those made again."""
+        remaining = [job for job in jobs if not self.has(job)]
+        report.skipped = len(jobs) - len(remaining)
+        report.made_again = sum(job.destination.exists() for job in remaining)
+        return remaining
 
     def recording(self, reports: Iterable[ImageReport], jobs: Sequence[Job]) -> Iterator[ImageReport]:
-        """The reports of these jobs, of which each result is recorded as it comes by."""
+        """Yield the reports of these jobs, and record each result as it comes."""
         for job in jobs:
             if job.source not in self._inputs:
                 self.note(job)
@@ -112,13 +112,13 @@ class Finished:
             yield report
 
     def _written(self, job: Job) -> dict[str, Any]:
-        """What the record says of a result that is as this recipe's run left it."""
+        """Return what the record holds of a result that is as this run left it."""
         size, mtime_ns, _ = _identity(job.destination) or (None, None, None)
-        recipe = {"model": self._recipe.model_sha256, "settings": dict(self._recipe.settings)}
-        return {"bytes": size, "mtime_ns": mtime_ns, **recipe}
+        key = {"model": self._key.model_sha256, "settings": dict(self._key.settings)}
+        return {"bytes": size, "mtime_ns": mtime_ns, **key}
 
     def _sha256_of(self, path: Path) -> str | None:
-        """Of an input; None where it cannot be read."""
+        """Return the hash of an input; None if it cannot be read."""
         try:
             if path not in self._sha256:
                 self._sha256[path] = sha256_of_file(path)
@@ -127,27 +127,27 @@ class Finished:
         return self._sha256[path]
 
     def _place(self, result: Path) -> tuple[Path, str]:
-        """The folder of a result's record, and its name there."""
+        """Return the folder of a result's record, and its name there."""
         folder = self._folder or result.parent
         return folder, result.relative_to(folder).as_posix()
 
 
 def model_identities(model: str | Path | None) -> dict[Path, Identity | None]:
-    """The files that a model may be loaded from, as they are before that; for `sha256_of_loaded`."""
+    """Return the files that a model may be loaded from, as they are before that; for `sha256_of_loaded`."""
     files = find_model(model)
     return {path: _identity(path) for path in (files.onnx, files.engine) if path is not None}
 
 
 def sha256_of_loaded(model: Path, before: Mapping[Path, Identity | None], *, may_be_rebuilt: bool) -> str:
-    """SHA-256 of a model that has just been loaded.
+    """Return the SHA-256 of a model that has just been loaded.
 
     Args:
         model: its file.
-        before: what `model_identities` said before it was loaded.
+        before: what `model_identities` returned before it was loaded.
         may_be_rebuilt: loading it may itself have written the file.
 
     Raises:
-        ModelError: the file was replaced meanwhile, and nobody knows which of both was loaded.
+        ModelError: the file was replaced meanwhile, so that either may have been loaded.
     """
     sha256 = sha256_of_file(model)
     if _identity(model) != before.get(model) and not may_be_rebuilt:
@@ -164,7 +164,7 @@ def _identity(path: Path) -> Identity | None:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The last entry of each result; none where there is no such file."""
+    """Read the last entry of each result; none if there is no such file."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -186,6 +186,6 @@ def _append(path: Path, line: bytes) -> None:
     with open(path, "a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - 1))
-        # or another run is amid its line: then this makes an empty one, which is passed over
+        # another run may be in the middle of its line: then this makes an empty one, which is skipped
         is_torn = file.read(1) not in (b"", b"\n")
         file.write((b"\n" if is_torn else b"") + line + b"\n")

@@ -1,28 +1,120 @@
-"""Open the denoiser of a command line, and say what is used."""
+"""Open the denoiser of a run, and keep account of its results: manifest, report, warnings."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..pipelines.images import Progress
+    from ..pipelines.job import Job
+    from ..pipelines.result import ImageReport
+    from .manifest import Manifest
+    from .report import RunReport
+    from .settings import DenoiserOptions
 
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Session:
+    """A denoiser in use, with the report of the run and the manifest of its results, if it keeps one."""
+
+    denoiser: Denoiser
+    report: RunReport
+    manifest: Manifest | None
+
+    def remaining(self, jobs: list[Job], *, skip_existing: bool) -> list[Job]:
+        """Return the jobs that are to be done: all, or those whose result is not in the manifest."""
+        if self.manifest is None or not skip_existing:
+            return jobs
+        return self.manifest.leave_out(jobs, self.report)
+
+    def record(self, images: Iterator[ImageReport], jobs: Sequence[Job]) -> None:
+        """Run to the end, adding the report of each job to the manifest and to the run's report."""
+        for image in images if self.manifest is None else self.manifest.recording(images, jobs):
+            self.add(image)
+
+    def add(self, image: ImageReport) -> None:
+        """Add an image or frame to the report; warn of one that failed."""
+        self.report.add(image)
+        if image.error is not None:
+            _logger.warning(f"left out: {image.reason}")
+
+
 @contextmanager
-def open_denoiser(options: dict[str, Any]) -> Iterator[Denoiser]:
-    """Open a denoiser and log what it uses.
+def open_session(
+    options: DenoiserOptions,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    keep: int | None = None,
+) -> Iterator[Session]:
+    """Open the denoiser, and the manifest of what it makes.
 
     Args:
-        options: the arguments of Denoiser.
+        options: of the denoiser.
+        settings: what else the results depend on; None: no manifest is kept.
+        folder: of the one manifest of all results; None: each folder of results has its own.
+        keep: how many images or frames the report keeps details of; None: all.
+
+    Raises:
+        ModelError: the model's file was replaced while it was loaded.
     """
+    from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded
+    from .report import RunReport
+
+    before = model_identities(options.model) if settings is not None else {}
+    with open_denoiser(options) as denoiser:
+        manifest = None
+        if settings is not None:
+            sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
+            of_model = {
+                "precision": denoiser.precision,
+                "halo_px": denoiser.halo_px,
+                "allow_8bit": denoiser.allow_8bit,
+            }
+            manifest = Manifest(ManifestKey(sha256, {**settings, **of_model}), folder)
+        yield Session(denoiser, RunReport(keep=keep), manifest)
+
+
+@contextmanager
+def open_denoiser(options: DenoiserOptions) -> Iterator[Denoiser]:
+    """Open a denoiser, and log which model and backend it uses."""
     from ..denoiser import Denoiser
     from .report import model_line
 
-    with Denoiser(**options) as denoiser:
+    with Denoiser(**options.to_dict()) as denoiser:
         _logger.info(model_line(denoiser))
         yield denoiser
+
+
+@contextmanager
+def progress_bar(images: int) -> Iterator[Progress]:
+    """Show a bar on standard error, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        TextColumn("{task.completed:.1f} of {task.total} images"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=images)
+        finished = 0
+
+        def on_progress(part: float) -> None:
+            nonlocal finished
+            finished += part == 1
+            bar.update(task, completed=finished + part % 1)
+
+        yield on_progress

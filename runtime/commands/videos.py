@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..system.signals import sigterm_as_ctrl_c
-from .session import open_denoiser
+from .session import open_session
+from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,48 +25,41 @@ _logger = logging.getLogger(__name__)
 def run_videos(
     jobs: list[Job],
     strength: float,
-    options: dict[str, Any],
+    options: DenoiserOptions,
     *,
-    keeps_record: bool = False,
+    keeps_manifest: bool = False,
     skip_existing: bool = False,
 ) -> tuple[Denoiser, RunReport]:
-    """Denoise videos, one after the other; one that fails is named and the rest is done.
+    """Denoise videos, one after the other; one that fails is reported and the rest is done.
 
     Args:
         jobs: what to do.
         strength: as `Denoiser` takes it.
-        options: the arguments of Denoiser.
-        keeps_record: note beside the results what they are made of.
-        skip_existing: leave out what is finished by that record, which is then kept too.
-    """
-    from ..model_files import default_for_camera
-    from ..pipelines.result import ImageReport
-    from .images import open_record
-    from .manifest import model_identities
-    from .report import FRAMES_KEPT, RunReport
+        options: of the denoiser; without a model, the one for cameras is used.
+        keeps_manifest: record in the folder of results what each was made from.
+        skip_existing: leave out what the manifest shows as finished; it is then kept too.
 
-    options["model"] = options["model"] or default_for_camera()
-    before = model_identities(options["model"])
-    with sigterm_as_ctrl_c(), open_denoiser(options) as denoiser:
-        report, left, finished = RunReport(keep=FRAMES_KEPT), jobs, None
-        if keeps_record or skip_existing:
-            finished = open_record(denoiser, before, options, {"strength": strength})
-        if finished is not None and skip_existing:
-            left = finished.leave_out(jobs, report)
-        for job in left:
+    Raises:
+        UserError: the only video there is cannot be denoised.
+    """
+    from ..pipelines.result import ImageReport
+    from .report import FRAMES_KEPT
+
+    options = options.for_camera()
+    settings = {"strength": strength} if keeps_manifest or skip_existing else None
+    with sigterm_as_ctrl_c(), open_session(options, settings=settings, keep=FRAMES_KEPT) as session:
+        for job in session.remaining(jobs, skip_existing=skip_existing):
             try:
-                if finished is not None:
-                    finished.note(job)
-                _denoise_video(job, denoiser, strength, report)
-                if finished is not None:
-                    finished.add(job)
+                if session.manifest is not None:
+                    session.manifest.note(job)
+                _denoise_video(job, session.denoiser, strength, session.report)
+                if session.manifest is not None:
+                    session.manifest.add(job)
             except UserError as error:
                 if len(jobs) == 1:
                     raise
-                failed = ImageReport(str(job.source), error=error)
-                report.add(failed)
-                _logger.warning(f"left out: {failed.reason}")
-    return denoiser, report
+                session.add(ImageReport(str(job.source), error=error))
+    return session.denoiser, session.report
 
 
 def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunReport) -> None:
@@ -95,7 +89,7 @@ def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunRep
 
 @contextmanager
 def _counter(name: str) -> Iterator[Callable[[], None]]:
-    """Frames that are done, on standard error, where that is a terminal."""
+    """Count the frames on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -56,6 +56,10 @@ def _check_range(image: np.ndarray) -> None:
 
 def check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Return `out`; raise UserError unless it fits the image."""
+    if not isinstance(out, np.ndarray):
+        raise UserError(f"out is a numpy array, not {type(out).__name__}")
+    if not out.flags.writeable:
+        raise UserError("out is read-only; give an array that can be written")
     if (out.shape, out.dtype) != (image.shape, image.dtype):
         raise UserError(
             f"out has the image's shape and dtype, {image.shape} {image.dtype}, not {out.shape} {out.dtype}"

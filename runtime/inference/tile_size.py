@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import numbers
+from typing import TypeGuard
 
 import numpy as np
 
@@ -16,18 +18,27 @@ HEADROOM = 1.1  # a tile of another size than the trial run's may need a little 
 DEFAULT_MEMORY_MB = 2000  # maximum; larger tiles reduce the cost of the overlap only a little more
 
 
-def check_sizes(tile: int | str, halo_px: int | None, batch: int | None, max_memory: float | None) -> None:
+def check_sizes(tile: object, halo_px: object, batch: object, max_memory: object) -> None:
     """Raise UserError for sizes that no model can use."""
-    if tile != AUTO and (not isinstance(tile, int) or tile < 0):
+    if tile != AUTO and not _is_whole(tile, least=0):
         raise UserError(
-            f"a tile of {tile} is not possible; give its side in px, 0 for the whole image, or auto"
+            f"a tile of {tile!r} is not possible; give its side in px, 0 for the whole image, or auto"
         )
-    if halo_px is not None and halo_px < 0:
-        raise UserError(f"an overlap of {halo_px} px is not possible; give 0 or more")
-    if batch is not None and batch < 1:
-        raise UserError(f"a batch of {batch} tiles is not possible; give 1 or more")
-    if max_memory is not None and not max_memory > 0:
-        raise UserError(f"{max_memory} MB of memory is not possible; give a positive number")
+    if halo_px is not None and not _is_whole(halo_px, least=0):
+        raise UserError(f"an overlap of {halo_px!r} px is not possible; give 0 or more")
+    if batch is not None and not _is_whole(batch, least=1):
+        raise UserError(f"a batch of {batch!r} tiles is not possible; give 1 or more")
+    if max_memory is not None and not (is_number(max_memory) and max_memory > 0):
+        raise UserError(f"{max_memory!r} MB of memory is not possible; give a positive number")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return True for a finite real number, numpy's too, that is no bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_whole(value: object, *, least: int) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def batch_size(backend: Backend, asked: int | None) -> int:

@@ -1,4 +1,4 @@
-"""What the DND benchmark's server takes: the denoised boxes, each in a file and those of an image together.
+"""Write what the DND benchmark's server takes: the denoised boxes, one a file and bundled by image.
 
 As the benchmark's own scripts write them, for the sRGB track: `0001_01.mat` holds `Idenoised_crop`, and
 `bundled/0001.mat`, of which fifty are uploaded, the cell array `Idenoised` of an image's boxes.
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..denoiser import Denoiser
-from ..errors import MissingPackageError
 from ..images.dnd import DndCrop, image_path, read_windows
 from ..system.files import atomic_path
+from ..system.packages import require
 from .result import ImageReport
 from .stages import run_overlapped
 
@@ -26,7 +26,7 @@ EVALUATION_VERSION = "1.0"  # of the benchmark
 
 @dataclass(frozen=True)
 class DndImage:
-    """One image of the benchmark on its way into a submission.
+    """An image of the benchmark that goes into a submission.
 
     Attributes:
         source: its file.
@@ -40,21 +40,21 @@ class DndImage:
 
     @property
     def crop_files(self) -> list[Path]:
-        """One for each box."""
+        """Return one file for each box."""
         return [self.out / f"{crop.image:04d}_{crop.box:02d}.mat" for crop in self.crops]
 
     @property
     def bundle(self) -> Path:
-        """The file of all boxes, to be uploaded."""
+        """Return the file of all boxes, to be uploaded."""
         return self.out / "bundled" / f"{self.crops[0].image:04d}.mat"
 
 
 def list_images(folder: str | Path, crops: Sequence[DndCrop], out: Path) -> list[DndImage]:
-    """The images that have these boxes.
+    """Return the images that have these boxes.
 
     Args:
         folder: of the benchmark.
-        crops: as `list_crops` gives them.
+        crops: as `list_crops` returns them.
         out: the submission's folder.
     """
     return [
@@ -86,27 +86,26 @@ def write_submission(
     """
     _load_scipy_io()
 
-    def read(image: DndImage) -> list[tuple[np.ndarray, tuple[slice, slice]]]:
+    def read(image: DndImage) -> list[tuple[tuple[slice, slice], np.ndarray]]:
         halo_px, multiple_px = denoiser.halo_px, denoiser.info.size_multiple_px
         folder = image.source.parent.parent
         windows = read_windows(folder, image.crops, halo_px=halo_px, multiple_px=multiple_px)
-        read = [(pixels, box) for _, pixels, box in windows]
-        for pixels, _ in read:
+        read = [(box, pixels) for _, pixels, box in windows]
+        for _, pixels in read:
             denoiser.check(pixels)
         return read
 
     def infer(
-        images: Iterator[list[tuple[np.ndarray, tuple[slice, slice]]]],
-    ) -> Iterator[tuple[list[np.ndarray], dict[str, float]]]:
-        for windows in images:
+        images: Iterator[tuple[Any, list[tuple[tuple[slice, slice], np.ndarray]]]],
+    ) -> Iterator[tuple[Any, list[np.ndarray], dict[str, float]]]:
+        for key, windows in images:
             stages_ms: dict[str, float] = {}
             clean = []
-            results = denoiser.denoise_each((pixels for pixels, _ in windows), strength)
-            for (_, box), (result, ms) in zip(windows, results, strict=True):
+            for box, result, ms in denoiser.denoise_each(windows, strength):
                 clean.append(result[box].clip(0, 1))
                 stages_ms = {stage: stages_ms.get(stage, 0) + ms[stage] for stage in ms}
                 on_progress(len(clean) / len(windows))
-            yield clean, stages_ms
+            yield key, clean, stages_ms
 
     for outcome in run_overlapped(images, read=read, infer=infer, write=_write):
         image = outcome.item
@@ -132,8 +131,4 @@ def _save(path: Path, values: dict[str, Any]) -> None:
 
 
 def _load_scipy_io() -> Any:
-    try:
-        import scipy.io
-    except ImportError as error:
-        raise MissingPackageError("scipy", extra="dnd") from error
-    return scipy.io
+    return require("scipy.io", package="scipy", extra="dnd")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..denoiser import Denoiser
 from ..images.image import Image, read_image, write_image
@@ -36,23 +36,21 @@ def denoise_files(
         denoiser.check(image.pixels)
         return image
 
-    def infer(images: Iterator[Image]) -> Iterator[tuple[_Denoised, dict[str, float]]]:
-        taken: deque[Image] = deque()
-        pixels = (taken.append(image) or image.pixels for image in images)
-        for clean, ms in denoiser.denoise_each(pixels, strength, on_progress=on_progress):
-            noisy = taken.popleft()
-            yield _Denoised(noisy.with_pixels(clean), noisy.pixels), ms
+    def infer(images: Iterator[tuple[Any, Image]]) -> Iterator[tuple[Any, _Denoised, dict[str, float]]]:
+        items = (((key, image), image.pixels) for key, image in images)
+        for (key, noisy), clean, ms in denoiser.denoise_each(items, strength, on_progress=on_progress):
+            yield key, _Denoised(noisy.with_pixels(clean), noisy.pixels), ms
 
     for outcome in run_overlapped(jobs, read=read, infer=infer, write=_write):
         yield _report(outcome)
 
 
+@dataclass(frozen=True, eq=False)
 class _Denoised:
-    """A result on its way to be written."""
+    """A result to be written, and the pixels before."""
 
-    def __init__(self, image: Image, noisy: np.ndarray) -> None:
-        self.image = image
-        self.noisy = noisy  # its pixels before
+    image: Image
+    noisy: np.ndarray
 
 
 def _write(job: Job, denoised: _Denoised) -> ImageReport:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -16,38 +15,41 @@ from ..system.prefetch import prefetch
 
 Item = TypeVar("Item")
 
+# Pairs of a key and a value → the key, the result and the time of each stage in ms.
+Infer = Callable[[Iterator[tuple[Any, Any]]], Iterator[tuple[Any, Any, dict[str, float]]]]
+
 READ, WRITE = "read", "write"
 STAGES = (READ, *TASK_STAGES, WRITE)
 
 
 @dataclass
 class Outcome(Generic[Item]):
-    """What became of one item."""
+    """Outcome of one item."""
 
     item: Item
-    value: Any = None  # what the last stage that succeeded gave
-    error: UserError | None = None  # why the item was given up
-    ms: dict[str, float] = field(default_factory=dict)  # how long each stage took
+    value: Any = None  # result of the last stage that succeeded
+    error: UserError | None = None  # why the item failed
+    ms: dict[str, float] = field(default_factory=dict)  # time of each stage
 
 
 def run_overlapped(
     items: Iterable[Item],
     *,
     read: Callable[[Item], Any],
-    infer: Callable[[Iterator[Any]], Iterator[tuple[Any, dict[str, float]]]],
+    infer: Infer,
     write: Callable[[Item, Any], Any],
 ) -> Iterator[Outcome[Item]]:
     """Take each item through three stages, of which `read` and `write` have a thread each.
 
     At most one item waits before, and one after, those that are inferred. A UserError of `read` or `write`
-    gives up its item alone; every other exception ends the whole, after what is being written is written.
+    fails its item alone; any other exception ends the run, once what is being written is written.
 
     Args:
         items: what to work on.
         read: item → value.
-        infer: what `read` gave, one after the other → for each, in order, a value and the ms of its
-            stages; runs in the thread that iterates, and may take several before it gives the first.
-        write: item, what `infer` gave → value.
+        infer: pairs of a key and what `read` returned → for each, in order, the key, a value and the ms of
+            its stages; runs in the thread that iterates, and may take several before it yields the first.
+        write: item, what `infer` yielded → value.
 
     Yields:
         One outcome an item, in order.
@@ -65,27 +67,24 @@ def run_overlapped(
             yield written.result()
 
 
-def _inferred(
-    outcomes: Iterator[Outcome[Item]],
-    infer: Callable[[Iterator[Any]], Iterator[tuple[Any, dict[str, float]]]],
-) -> Iterator[Outcome[Item]]:
-    """The outcomes, with what was inferred of those that were read; the others keep their places."""
-    taken: deque[Outcome[Item]] = deque()
+def _inferred(outcomes: Iterator[Outcome[Item]], infer: Infer) -> Iterator[Outcome[Item]]:
+    """Infer what was read; outcomes that failed keep their places, each along with the next one read."""
+    pending: list[Outcome[Item]] = []
 
-    def values() -> Iterator[Any]:
+    def readable() -> Iterator[tuple[list[Outcome[Item]], Any]]:
+        nonlocal pending
         for outcome in outcomes:
-            taken.append(outcome)
+            pending.append(outcome)
             if outcome.error is None:
-                yield outcome.value
+                group, pending = pending, []
+                yield group, outcome.value
 
-    for value, ms in infer(values()):
-        while taken[0].error is not None:
-            yield taken.popleft()
-        outcome = taken.popleft()
+    for (*failed, outcome), value, ms in infer(readable()):
+        yield from failed
         outcome.value = value
         outcome.ms.update(ms)
         yield outcome
-    yield from taken
+    yield from pending
 
 
 def _stage(outcome: Outcome[Item], name: str, work: Callable[[Outcome[Item]], Any]) -> Outcome[Item]:

@@ -89,6 +89,6 @@ def _denoise(
         if stop.is_due:
             break
         read = time.perf_counter()
-        ((pixels, ms),) = denoiser.denoise_each([frame.pixels], controls.strength)
+        ((_, pixels, ms),) = denoiser.denoise_each([(frame, frame.pixels)], controls.strength)
         yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, **ms})
         clock = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Pictures too large for the memory: read, denoised and written in strips, with the result of the whole."""
+"""Denoise images larger than the memory in strips, with the result of the whole."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ _STRIPS_AT_ONCE = 4  # one is read, one waits, one is in the model, and its resu
 
 
 def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
-    """The jobs to be done in strips: TIFF files that, with their results, are larger than this memory.
+    """Return the jobs to do in strips: TIFF files that, with their results, are larger than this memory.
 
-    Without tifffile, those that the machine can hold are left to be done whole; a warning says so.
+    Without tifffile, those that the machine can hold are done whole, with a warning.
 
     Raises:
         MissingPackageError: there are others, and tifffile is not installed.
     """
-    large = [job for job in jobs if _pictures_mb(job.source) > memory_mb]
+    large = [job for job in jobs if _pixels_mb(job.source) > memory_mb]
     try:
         if large:
             load_tifffile()
     except MissingPackageError as error:
         # while it decodes, the file and two copies of the pixels are in memory, afterwards pixels and result
-        if max(2 * _pictures_mb(job.source) for job in large) > (available_bytes() or 0) / 1e6:
+        if max(2 * _pixels_mb(job.source) for job in large) > (available_bytes() or 0) / 1e6:
             raise
         _logger.warning(
             f"{len(large)} large images are held in memory whole and not in strips, since {error}"
@@ -54,8 +54,8 @@ def find_large(jobs: Sequence[Job], memory_mb: float) -> list[Job]:
     return large
 
 
-def _pictures_mb(path: Path) -> float:
-    """What a TIFF file's picture and its result take; 0 for any other file."""
+def _pixels_mb(path: Path) -> float:
+    """Return the memory of a TIFF file's pixels and their result; 0 for any other file."""
     layout = tiff_layout(path) if path.suffix.lower() in TIFF_SUFFIXES else None
     return 0 if layout is None else 2 * layout.nbytes / 1e6
 
@@ -69,8 +69,8 @@ def denoise_by_strips(
 ) -> ImageReport:
     """Denoise a TIFF file, of which a few strips are in memory at any time.
 
-    The strips are the rows of tiles that the whole picture would be cut into, or lower ones with the same
-    overlap, so that the result is that of the whole. It keeps the tags that describe the picture, EXIF's
+    The strips are the rows of tiles that the whole image would be cut into, or lower ones with the same
+    overlap, so that the result is that of the whole. It keeps the tags that describe the image, EXIF's
     among them, and the colour profile; orientation is such a tag, and the pixels stay as they lie.
 
     Args:
@@ -94,7 +94,7 @@ def denoise_by_strips(
         raise ImageError(f"{job.source} is too large to be compared; leave out --reference")
     source = LargeTiff(job.source)
     plan = _plan(denoiser, source, memory_mb / 2)
-    _tell(job.source, source, plan)
+    _log(job.source, source, plan)
     report = ImageReport(str(job.source), str(job.destination), *plan.image_hw, ms={MODEL: 0}, in_strips=True)
     try:
         with (
@@ -129,7 +129,7 @@ def _denoised(
     on_progress: Callable[[float], object],
     report: ImageReport,
 ) -> Generator[np.ndarray, None, None]:
-    """The rows of the result, as many at a time as a row of tiles gives; notes the time that they take."""
+    """Yield the rows of the result, a row of tiles at a time, and add up the time that they take."""
     height = plan.image_hw[0]
     rows = _first_of_each_row(plan)
     spans = ((tile.source.top, min(tile.source.bottom, height)) for tile in rows)
@@ -147,12 +147,12 @@ def _first_of_each_row(plan: TilePlan) -> list[Tile]:
     return [tile for tile in plan.tiles if tile.target.left == 0]
 
 
-def _tell(path: Path, source: LargeTiff, plan: TilePlan) -> None:
+def _log(path: Path, source: LargeTiff, plan: TilePlan) -> None:
     height, width, _ = source.info.shape
     for part in source.header.dropped:
         _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
     if source.header.icc_profile and not source.info.icc_profile:
         _logger.warning(f"{path}: its colour profile does not fit its pixels, and is left out")
     if source.header.has_more_images:
-        _logger.warning(f"{path}: it holds several pictures; only the first is read")
+        _logger.warning(f"{path}: it holds several images; only the first is read")
     _logger.info(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows")

@@ -85,8 +85,9 @@ def test_the_network_does_something(photograph, whole):
 
 
 def test_with_the_exact_halo_tiled_is_whole(work, photograph, whole):
-    latest, tiles = work / "exports" / "latest", {"tile": TILE_PX, "halo_px": EXACT_HALO_PX}
-    with Denoiser(latest, backend="onnxruntime", **tiles) as denoise:  # in FP32, as the network
+    latest = work / "exports" / "latest"
+    exact = Denoiser(latest, backend="onnxruntime", tile=TILE_PX, halo_px=EXACT_HALO_PX)
+    with exact as denoise:  # in FP32, as the network
         assert len(denoise.plan(401, 422).tiles) == 4
         assert differences(denoise(photograph), whole).max() <= 1
 

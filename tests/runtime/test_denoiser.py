@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -296,3 +297,52 @@ print((peak - before) / 1e6)
         model = make_model("wide")
         with Denoiser(model, max_memory=200) as one, Denoiser(model, max_memory=200, batch=4) as four:
             assert 4 * four.tile_hw[0] ** 2 < 1.3 * one.tile_hw[0] ** 2
+
+
+class TestArgumentsOfAnyKind:
+    """What a library's user may pass by mistake is named, in the project's own error."""
+
+    @pytest.mark.parametrize("arguments", [
+        {"max_memory": "1GB"}, {"max_memory": float("nan")}, {"max_memory": True},
+        {"batch": 1.5}, {"batch": "2"},
+        {"tile": 1.5}, {"tile": "large"}, {"tile": None}, {"halo_px": "8"}, {"halo_px": 1.5},
+    ])  # fmt: skip
+    def test_a_size_that_is_none_is_refused(self, make_model, arguments):
+        (value,) = arguments.values()
+        with pytest.raises(UserError, match=re.escape(repr(value)) + ".* is not possible"):
+            Denoiser(make_model("identity"), **arguments)
+
+    def test_numpy_numbers_are_numbers(self, make_model):
+        sizes = {"tile": np.int64(64), "batch": np.int32(1), "max_memory": np.float32(500)}
+        with Denoiser(make_model("identity"), **sizes) as denoise:
+            denoise(np.zeros((8, 8, 3), np.uint8), np.float32(0.5))  # pyright: ignore[reportArgumentType]
+
+    @pytest.mark.parametrize("strength", ["a", None, float("nan"), 1.1, -0.1, True])
+    def test_a_strength_that_is_none_is_refused(self, make_model, strength):
+        refused = pytest.raises(UserError, match=r"a strength of .* is not possible")
+        with Denoiser(make_model("identity")) as denoise, refused:
+            denoise(np.zeros((8, 8, 3), np.uint8), strength)
+
+    def test_what_cannot_be_written_is_refused(self, make_model):
+        image = np.zeros((8, 8, 3), np.uint8)
+        sealed = image.copy()
+        sealed.flags.writeable = False
+        with Denoiser(make_model("identity")) as denoise:
+            with pytest.raises(UserError, match="out is read-only"):
+                denoise(image, out=sealed)
+            with pytest.raises(UserError, match="out is a numpy array, not list"):
+                denoise(image, out=image.tolist())  # pyright: ignore[reportArgumentType]
+            with pytest.raises(ImageError, match="not list"):
+                denoise(image.tolist())  # pyright: ignore[reportArgumentType]
+
+    def test_its_repr_says_what_runs_where(self, make_model):
+        with Denoiser(make_model("identity"), backend="onnxruntime", device="cpu", tile=64) as denoise:
+            assert "onnxruntime on cpu in fp32, tiles of 64×64 px" in repr(denoise)
+        assert repr(denoise).endswith("closed>")
+
+
+def test_dir_shows_the_api_and_nothing_else():
+    import n2b.runtime
+
+    assert dir(n2b.runtime) == sorted(n2b.runtime.__all__)
+    assert all(getattr(n2b.runtime, name) is not None for name in n2b.runtime.__all__)

@@ -180,7 +180,7 @@ class TestChannels:
 
     def test_another_order_is_refused(self, make_model):
         with pytest.raises(UserError, match="rgb or bgr, not 'gbr'"):
-            Denoiser(make_model(), channels="gbr")
+            Denoiser(make_model(), channels="gbr")  # pyright: ignore[reportArgumentType]
 
 
 class TestOut:

@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 from n2b.runtime import Denoiser
-from n2b.runtime.commands.images import run_files
-from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.commands.images import run_images
+from n2b.runtime.commands.settings import DenoiserOptions
 from n2b.runtime.errors import ImageError
 from n2b.runtime.images.image import Image, read_image, write_image
+from n2b.runtime.pipelines.job import Job
 
 ALL_LEVELS = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
 
@@ -22,7 +23,7 @@ def test_all_65536_levels_come_through_a_float32_model_bit_by_bit(make_model, tm
     source, result = tmp_path / f"ramp.{suffix}", tmp_path / f"out.{suffix}"
     write_image(source, Image(ramp))
     model = make_model("identity", io="float32")
-    run_files(plan_jobs([source], out=result), 1.0, {"model": model, "tile": 96, "max_memory": None})
+    run_images([Job(source, result)], 1.0, DenoiserOptions(model, tile=96))
     np.testing.assert_array_equal(read_image(result).pixels, ramp)
     assert read_image(result).pixels.dtype == np.uint16
 
@@ -31,11 +32,7 @@ def test_floating_point_comes_through_a_float32_model_bit_by_bit(make_model, tmp
     pixels = np.random.default_rng(0).random((40, 50, 3), np.float32)
     write_image(tmp_path / "deep.tif", Image(pixels))
     model = make_model("identity", io="float32")
-    run_files(
-        plan_jobs([tmp_path / "deep.tif"], out=tmp_path / "out.tif"),
-        1.0,
-        {"model": model, "max_memory": None},
-    )
+    run_images([Job(tmp_path / "deep.tif", tmp_path / "out.tif")], 1.0, DenoiserOptions(model))
     np.testing.assert_array_equal(read_image(tmp_path / "out.tif").pixels, pixels)
 
 
@@ -56,7 +53,7 @@ def test_a_network_gives_16_bit_images_more_levels_than_8_bit_has(make_model):
 )
 def test_the_refusal_names_the_command_that_helps(make_model, tmp_path, name, fields, source):
     make_model(name="run/model.onnx")
-    command = f"n2b-export {source.format(folder=tmp_path)} --io float32 --dynamic; or --allow-8bit"
+    command = f"n2b-export {source.format(folder=tmp_path)} --io float32 --dynamic, or reduce it"
     with Denoiser(make_model(name=name, **fields)) as denoise, pytest.raises(ImageError) as refusal:
         denoise(ALL_LEVELS)
     assert command in str(refusal.value)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from n2b.runtime.backends import (
-    BACKENDS,
     InputShape,
     open_backend,
 )
@@ -21,8 +20,6 @@ from n2b.runtime.backends import (
 from n2b.runtime.backends import (
     select_cpu as choice_cpu,
 )
-from n2b.runtime.cli import BackendName, CudaApi
-from n2b.runtime.cuda import CUDA_APIS
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, ModelError, UserError
 from n2b.runtime.model_files import ModelFiles
 from n2b.runtime.model_info import ModelInfo
@@ -231,8 +228,3 @@ class TestNamed:
     def test_an_unknown_cuda_api_is_refused(self, files):
         with pytest.raises(UserError, match="no CUDA api 'cupy'"):
             open_backend(files, cuda_api="cupy")
-
-
-def test_the_command_line_offers_every_backend_and_cuda_api():
-    assert tuple(name.value for name in BackendName) == BACKENDS
-    assert tuple(api.value for api in CudaApi) == CUDA_APIS

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,7 +121,7 @@ class TestCamera:
             (["a.png", "--record", "out.mp4"], "--record is for a camera"),
             (["a.png", "--max-seconds", "3"], "--max-seconds is for a camera"),
             (["a.png", "--show"], "--show is for a camera"),
-            (["--camera", "rtsp://host/1", "--width", "640"], "cameras at this machine"),
+            (["--camera", "rtsp://host/1", "--width", "640"], "for local cameras"),
         ],
     )
     def test_options_that_do_not_fit_are_refused(self, n2b_infer, arguments, words):
@@ -167,5 +166,5 @@ class TestVideos:
 
     def test_the_reference_of_images_is_refused(self, n2b_infer, tmp_path):
         make_video(tmp_path / "a.mp4", TICKS, sound=None)
-        status, _, err = n2b_infer("a.mp4", "--reference", Path("clean"))
+        status, _, err = n2b_infer("a.mp4", "--reference", tmp_path)
         assert status == 2 and "--reference measures images" in err

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.commands import jobs as planning
+from n2b.runtime.commands.settings import OutputPlan
 from n2b.runtime.errors import UserError
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.pipelines.job import Job
@@ -26,6 +27,10 @@ def folder(tmp_path, monkeypatch):
 def write(name: str) -> Path:
     write_image(name, Image(np.zeros((2, 2, 3), np.uint8)))
     return Path(name)
+
+
+def plan_jobs(inputs: list[str], **outputs: Any) -> list[Job]:
+    return planning.plan_jobs(inputs, OutputPlan(**outputs)).jobs
 
 
 def destinations(jobs: list[Job]) -> dict[str, str]:
@@ -86,7 +91,7 @@ class TestRefusals:
             (["photos"], {"out": "clean", "reference": "clean"}, "would overwrite the input clean/a.png"),
             (["photos/a.png"], {"out": "photos/trip/../a.png"}, "would overwrite the input"),
             (["photos/a.png", "clean/a.png"], {"out": "out"}, "would both be written to out/a.png"),
-            (["photos"], {"out": "x.png"}, "names one file and there are 3 images; name a folder"),
+            (["photos"], {"out": "x.png"}, "names one image and there are 3; name a folder"),
             (["photos/a.png"], {"out": "x.png", "ext": "jpg"}, "names the file already"),
             (["photos/a.png"], {"ext": "gif"}, r"written as '\.gif'; name one with --ext"),
             (["photos/a.png"], {"suffix": "x/y"}, "name the folder with -o"),

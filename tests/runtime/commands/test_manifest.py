@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from n2b.runtime.commands.images import run_files
+from n2b.runtime.commands.images import run_images
 from n2b.runtime.commands.jobs import plan_jobs
-from n2b.runtime.commands.manifest import RECORD, Finished, Recipe, model_identities, sha256_of_loaded
+from n2b.runtime.commands.manifest import RECORD, Manifest, ManifestKey, model_identities, sha256_of_loaded
 from n2b.runtime.commands.report import RunReport
+from n2b.runtime.commands.settings import DenoiserOptions, OutputPlan
 from n2b.runtime.errors import ModelError
 from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.pipelines import images as inference
@@ -51,11 +52,14 @@ def denoise(folder, make_model):
         skip_existing: bool = True,
         **options,
     ) -> RunReport:
-        jobs = plan_jobs([folder / "in"], out=Path(out), ext=ext)
-        defaults = {"model": model, "max_memory": None}
-        return run_files(
-            jobs, strength, defaults | options, keeps_record=True, skip_existing=skip_existing
-        )[1]  # fmt: skip
+        jobs = plan_jobs([folder / "in"], OutputPlan(Path(out), ext=ext)).jobs
+        return run_images(
+            jobs,
+            strength,
+            DenoiserOptions(**{"model": model, **options}),
+            keeps_manifest=True,
+            skip_existing=skip_existing,
+        )[1]
 
     return run
 
@@ -187,12 +191,12 @@ class TestRecord:
     def test_runs_side_by_side_mix_no_lines(self, tmp_path):
         code = (
             "import sys; from pathlib import Path\n"
-            "from n2b.runtime.commands.manifest import Finished, Recipe\n"
+            "from n2b.runtime.commands.manifest import Manifest, ManifestKey\n"
             "from n2b.runtime.commands.jobs import Job\n"
             "folder, name = Path(sys.argv[1]), sys.argv[2]\n"
-            "finished = Finished(Recipe(name * 64, {}))\n"
-            "job = Job(folder / 'in', folder / 'out/result'); finished.note(job)\n"
-            "for _ in range(300): finished.add(job)"
+            "manifest = Manifest(ManifestKey(name * 64, {}))\n"
+            "job = Job(folder / 'in', folder / 'out/result'); manifest.note(job)\n"
+            "for _ in range(300): manifest.add(job)"
         )
         (tmp_path / "in").write_bytes(b"x")
         (tmp_path / "out").mkdir()
@@ -202,12 +206,12 @@ class TestRecord:
         assert sorted(json.loads(line)["model"][0] for line in lines if line) == ["a"] * 300 + ["b"] * 300
 
     def test_one_that_cannot_be_written_is_told_once(self, folder, capsys):
-        finished = Finished(Recipe("0" * 64, {}))
+        manifest = Manifest(ManifestKey("0" * 64, {}))
         (folder / "out" / RECORD).mkdir(parents=True)
         for name in NAMES[:2]:
             job = Job(folder / "in" / name, folder / "out" / name)
-            finished.note(job)
-            finished.add(job)
+            manifest.note(job)
+            manifest.add(job)
         assert capsys.readouterr().err.count("cannot be written") == 1
 
 
@@ -215,7 +219,7 @@ KILLED = """
 import sys
 from pathlib import Path
 import numpy as np
-from n2b.runtime.commands.manifest import Finished, Recipe
+from n2b.runtime.commands.manifest import Manifest, ManifestKey
 from n2b.runtime.images import tiff_writer
 from n2b.runtime.system.files import atomic_path
 from n2b.runtime.images.image import Image, write_image
@@ -223,16 +227,16 @@ from n2b.runtime.pipelines.job import Job
 folder = Path(sys.argv[1])
 (folder / "in").write_bytes(b"x")
 pixels = np.random.default_rng(0).integers(0, 256, (700, 800, 3), dtype=np.uint8)
-finished = Finished(Recipe("0" * 64, {}))
+manifest = Manifest(ManifestKey("0" * 64, {}))
 print("begun", flush=True)
 number = 0
 while True:
     for suffix in ("png", "jpg", "tif", "webp"):
         result = folder / f"{number % 3}.{suffix}"
         job = Job(folder / "in", result)
-        finished.note(job)
+        manifest.note(job)
         write_image(result, Image(pixels))
-        finished.add(job)
+        manifest.add(job)
     picture = tiff_writer.TiffInfo(pixels.shape, pixels.dtype)
     with atomic_path(folder / "strips.tif") as temporary, open(temporary, "wb") as file:
         tiff_writer.write_bands(file, picture, (pixels[top : top + 50] for top in range(0, 700, 50)))
@@ -261,8 +265,8 @@ def test_whenever_a_run_is_killed_what_has_its_final_name_is_whole(tmp_path):
             elif path.suffix == ".jpg":
                 assert read_image(path).pixels.shape == expected.shape
     assert parts > 5  # most were killed amid the writing
-    finished = Finished(Recipe("0" * 64, {}))
-    assert finished.has(Job(tmp_path / "in", tmp_path / "0.png"))
+    manifest = Manifest(ManifestKey("0" * 64, {}))
+    assert manifest.has(Job(tmp_path / "in", tmp_path / "0.png"))
 
 
 def test_what_a_killed_run_left_is_no_image(tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from n2b.runtime.commands.video_jobs import plan_videos
+from n2b.runtime.commands.jobs import plan_jobs
+from n2b.runtime.commands.settings import OutputPlan
 from n2b.runtime.errors import UserError
 
 
@@ -21,8 +22,9 @@ def touch(*names):
 
 
 def plan(*inputs, out=None, suffix=None, ext=None):
-    jobs = plan_videos(inputs, out and Path(out), suffix, ext)
-    return [(str(job.source), str(job.destination)) for job in jobs]
+    planned = plan_jobs(inputs, OutputPlan(out and Path(out), suffix, ext))
+    assert planned.is_video
+    return [(str(job.source), str(job.destination)) for job in planned.jobs]
 
 
 def test_a_result_lies_beside_its_video_or_has_its_name_in_the_folder():
@@ -54,16 +56,17 @@ def test_earlier_results_in_a_folder_are_not_denoised_again():
     assert plan("clips/a_denoised.mp4") == [("clips/a_denoised.mp4", "clips/a_denoised_denoised.mp4")]
 
 
-def test_inputs_that_name_no_video_are_left_to_the_images():
+def test_inputs_that_name_no_video_are_images():
     touch("a.png", "photos/b.png")
-    assert plan("a.png", "photos", "missing.png") == []
-    assert plan("missing.mp4") == []
+    assert not plan_jobs(["a.png", "photos"], OutputPlan()).is_video
 
 
-def test_a_folder_of_images_leaves_out_its_videos_and_says_so(capfd):
+def test_a_folder_of_images_leaves_out_its_videos_and_says_so(caplog):
     touch("photos/a.png", "photos/b.mp4")
-    assert plan("photos", out="out") == []
-    assert "left out: 1 videos in photos" in capfd.readouterr().err
+    planned = plan_jobs(["photos"], OutputPlan(Path("out")))
+    assert not planned.is_video
+    assert [job.source for job in planned.jobs] == [Path("photos/a.png")]
+    assert "left out: 1 videos in photos" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -71,8 +74,8 @@ def test_a_folder_of_images_leaves_out_its_videos_and_says_so(capfd):
     [
         (["a.mp4", "c.png"], {}, r"videos \(a.mp4\) and images \(c.png\) cannot be denoised in one run"),
         (["a.mp4", "b.mp4"], {"out": "x.mp4"}, r"x\.mp4 names one video and there are 2"),
-        (["a.mp4"], {"out": "x.avi"}, r"x\.avi: videos are written as \.mp4"),
-        (["a.mp4"], {"out": "a.mp4"}, "would overwrite a video"),
+        (["a.mp4"], {"out": "x.avi"}, r"no video can be written as '\.avi'.* \.mp4"),
+        (["a.mp4"], {"out": "a.mp4"}, "would overwrite the input a.mp4"),
         (["a.mp4", "d/a.mp4"], {"out": "out"}, "would both be written to out/a.mp4"),
         (["a.mp4"], {"suffix": "x/y"}, "name the folder with -o"),
     ],

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from n2b.runtime.errors import DeviceError, ImageError
-from n2b.runtime.pipelines.stages import run_overlapped
+from n2b.runtime.pipelines.stages import Infer, run_overlapped
 
 
-def each(work: Callable[[Any], Any]) -> Callable[[Iterator[Any]], Iterator[tuple[Any, dict[str, float]]]]:
+def each(work: Callable[[Any], Any]) -> Infer:
     """Infer one value at a time."""
-    return lambda values: ((work(value), {"model": 1.0}) for value in values)
+    return lambda pairs: ((key, work(value), {"model": 1.0}) for key, value in pairs)
 
 
 def test_items_come_out_in_order_with_times_of_all_stages():
@@ -59,10 +59,10 @@ def test_several_items_may_be_inferred_at_once_and_bad_ones_keep_their_places():
             raise ImageError("damaged")
         return item
 
-    def by_threes(values):
-        taken = list(values)
-        for start in range(0, len(taken), 3):
-            yield from ((-value, {}) for value in taken[start : start + 3])
+    def by_threes(pairs):
+        everything = list(pairs)
+        for start in range(0, len(everything), 3):
+            yield from ((key, -value, {}) for key, value in everything[start : start + 3])
 
     outcomes = list(run_overlapped(range(7), read=read, infer=by_threes, write=lambda _, value: value))
     assert [outcome.item for outcome in outcomes] == list(range(7))
