@@ -289,7 +289,7 @@ class Denoiser:
         """The work that an image means, and the array that its result will be in."""
         if not is_number(strength) or not 0 <= strength <= 1:
             raise UserError(
-                f"a strength of {strength!r} is not possible: 0 keeps the image, 1 denoises fully"
+                f"a strength of {strength!r} is out of range: 0 keeps the image, 1 denoises fully"
             )
         self.check(image)
         self._tell_of_8bit(image)
