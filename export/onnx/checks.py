@@ -53,7 +53,7 @@ def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
         except Exception as error:  # onnx raises various classes
             name, shape = in_short(tensor.name), "×".join(map(str, tensor.dims[:6]))
             raise ModelError(
-                f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, says; "
+                f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, requires; "
                 "copy or export it again"
             ) from error
 

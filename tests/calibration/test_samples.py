@@ -71,9 +71,11 @@ def test_tiles_to_measure_on_are_others() -> None:
     [
         ([], 4, "no images to calibrate on"),
         ([CalibrationImage("black", np.zeros((S, S, 3), np.uint8))], 4, "covered lens"),
-        (IMAGES, 0, "0 tiles are none"),
+        (IMAGES, 0, "cannot calibrate on 0 tiles; name 1 or more"),
     ],
 )
-def test_what_cannot_be_calibrated_on(images: list[CalibrationImage], count: int, words: str) -> None:
+def test_unusable_images_and_counts_are_refused(
+    images: list[CalibrationImage], count: int, words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         choose_tiles(images, count=count, tile_px=S)

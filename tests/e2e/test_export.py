@@ -61,7 +61,7 @@ def test_the_latest_run_becomes_the_latest_export(exported: Path, work: Path) ->
     assert not [path for path in (work / "exports").iterdir() if path.name.startswith(".")]
 
 
-def test_the_files_say_what_they_are(exported: Path) -> None:
+def test_the_files_describe_themselves(exported: Path) -> None:
     for name, precision in (("model.onnx", "fp32"), ("model.fp16.onnx", "fp16")):
         info = read_onnx(exported / name)[1]
         assert info.precision == precision
@@ -101,7 +101,7 @@ def test_a_machine_without_torch_exports_from_onnx(exported: Path, tmp_path: Pat
     assert set(info.sources) == {"checkpoint", "model.onnx"}
 
 
-def test_the_table_tells_how_close_every_file_is(
+def test_the_table_shows_how_close_every_file_is(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(exported / "model.onnx")
@@ -161,10 +161,10 @@ def test_files_of_an_earlier_export_are_named(
     assert run_in(tmp_path, monkeypatch, model, "--fp16", *arguments) == 0
     assert capsys.readouterr().err == ""
     assert run_in(tmp_path, monkeypatch, model, *arguments) == 0
-    assert "model.fp16.onnx is of an earlier export" in capsys.readouterr().err
+    assert "model.fp16.onnx is from an earlier export" in capsys.readouterr().err
 
 
-def test_exporting_again_into_the_same_folder_warns_of_nothing(
+def test_exporting_again_into_the_same_folder_does_not_warn(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = str(exported / "model.onnx")

@@ -94,7 +94,7 @@ def write_files(folder: Path) -> None:
         (["model.onnx", "--workspace", "0"], "name a positive number"),
         (["model.onnx", "--opt-shape", "1x64x64"], "--opt-shape is for engines of open size; add --dynamic"),
         (["model.onnx", "--dynamic", "--max-shape", "64x64"], "--max-shape takes a shape as NxHxW"),
-        (["model.onnx", "--target", "none", "--dla", "0"], "--dla is about an engine, and none is built"),
+        (["model.onnx", "--target", "none", "--dla", "0"], "--dla is for engines, and none is built"),
         (["model.onnx", "--engine", "model.plan"], "an engine's name ends in .engine"),
         (["model.onnx", "--io", "int8"], "'int8'"),
         (["model.onnx", "--target", "tpu"], "'tpu'"),

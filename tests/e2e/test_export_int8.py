@@ -21,7 +21,7 @@ from .commands import WITHOUT_TORCH, run_in
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of a small network, with its own noisy pictures, as n2b-train leaves one."""
+    """A run of a small network, with its own noisy images, as n2b-train leaves one."""
     work = tmp_path_factory.mktemp("int8")
     rng = np.random.default_rng(0)
     for i in range(4):
@@ -39,8 +39,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_is_calibrated_on_its_own_noisy_images(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (str(run), "--int8", "--calib-tiles", "6", "--dynamic", "--target", "none", "--no-verify")
-    assert run_in(tmp_path, monkeypatch, *words) == 0
+    arguments = (str(run), "--int8", "--calib-tiles", "6", "--dynamic", "--target", "none", "--no-verify")
+    assert run_in(tmp_path, monkeypatch, *arguments) == 0
     out = capsys.readouterr().out
     assert "calibrating on the run's noisy images" in out
     assert "loss of PSNR by INT8 in one layer alone" in out
@@ -60,7 +60,7 @@ def test_without_torch_an_onnx_file_becomes_int8(
         )
         == 0
     )
-    words = [
+    arguments = [
         "first/model.onnx",
         "--int8",
         "--calib-tiles",
@@ -71,7 +71,7 @@ def test_without_torch_an_onnx_file_becomes_int8(
         "second",
     ]
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *words, "--dynamic", "--target", "none", "--no-verify"],
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments, "--dynamic", "--target", "none", "--no-verify"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -83,25 +83,25 @@ def test_without_torch_an_onnx_file_becomes_int8(
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("arguments", "complaint"),
     [
-        (("--calib", "noisy"), "give --int8 with them"),
+        (("--calib", "noisy"), "--calib and --ranges are for INT8; add --int8"),
         (("--int8", "--calib", "nowhere"), "no such file or folder"),
         (("--int8", "--calib-tiles", "0"), "0 tiles"),
-        (("--int8", "--calib-method", "guess"), "unknown calibration method 'guess'"),
+        (("--int8", "--calib-method", "guess"), "'guess' is not one of 'percentile', 'minmax', 'entropy'"),
         (("--int8", "--ranges", "none.json"), "leave out --ranges"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_a_mistake_ends_in_one_line(
     run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: tuple[str, ...],
+    arguments: tuple[str, ...],
     complaint: str,
 ) -> None:
     common = ("--dynamic", "--target", "none", "--no-verify", "--out", "out")
-    assert run_in(tmp_path, monkeypatch, str(run), *words, *common) == 2
+    assert run_in(tmp_path, monkeypatch, str(run), *arguments, *common) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert complaint in last
     assert not (tmp_path / "out").exists()

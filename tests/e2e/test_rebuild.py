@@ -97,9 +97,9 @@ def test_a_file_of_one_shape_gives_an_engine_of_that_shape(
     assert run(monkeypatch, "camera", *made) == 0
     onnx, one = out / "model.onnx", tmp_path / "one.engine"
     assert run(monkeypatch, onnx, "--engine", one) == 0
-    told = description(one).engine
-    assert told["profile"] == {key: [2, 64, 64, 3] for key in ("min", "opt", "max")}
-    assert told["dynamic"] is False
+    built = description(one).engine
+    assert built["profile"] == {key: [2, 64, 64, 3] for key in ("min", "opt", "max")}
+    assert built["dynamic"] is False
     capsys.readouterr()
     for arguments in (["--max-shape", "1x64x64"], ["--tile", "128"], ["--batch", "4"]):
         assert run(monkeypatch, onnx, "--engine", one, *arguments) == 2

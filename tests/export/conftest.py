@@ -52,7 +52,7 @@ def info() -> ModelInfo:
 
 @pytest.fixture
 def write_model(tmp_path: Path, info: ModelInfo) -> WriteModel:
-    """Write a bare graph with its contract, with small tiles unless told otherwise."""
+    """Write a bare graph with its contract, by default with small tiles."""
 
     def write(
         bare: onnx.ModelProto, name: str = "model.onnx", transform: str = "identity", **settings: object

@@ -178,7 +178,7 @@ def built_with(
     return asked[0]
 
 
-def test_kernel_times_lie_in_the_user_s_cache_unless_told_otherwise(
+def test_kernel_times_lie_in_the_user_s_cache_unless_named(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -204,7 +204,7 @@ def test_kernel_times_lie_in_the_user_s_cache_unless_told_otherwise(
         (ExportSettings(dynamic=True, shapes=Shapes(best=(1, 60, 64))), "multiples of 32"),
     ],
 )
-def test_what_an_engine_cannot_be_is_refused_before_any_work(
+def test_impossible_engines_are_refused_before_any_work(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ExportSettings, words: str
 ) -> None:
     monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt-rtx")

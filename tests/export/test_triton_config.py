@@ -47,37 +47,37 @@ def data_type_of(tensor: Any) -> str:
 @pytest.mark.parametrize(("io", "data_type"), [("uint8", "TYPE_UINT8"), ("float32", "TYPE_FP32")])
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_fixed_shape_is_served_as_it_is(info: ModelInfo, io: str, data_type: str, batch: int) -> None:
-    told = config(dataclasses.replace(info, io=io), tile_px=96, batch=batch)
-    assert (told.name, told.platform) == ("denoiser", "onnxruntime_onnx")
-    assert told.max_batch_size == 0
-    assert not told.HasField("dynamic_batching")
-    for tensors, name in ((told.input, "image"), (told.output, "denoised")):
+    served = config(dataclasses.replace(info, io=io), tile_px=96, batch=batch)
+    assert (served.name, served.platform) == ("denoiser", "onnxruntime_onnx")
+    assert served.max_batch_size == 0
+    assert not served.HasField("dynamic_batching")
+    for tensors, name in ((served.input, "image"), (served.output, "denoised")):
         (tensor,) = tensors
         assert (tensor.name, data_type_of(tensor)) == (name, data_type)
         assert list(tensor.dims) == [batch, 96, 96, 3]
-    assert kind_of(told) == "KIND_AUTO"
+    assert kind_of(served) == "KIND_AUTO"
 
 
 def test_an_open_batch_is_gathered_from_requests(info: ModelInfo) -> None:
-    told = config(info, dynamic=True, batch=8)
-    assert told.max_batch_size == 8
-    assert list(told.input[0].dims) == list(told.output[0].dims) == [-1, -1, 3]
-    assert told.dynamic_batching.max_queue_delay_microseconds == 1000
-    assert list(told.dynamic_batching.preferred_batch_size) == []
-    assert not told.optimization.execution_accelerators.gpu_execution_accelerator
+    served = config(info, dynamic=True, batch=8)
+    assert served.max_batch_size == 8
+    assert list(served.input[0].dims) == list(served.output[0].dims) == [-1, -1, 3]
+    assert served.dynamic_batching.max_queue_delay_microseconds == 1000
+    assert list(served.dynamic_batching.preferred_batch_size) == []
+    assert not served.optimization.execution_accelerators.gpu_execution_accelerator
 
 
 def test_a_batch_of_one_is_not_waited_for(info: ModelInfo) -> None:
-    told = config(info, dynamic=True)
-    assert told.max_batch_size == 1
-    assert not told.HasField("dynamic_batching")
+    served = config(info, dynamic=True)
+    assert served.max_batch_size == 1
+    assert not served.HasField("dynamic_batching")
 
 
 def test_an_engine_is_served_on_a_gpu_in_the_batches_that_it_was_built_for(info: ModelInfo) -> None:
-    told = config(info, dynamic=True, batch=4, is_engine=True)
-    assert told.platform == "tensorrt_plan"
-    assert kind_of(told) == "KIND_GPU"
-    assert list(told.dynamic_batching.preferred_batch_size) == [4]
+    served = config(info, dynamic=True, batch=4, is_engine=True)
+    assert served.platform == "tensorrt_plan"
+    assert kind_of(served) == "KIND_GPU"
+    assert list(served.dynamic_batching.preferred_batch_size) == [4]
     assert config(info, is_engine=True, batch=4).max_batch_size == 0
 
 
@@ -86,8 +86,8 @@ def test_an_engine_is_served_on_a_gpu_in_the_batches_that_it_was_built_for(info:
 def test_onnx_of_fixed_shape_gets_tensorrt_in_its_own_precision(
     info: ModelInfo, precision: str, mode: str, gib: float | None, workspace: str
 ) -> None:
-    told = config(dataclasses.replace(info, precision=precision), workspace_gib=gib)
-    (accelerator,) = told.optimization.execution_accelerators.gpu_execution_accelerator
+    served = config(dataclasses.replace(info, precision=precision), workspace_gib=gib)
+    (accelerator,) = served.optimization.execution_accelerators.gpu_execution_accelerator
     assert accelerator.name == "tensorrt"
     assert dict(accelerator.parameters) == {"precision_mode": mode, "max_workspace_size_bytes": workspace}
     engine = config(info, is_engine=True)
@@ -96,7 +96,7 @@ def test_onnx_of_fixed_shape_gets_tensorrt_in_its_own_precision(
 
 def test_clients_learn_what_the_model_is(info: ModelInfo) -> None:
     trained = {"noise": 'σ = "25"\n\\ and more'}
-    told = config(dataclasses.replace(info, trained=trained))
-    read = ModelInfo.from_json(told.parameters["n2b"].string_value, source="config")
+    served = config(dataclasses.replace(info, trained=trained))
+    read = ModelInfo.from_json(served.parameters["n2b"].string_value, source="config")
     assert read.trained == trained
     assert (read.size_multiple_px, read.default_halo_px) == (32, 16)

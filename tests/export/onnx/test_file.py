@@ -18,8 +18,8 @@ from ..conftest import WriteModel
 def test_a_file_is_read_as_it_was_written(
     bare: onnx.ModelProto, info: ModelInfo, write_model: WriteModel
 ) -> None:
-    model, told = read_onnx(write_model(bare))
-    assert told == info
+    model, found = read_onnx(write_model(bare))
+    assert found == info
     assert to_bytes(strip_contract(model, "model")) == to_bytes(bare)
 
 
@@ -27,7 +27,7 @@ def test_the_same_model_gives_the_same_bytes(bare: onnx.ModelProto, write_model:
     assert write_model(bare, "a.onnx").read_bytes() == write_model(bare, "b.onnx").read_bytes()
 
 
-def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_found_apart(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.onnx does not exist"):
         read_onnx(tmp_path / "none.onnx")
     with pytest.raises(ModelError, match="is not a file"):
@@ -160,7 +160,7 @@ def with_a_description_beyond_16_mb(model: onnx.ModelProto) -> None:
         (with_an_operator_that_does_not_exist, "is not valid ONNX"),
         (
             with_a_weight_of_too_many_values,
-            r"weight 'down\.0\.weight' does not hold what its shape, 8×8×3×3, says",
+            r"weight 'down\.0\.weight' does not hold what its shape, 8×8×3×3, requires",
         ),
         (with_a_branch, "has functions, branches, loops or sparse weights"),
         (with_a_description_beyond_16_mb, "its description is larger than 16 MB"),

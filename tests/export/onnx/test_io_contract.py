@@ -154,10 +154,10 @@ def test_sizes_are_fixed_or_open_as_asked(bare: onnx.ModelProto, info: ModelInfo
 @pytest.mark.parametrize("io", ["uint8", "float32"])
 def test_the_file_describes_itself(bare: onnx.ModelProto, info: ModelInfo, io: str, half: bool) -> None:
     bare = to_fp16(bare) if half else bare
-    model, told = add_contract(bare, info, io=io, tile_px=64, batch=1, dynamic=False)
+    model, described = add_contract(bare, info, io=io, tile_px=64, batch=1, dynamic=False)
     written = {entry.key: entry.value for entry in model.metadata_props}
-    assert ModelInfo.from_json(written[METADATA_KEY], source="model") == told
-    assert told == dataclasses.replace(info, io=io, precision="fp16" if half else "fp32")
+    assert ModelInfo.from_json(written[METADATA_KEY], source="model") == described
+    assert described == dataclasses.replace(info, io=io, precision="fp16" if half else "fp32")
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -45,13 +45,13 @@ def test_an_engine_and_its_description_are_written(
     graph = to_fp16(bare) if precision == "fp16" else bare
     model = write_model(graph, io=io, dynamic=profile is DYNAMIC)
     engine = tmp_path / f"model.{precision}.engine"
-    told = build_engine(model, engine, BuildSettings("tensorrt-rtx", profile, workspace_gib=0.5))
+    info = build_engine(model, engine, BuildSettings("tensorrt-rtx", profile, workspace_gib=0.5))
 
     assert engine.stat().st_size > 10_000
     text = description_path(engine).read_text(encoding="utf-8")
     assert description_path(engine).name == f"model.{precision}.engine.json"
     read = ModelInfo.from_json(text, source="engine")
-    assert (read.io, read.precision) == (told.io, told.precision) == (io, precision)
+    assert (read.io, read.precision) == (info.io, info.precision) == (io, precision)
     assert read.engine["flavour"] == "tensorrt-rtx"
     assert read.engine["version"] == version_of("tensorrt-rtx")
     assert read.engine["precision"] == read.engine["precision_asked"] == precision
@@ -112,7 +112,7 @@ def test_where_there_is_a_gpu_the_precision_is_that_of_the_engine(
 
 
 def with_quantised_inputs(bare: onnx.ModelProto, convolutions: list[str]) -> onnx.ModelProto:
-    """Quantise and dequantise what the named convolutions take, pictures and weights."""
+    """Quantize and dequantize the inputs of the named convolutions, images and weights."""
     model = clone(bare)
     graph, nodes = model.graph, list(model.graph.node)
     for name, value in (("q.scale", np.float32(0.02)), ("q.zero", np.int8(0))):
@@ -138,9 +138,9 @@ def with_quantised_inputs(bare: onnx.ModelProto, convolutions: list[str]) -> onn
 def test_an_fp16_engine_may_keep_layers_in_fp32(
     bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    told = build_engine(write_model(to_fp16(bare, fp32=["top.0"])), tmp_path / "model.engine", RTX)
-    assert told.engine["precision"] == "fp16"
-    assert told.engine["convolutions"]["fp32"] == 1
+    info = build_engine(write_model(to_fp16(bare, fp32=["top.0"])), tmp_path / "model.engine", RTX)
+    assert info.engine["precision"] == "fp16"
+    assert info.engine["convolutions"]["fp32"] == 1
 
 
 @needs_rtx
@@ -165,7 +165,7 @@ def test_an_fp16_plan_is_smaller_than_an_fp32_plan(
 
 
 @needs_rtx
-def test_what_the_parser_refuses_is_told_with_the_name_of_the_node(
+def test_what_the_parser_refuses_is_info_with_the_name_of_the_node(
     bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path
 ) -> None:
     path = write_model(bare)
@@ -185,7 +185,7 @@ def test_what_the_parser_refuses_is_told_with_the_name_of_the_node(
 
 
 @needs_rtx
-def test_every_parser_error_is_told(bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path) -> None:
+def test_every_parser_error_is_info(bare: onnx.ModelProto, write_model: WriteModel, tmp_path: Path) -> None:
     path = write_model(bare)
     model, _ = read_onnx(path)
     for node in model.graph.node:

@@ -1,4 +1,4 @@
-"""Options on their way to a builder: to TensorRT-RTX's own, and to stand-ins for what needs a Jetson."""
+"""Apply options to the builder of TensorRT-RTX, and to stand-ins for one on a Jetson."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from n2b.runtime.system.tensorrt import is_installed, load
 
 
 class Config(SimpleNamespace):
-    """A builder's configuration that keeps what it is told; a DLA takes layers below `dla_layers`."""
+    """A builder's configuration that records its settings; a DLA runs the layers below `dla_layers`."""
 
     dla_layers = 0
 
@@ -58,8 +58,8 @@ def test_options_reach_the_builder(configure: Any) -> None:
 
 
 def test_a_dla_takes_what_it_can_and_the_gpu_the_rest(configure: Any) -> None:
-    told = configure(BuilderOptions(dla=1), cores=2)
-    assert told == {"default_device_type": "dla", "DLA_core": 1, "flags": ["fallback"]}
+    config = configure(BuilderOptions(dla=1), cores=2)
+    assert config == {"default_device_type": "dla", "DLA_core": 1, "flags": ["fallback"]}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,7 @@ def test_layers_that_a_dla_leaves_to_the_gpu_are_reported(caplog: pytest.LogCapt
     config.dla_layers = 7
     check_dla_support(network, config, 0)
     assert "DLA core 0 runs 7 of 10 layers; the GPU runs the others" in caplog.text
+    caplog.clear()
     config.dla_layers = 10
     check_dla_support(network, config, 0)
     assert caplog.text == ""

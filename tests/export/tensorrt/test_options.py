@@ -27,7 +27,7 @@ def check(options: BuilderOptions, flavour: str | None, **changes: Any) -> None:
         (BuilderOptions(level=5, dla=0), "tensorrt"),
     ],
 )
-def test_what_a_flavour_has_is_let_through(options: BuilderOptions, flavour: str | None) -> None:
+def test_options_of_a_flavour_are_accepted(options: BuilderOptions, flavour: str | None) -> None:
     check(options, flavour)
 
 
@@ -42,10 +42,12 @@ def test_what_a_flavour_has_is_let_through(options: BuilderOptions, flavour: str
         (BuilderOptions(level=6), "tensorrt", "no builder level 6; choose one of 0 to 5"),
         (BuilderOptions(level=-1), "tensorrt", "no builder level -1"),
         (BuilderOptions(dla=-1), "tensorrt", "no DLA core -1; the first is 0"),
-        (BuilderOptions(portable=True), None, "--portable is about an engine, and none is built"),
+        (BuilderOptions(portable=True), None, "--portable is for engines, and none is built"),
     ],
 )
-def test_what_a_flavour_has_not_is_refused(options: BuilderOptions, flavour: str | None, words: str) -> None:
+def test_options_that_a_flavour_lacks_are_refused(
+    options: BuilderOptions, flavour: str | None, words: str
+) -> None:
     with pytest.raises(UserError, match=words) as caught:
         check(options, flavour)
     assert "\n" not in str(caught.value)
@@ -62,7 +64,7 @@ def test_a_dla_needs_a_narrow_type_and_one_shape() -> None:
 def test_shapes_are_for_dynamic_engines() -> None:
     with pytest.raises(UserError, match="--opt-shape is for engines of open size; add --dynamic"):
         check(BuilderOptions(), "tensorrt", shapes=SHAPES)
-    with pytest.raises(UserError, match="--opt-shape is about an engine, and none is built"):
+    with pytest.raises(UserError, match="--opt-shape is for engines, and none is built"):
         check(BuilderOptions(), None, shapes=SHAPES, dynamic=True)
     check(BuilderOptions(), "tensorrt", shapes=SHAPES, dynamic=True)
 
@@ -76,6 +78,6 @@ def test_kernel_times_are_kept_by_tensorrt_alone() -> None:
 @pytest.mark.parametrize("workspace_gib", [0, -1.0, float("nan"), float("inf")])
 def test_a_workspace_is_a_positive_number(workspace_gib: float) -> None:
     for flavour in ("tensorrt", None):
-        with pytest.raises(UserError, match=r"a workspace of .* GiB is none; name a positive number"):
+        with pytest.raises(UserError, match=r"a workspace of .* GiB is impossible; name a positive number"):
             check(BuilderOptions(), flavour, workspace_gib=workspace_gib)
     check(BuilderOptions(), "tensorrt", workspace_gib=0.5)
