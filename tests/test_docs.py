@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import n2b.export.cli
-import n2b.runtime.cli
-import n2b.training.cli
 import pytest
 import typer
+from n2b.export.cli import export
+from n2b.runtime.cli import infer
+from n2b.training.cli import train
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([
@@ -20,9 +20,9 @@ PAGES = sorted([
     *ROOT.glob("benchmarks/results/*.md"),
 ])  # fmt: skip
 COMMANDS = {
-    "n2b-infer": n2b.runtime.cli.infer,
-    "n2b-export": n2b.export.cli.export,
-    "n2b-train": n2b.training.cli.train,
+    "n2b-infer": infer,
+    "n2b-export": export,
+    "n2b-train": train,
 }
 FOLDERS = "runtime|calibration|export|training|tests|benchmarks|docs|examples|scripts"
 _CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

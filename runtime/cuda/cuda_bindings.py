@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DeviceError
 from ..system.packages import require
-from . import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Graphs, Stream
+from .protocol import CUDA_BINDINGS, DISABLE_TIMING, NON_BLOCKING, Buffer, Event, Graphs, Stream
 
 
 class CudaBindings:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import DeviceError, cut
 from ..system.packages import require
-from . import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
+from .protocol import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
 
 
 class PyCuda:
