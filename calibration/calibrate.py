@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from ..runtime.errors import UserError
+from ..runtime.images.convert import to_float
 from .layers import last_layer
 from .network_values import from_network, to_network
 from .ranges import ActivationRanges, Ranges, measure_ranges
@@ -122,9 +123,9 @@ def _trial(bare: onnx.ModelProto, tiles: Tiles, transform: str) -> Trial:
     that it is independent of the tile, is the noise added to them.
     """
     to_images = partial(from_network, transform=transform)
-    noisy = tiles.noisy.astype(np.float32) / 255
+    noisy = to_float(tiles.noisy)
     if tiles.clean is not None:
-        return Trial(to_network(noisy, transform), tiles.clean.astype(np.float32) / 255, to_images)
+        return Trial(to_network(noisy, transform), to_float(tiles.clean), to_images)
     session = open_session(bare.SerializeToString(), "the network to calibrate")
     clean = np.concatenate([to_images(run_session(session, to_network(x[None], transform))) for x in noisy])
     again = np.clip(clean + (noisy - clean)[:, ::-1, ::-1], 0, 1)

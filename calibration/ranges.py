@@ -113,7 +113,7 @@ def measure_ranges(bare: onnx.ModelProto, batches: Iterable[np.ndarray], *, meth
         for name, values in run_all(session, names[0], batch):
             if not math.isfinite(histograms[name].add(values)):
                 raise ModelError(
-                    f"layer '{name}' gives values that are not finite; this network cannot be INT8"
+                    f"layer '{name}' produces values that are not finite; this network cannot be INT8"
                 )
     return {name: _range(histogram, method) for name, histogram in histograms.items()}
 

@@ -108,7 +108,7 @@ def split_tiles(tiles: Tiles, held_out: int) -> tuple[Tiles, Tiles]:
     """
     if len(tiles) <= held_out:
         raise UserError(
-            f"the images give {len(tiles)} tiles, too few to calibrate on and to measure on {held_out} "
+            f"the images have {len(tiles)} tiles, too few to calibrate on and to measure on {held_out} "
             "others; name more or larger images with --calib"
         )
     apart = np.unique(np.linspace(0, len(tiles) - 1, held_out).round().astype(int))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..runtime.images.convert import middle_crop, to_uint8
 from ..runtime.model_info import ModelInfo
 from ..runtime.system.files import write_atomically
 from ..training.report.figures import Figure, on_grey
@@ -136,7 +137,10 @@ def _artifact_row(name: str, artifacts: VisibleArtifacts) -> tuple[str, ...]:
 
 
 def _figures(artifacts: VisibleArtifacts) -> list[Figure]:
-    noisy, result, expected = map(_crop, (artifacts.noisy, artifacts.result, artifacts.expected))
+    noisy, result, expected = (
+        np.ascontiguousarray(to_uint8(middle_crop(image, _CROP_PX)))
+        for image in (artifacts.noisy, artifacts.result, artifacts.expected)
+    )
     difference = on_grey(result.astype(np.int16) - expected, _AMPLIFICATION)
     return [
         Figure("noisy", noisy),
@@ -144,12 +148,3 @@ def _figures(artifacts: VisibleArtifacts) -> list[Figure]:
         Figure("FP32", expected),
         Figure(f"difference ×{_AMPLIFICATION}", difference),
     ]
-
-
-def _crop(image: np.ndarray) -> np.ndarray:
-    """Return the centre of an image, uint8."""
-    if image.dtype != np.uint8:
-        image = np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
-    height, width = (min(side, _CROP_PX) for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])

@@ -56,7 +56,7 @@ def split_image_convolutions(bare: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def split_names(names: Collection[str], split: onnx.ModelProto) -> set[str]:
-    """Return the nodes of a split graph that stand for these nodes of the original one."""
+    """Return the nodes of a split graph that replace these nodes of the original one."""
     parts = {name + suffix for name in names for suffix in ("", _IMAGE, _SUM)}
     return parts & {node.name for node in split.graph.node}
 

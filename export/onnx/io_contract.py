@@ -5,7 +5,7 @@
     image, float32 N×H×W×3 → Transpose → (log →) (Cast FP16 →) network
         (→ Cast FP32) (→ exp) → Clip 0..1 → Transpose → denoised, float32 N×H×W×3
 
-A network of the value transform "log" takes and gives t = log(255·x + 1) / log 256:
+A network of the value transform "log" takes and returns t = log(255·x + 1) / log 256:
 
     log: Relu → Mul 255 → Add 1 → Log → Div log 256
     exp: Clip 0..1 → Mul log 256 → Exp → Sub 1 → Mul 1/255

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Reference(Protocol):
     """A network without its input/output contract: float32 N×C×H×W in [0, 1] → the same, unclamped.
 
-    A network of the value transform "log" takes and gives logarithms: see calibration/network_values.py.
+    A network of the value transform "log" takes and returns logarithms: see calibration/network_values.py.
     """
 
     def run(self, batch: np.ndarray) -> np.ndarray:

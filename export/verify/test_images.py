@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.images.image import read_image, to_float
+from ...runtime.images.convert import middle_crop, to_float
+from ...runtime.images.image import read_image
 from ...runtime.samples import sample_photographs
 
 SIGMA = 25 / 255  # the noise level at which denoisers are usually compared
@@ -55,8 +56,7 @@ def noisy_images(
 def _centre(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     missing = [max(0, height_px - pixels.shape[0]), max(0, width_px - pixels.shape[1])]
     pixels = np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
-    top, left = (pixels.shape[0] - height_px) // 2, (pixels.shape[1] - width_px) // 2
-    return pixels[top : top + height_px, left : left + width_px]
+    return middle_crop(pixels, height_px, width_px)
 
 
 def _synthetic(rng: np.random.Generator, height_px: int, width_px: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def _expected(reference: Reference, images: np.ndarray, transform: str, source: 
     result = reference.run(to_network(images, transform))
     if not np.abs(result).max() < UNTRAINED:  # NaN too
         raise VerificationError(
-            f"{source} itself gives values up to {np.abs(result).max():.2g}, where an image ends at 1; "
+            f"{source} itself produces values up to {np.abs(result).max():.2g}, and images end at 1; "
             "its training went wrong: train it again"
         )
     values = from_network(result, transform)

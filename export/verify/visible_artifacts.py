@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...runtime.images.convert import to_float, to_uint8
 from ...runtime.images.metrics import psnr
 
 MAX_BANDING = 0.10  # of the distinct levels of a smooth gradient
@@ -69,8 +70,8 @@ def measure_artifacts(
     images = slice(0, len(clean))
     difference = (results[images].astype(np.float64) - expected[images]) * scale
     return VisibleArtifacts(
-        psnr_clean_db=psnr(_to_float(results[images]), clean),
-        reference_clean_db=psnr(_to_float(expected[images]), clean),
+        psnr_clean_db=psnr(to_float(results[images]), clean),
+        reference_clean_db=psnr(to_float(expected[images]), clean),
         levels=_distinct(results[-1]) / max(_distinct(expected[-1]), 1),
         shift=tuple(difference.mean(axis=(0, 1, 2)).tolist()),
         noisy=noisy[0],
@@ -81,9 +82,4 @@ def measure_artifacts(
 
 def _distinct(image: np.ndarray) -> int:
     """Return the number of distinct 8-bit values, summed over the channels."""
-    levels = image if image.dtype == np.uint8 else np.rint(255 * image).astype(np.uint8)
-    return sum(len(np.unique(levels[..., channel])) for channel in range(levels.shape[2]))
-
-
-def _to_float(images: np.ndarray) -> np.ndarray:
-    return images.astype(np.float32) / 255 if images.dtype == np.uint8 else images
+    return sum(len(np.unique(channel)) for channel in np.moveaxis(to_uint8(image), 2, 0))

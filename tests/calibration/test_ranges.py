@@ -52,7 +52,7 @@ def test_a_network_that_gives_no_numbers_is_refused(bare: onnx.ModelProto, batch
     tensor = next(t for t in bare.graph.initializer if t.name == "down.weight")
     values = np.full_like(numpy_helper.to_array(tensor), np.inf)
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    with pytest.raises(ModelError, match="layer 'down' gives values that are not finite"):
+    with pytest.raises(ModelError, match="layer 'down' produces values that are not finite"):
         measure_ranges(bare, batches)
 
 

@@ -17,7 +17,7 @@ from n2b.runtime import Denoiser
 from n2b.runtime.errors import UserError
 from n2b.runtime.images.image import Image, read_image, write_image
 
-from ..conftest import WriteModel
+from ..conftest import WriteModel, change_weight
 
 
 @pytest.fixture
@@ -70,6 +70,24 @@ def test_an_int8_export_has_both_files_its_ranges_and_its_layers(
         Denoiser(tmp_path / "out" / "model.int8-cpu.onnx") as rounded,
     ):
         assert np.abs(exact(image).astype(int) - rounded(image)).mean() < 4
+
+
+def test_fp16_and_int8_share_one_search_for_nodes_that_overflow(
+    bare: onnx.ModelProto, write_model: WriteModel, noisy: Path, tmp_path: Path
+) -> None:
+    for name, factor in (("top.0.weight", 1e6), ("top.0.bias", 1e6), ("top.1.weight", 1e-6)):
+        change_weight(bare, name, factor)
+    lines: list[str] = []
+    settings = ExportSettings(fp16=True, int8=settings_for(noisy), tile_px=64, target="none", verify=False)
+    export_model(load_source(write_model(bare, "loud.onnx")), tmp_path / "out", settings, lines.append)
+    (line,) = [line for line in lines if line.startswith("FP32 is kept where FP16 would overflow")]
+    assert "top.0" in line
+    for name in ("model.fp16.onnx", "model.int8.onnx"):
+        assert "top.0.weight" in _names_of_float32(read_onnx(tmp_path / "out" / name)[0])
+
+
+def _names_of_float32(model: onnx.ModelProto) -> set[str]:
+    return {t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
 
 
 def test_ranges_can_be_taken_again_and_are_of_one_network(

@@ -99,7 +99,7 @@ def test_a_network_whose_training_went_wrong_fails(
     with torch.no_grad():
         assert broken.last.bias is not None
         broken.last.bias.fill_(value)
-    with pytest.raises(VerificationError, match=r"run itself gives values up to .* train it again"):
+    with pytest.raises(VerificationError, match=r"run itself produces values up to .* train it again"):
         verify_onnx(write_model(bare), TorchReference(broken), source="run")
 
 
