@@ -1,4 +1,4 @@
-"""Pictures that need no download, and a narrow network that trains in a second."""
+"""Smooth random images that need no download."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pytest
 from n2b.runtime.images.image import Image, write_image
 
 
-def picture(seed: int, height: int = 96, width: int = 80) -> np.ndarray:
-    """A smooth random colour picture, uint8 (H, W, 3)."""
+def smooth_image(seed: int, height: int = 96, width: int = 80) -> np.ndarray:
+    """Return a smooth random colour image, uint8 (H, W, 3)."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width][:, :, :, None] / 20
     phase, turn = rng.uniform(0, 6, 3), rng.uniform(-1, 1, 3)
     return np.rint(127 + 100 * np.sin(x * turn + y + phase)).astype(np.uint8)
 
 
-def save_pictures(folder: Path, count: int, first_seed: int = 0) -> Path:
+def save_images(folder: Path, count: int, first_seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        write_image(folder / f"{index}.png", Image(picture(first_seed + index)))
+        write_image(folder / f"{index}.png", Image(smooth_image(first_seed + index)))
     return folder
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def image_folder(tmp_path: Path) -> Path:
     """A folder of six photographs."""
-    return save_pictures(tmp_path / "pictures", 6)
+    return save_images(tmp_path / "images", 6)

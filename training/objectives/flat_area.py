@@ -14,7 +14,7 @@ from .base import Batch
 from .noise2blur import Noise2Blur, noise_and_detail
 
 BLOCK_PX = 8
-FLATTEST = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
+FLATTEST_SHARE = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
 ANCHOR_RANGE = (0.5, 3.0)
 ENOUGH_PATCHES = 256  # of bare noise: fewer would be learned by heart, and serve for less of a batch
 
@@ -155,7 +155,7 @@ def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
 def _flattest_rms(values: Tensor) -> Tensor:
     """Return the 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
     blocks = F.avg_pool2d(values.float().square().mean(1, keepdim=True), BLOCK_PX).sqrt().flatten(1)
-    return torch.quantile(blocks, FLATTEST, dim=1)
+    return torch.quantile(blocks, FLATTEST_SHARE, dim=1)
 
 
 def _part(batch: Batch, which: slice) -> Batch:

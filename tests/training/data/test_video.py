@@ -46,7 +46,7 @@ def test_a_short_video_gives_all_its_frames(video: Path) -> None:
 def test_a_long_video_gives_frames_spread_evenly_from_first_to_last(
     video: Path, claimed: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_VIDEO_FRAMES", 4)
+    monkeypatch.setattr(recording, "MAX_VIDEO_FRAMES", 4)
     if claimed is not None:
         real = cv2.VideoCapture
 
