@@ -218,22 +218,7 @@ def test_real_noise_needs_no_noise_model(image_folder: Path, tmp_path: Path, nam
 
 def test_several_paths_may_follow_one_option() -> None:
     given = ["--noisy", "a", "b", "c", "--steps", "3", "--clean", "d", "--val", "e", "f", "--resume"]
-    expected = [
-        "--noisy",
-        "a",
-        "--noisy",
-        "b",
-        "--noisy",
-        "c",
-        "--steps",
-        "3",
-        "--clean",
-        "d",
-        "--val",
-        "e",
-        "--val",
-        "f",
-        "--resume",
-    ]
+    expected = ["--noisy", "a", "--noisy", "b", "--noisy", "c", "--steps", "3", "--clean", "d",
+                "--val", "e", "--val", "f", "--resume"]  # fmt: skip
     assert repeat_path_options(given) == expected
     assert repeat_path_options(expected) == expected
