@@ -15,7 +15,7 @@ END_TO_END = Path(__file__).parent / "e2e"
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ
-):  # one core for each worker: threads of torch would wait for each other
+):  # two threads of torch would share one core
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # also in the commands that tests start
 
 
