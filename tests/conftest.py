@@ -13,9 +13,7 @@ from n2b.runtime.system.console import log_to_stderr
 
 END_TO_END = Path(__file__).parent / "e2e"
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # two threads of torch would share one core
+if "PYTEST_XDIST_WORKER" in os.environ:  # two threads of torch would share one core
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # also in the commands that tests start
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from n2b.runtime.images.image import Image, write_image
@@ -22,6 +23,17 @@ def save_images(folder: Path, count: int, first_seed: int = 0) -> Path:
     for index in range(count):
         write_image(folder / f"{index}.png", Image(smooth_image(first_seed + index)))
     return folder
+
+
+def save_video(path: Path, count: int, green_step: int) -> Path:
+    """Write frames of 64×48 px, 25 a second, each greener than the one before."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))  # type: ignore[attr-defined]
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for number in range(count):
+        writer.write(np.full((48, 64, 3), (0, number * green_step, 200), np.uint8))
+    writer.release()
+    return path
 
 
 @pytest.fixture

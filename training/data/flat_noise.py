@@ -1,8 +1,8 @@
 """The noise of a camera, taken from the flat areas of its noisy images.
 
 In a flat area n_b = x − blur(x) holds no detail: it is the noise, with its true correlation over pixels
-and channels. How strong it is there depends on the brightness, which flat areas of many brightnesses tell:
-the camera's noise level function.
+and channels. Its strength depends on the brightness; flat areas of many brightnesses give the camera's
+noise level function.
 """
 
 from __future__ import annotations
@@ -113,9 +113,10 @@ def find_flat_noise(
     *,
     seed: int,
     one_source: bool = False,
+    max_patches: int = MAX_PATCHES,
     device: torch.device | str = "cpu",
 ) -> FlatNoise:
-    """Find the noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
+    """Find the noise in the flat areas of noisy images: patches chosen at random.
 
     Args:
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
@@ -124,9 +125,10 @@ def find_flat_noise(
         one_source: the noise of all images has one spectrum, however strong it is: then the purest windows
             of all, not of each image, tell by their coarseness which others hold texture or slow shades.
             Noise of several cameras has several.
+        max_patches: how many to keep.
 
     Returns:
-        What was found; it may be empty.
+        The noise found; it may be empty.
     """
     rng = np.random.default_rng([seed, 5])
     patches: list[np.ndarray] = []
@@ -141,8 +143,8 @@ def find_flat_noise(
         quietest.append(float(np.quantile(windows.rms, 0.1)))
         for row, column in flat:
             # each of those seen so far is as likely to be among the kept (reservoir sampling)
-            slot = len(patches) if len(patches) < MAX_PATCHES else int(rng.integers(seen + 1))
-            if slot < MAX_PATCHES:
+            slot = len(patches) if len(patches) < max_patches else int(rng.integers(seen + 1))
+            if slot < max_patches:
                 patches[slot : slot + 1] = [windows.noise_at(row, column)]
                 kept[slot : slot + 1] = [seen]
             seen += 1
@@ -175,7 +177,7 @@ def _are_pure(coarseness: np.ndarray, source: np.ndarray, size_px: int) -> np.nd
 
 
 def _level_function(brightness: np.ndarray, rms: np.ndarray, quietest: float) -> np.ndarray:
-    """σ of the noise at the knots, between the brightnesses at which there are flat windows.
+    """Return σ of the noise at the knots, between the brightnesses at which there are flat windows.
 
     Args:
         brightness, rms: (n,), of an image's flat windows.
@@ -213,7 +215,7 @@ class _Windows:
         self.rms = np.sqrt(self._mean((self._noise**2).mean(axis=2)))
 
     def noise_at(self, row: int, column: int) -> np.ndarray:
-        """float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
+        """Return the noise of a window: float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
         patch = self._noise[self._place(row, column)]
         return ((patch - patch.mean(axis=(0, 1))) / 255).transpose(2, 0, 1).astype(np.float16)
 

@@ -23,8 +23,8 @@ CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and PNG file
 _MAX_PLAUSIBLE = 10**8  # frame count in a header
 
 
-def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield frames spread evenly over a video, at most `MAX_VIDEO_FRAMES`.
+def video_frames(path: str | Path, max_frames: int = MAX_VIDEO_FRAMES) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames spread evenly over a video, at most `max_frames`.
 
     Yields:
         The frame's number from 0, and its pixels, uint8 (H, W, C), C = 1 or 3 (RGB).
@@ -34,7 +34,7 @@ def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
         UserError: the file does not exist.
     """
     count = _count_frames(path)
-    wanted = set(np.linspace(0, count - 1, min(count, MAX_VIDEO_FRAMES)).round().astype(int).tolist())
+    wanted = set(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int).tolist())
     with closing(camera_frames(str(path))) as frames:
         for frame in frames:
             if frame.index in wanted:

@@ -49,7 +49,7 @@ class NoReferenceQuality:
 
     @property
     def remaining_noise(self) -> float:
-        """σ after over σ before; 0 when there was no noise."""
+        """Return σ after over σ before; 0 when there was no noise."""
         return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
 
     @property
@@ -150,7 +150,7 @@ def _quartile(values: np.ndarray) -> float:
 def _detail_loss(
     noisy: np.ndarray, denoised: np.ndarray, blocks: dict[str, np.ndarray], flat: np.ndarray
 ) -> float | None:
-    """√(S(x − f)/S(x)) over the blocks with a clear edge."""
+    """Return √(S(x − f)/S(x)) over the blocks with a clear edge."""
     cosine, sine, coherence = _directions(noisy, denoised)
     before = _means(_across_less_along(noisy, cosine, sine), DETAIL_PX)
     removed = _means(_across_less_along(noisy.astype(np.float32) - denoised, cosine, sine), DETAIL_PX)
@@ -210,7 +210,7 @@ def _residual_correlation(before: float, across: float, after: float) -> float:
 
 
 def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
-    """(H, W, 3) as float32 (blocks, 3, pixels of a block), without what is over at the right and below."""
+    """Return (H, W, 3) as float32 (blocks, 3, pixels of a block), cropped to whole blocks."""
     rows, columns = (side // size_px for side in image.shape[:2])
     whole = image[: rows * size_px, : columns * size_px].astype(np.float32)
     split = whole.reshape(rows, size_px, columns, size_px, 3).transpose(0, 2, 4, 1, 3)

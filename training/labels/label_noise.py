@@ -93,7 +93,7 @@ def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:
-    """(blocks, BLOCK_PX, BLOCK_PX, 3), as many as there are whole ones."""
+    """Return the whole blocks of an image, (blocks, BLOCK_PX, BLOCK_PX, 3)."""
     rows, columns = (size // BLOCK_PX for size in image.shape[:2])
     whole = image[: rows * BLOCK_PX, : columns * BLOCK_PX]
     return (

@@ -20,7 +20,7 @@ ENOUGH_PATCHES = 256  # of bare noise: fewer would be learned by heart, and serv
 
 
 class FlatAreaNoise2Blur(Noise2Blur):
-    """Noise2Blur with the noise of flat areas besides ñ.
+    """Noise2Blur with the noise of flat areas next to ñ.
 
     ñ keeps traces of the detail of its image, and what DnNet leaves in is missing from it: with bare noise
     for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak
@@ -79,14 +79,14 @@ class FlatAreaNoise2Blur(Noise2Blur):
         return drawn
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """`n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
+        """Return `n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
         if self._flat is None:
             return super().initial_stage(batch)
         half = _part(batch, slice(len(batch.noisy) // 2 or 1))
         return {"n2b": self._n2b(half)[0], "n2c": self._n2c(self._bare_noise(batch), batch)}
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """`n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
+        """Return `n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
         count = len(batch.noisy)
         bare = min(round(self._bare_share * count), count - 1)
         rest = _part(batch, slice(bare, None))
@@ -146,7 +146,7 @@ def from_cells(cells: Tensor, count: int) -> Tensor:
 
 
 def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
-    """ñ scaled so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
+    """Scale ñ so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
     wanted, present = (_flattest_rms(values) for values in (detail_and_noise, noise))
     factor = (wanted / present.clamp_min(1e-4)).clamp(*ANCHOR_RANGE)
     return noise * factor[:, None, None, None]

@@ -3,21 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from n2b.runtime.errors import ImageError, UserError
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.samples import sample_photographs
 from n2b.training.config import TrainConfig
-from n2b.training.data import sources as image_sets
+from n2b.training.data import sources
 from n2b.training.data.dataset import Dataset, load_dataset
 from n2b.training.data.image_pool import ImagePool
 from n2b.training.data.sources import Source, photographs, read_images, split_in_halves
 from n2b.training.labels.filters import parse_filter
 from n2b.training.noise import parse_noise
 
-from ..conftest import save_images, smooth_image
+from ..conftest import save_images, save_video, smooth_image
 
 
 def load(run: Path, *noisy: Path | str, **fields: Any) -> Dataset:
@@ -180,14 +179,7 @@ def test_images_that_exceed_the_memory_train_as_those_that_do_not(
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    path = tmp_path / "video.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))  # type: ignore[attr-defined]
-    if not writer.isOpened():
-        pytest.skip("this OpenCV writes no video")
-    for number in range(5):
-        writer.write(np.full((48, 64, 3), (0, number * 40, 200), np.uint8))
-    writer.release()
-    return path
+    return save_video(tmp_path / "video.avi", 5, green_step=40)
 
 
 def test_frames_of_a_video_and_images_go_together(video: Path, image_folder: Path, tmp_path: Path) -> None:
@@ -204,7 +196,7 @@ def test_a_camera_is_recorded_into_the_run_once(
         asked.append((cameras, seconds))
         return sorted(save_images(folder, 2, first_seed=50).iterdir())
 
-    monkeypatch.setattr(image_sets, "record_cameras", record)
+    monkeypatch.setattr(sources, "record_cameras", record)
     dataset = load(tmp_path / "run", "camera:0", image_folder, record_s=7.5)
     (((camera,), seconds),) = asked
     assert (camera.address, seconds) == ("0", 7.5)

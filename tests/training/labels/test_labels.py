@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -102,13 +102,18 @@ def test_a_filter_that_fails_in_its_process_says_why() -> None:
                 blur(smooth_image(0, 8, 8))
 
 
+class Fatal:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+        return os._exit, (1,)
+
+
 def test_a_process_that_dies_is_an_error_in_one_line() -> None:
     with FilterProcesses(parse_filter("mean:3")) as blur:
         assert (blur(smooth_image(0)) == parse_filter("mean:3")(smooth_image(0))).all()
-        blur._processes[0].kill()
-        blur._processes[0].wait()
         with pytest.raises(EnvironmentFault, match="lack of memory"):
-            blur(smooth_image(0))
+            blur(np.array(Fatal(), object))
 
 
 INTERRUPTED = """
