@@ -11,6 +11,8 @@ import pytest
 import torch
 from n2b.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.timeout(300)  # each test trains in up to three new processes
+
 TRAIN = "from n2b.training.cli import main; main()"
 
 
