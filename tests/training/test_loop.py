@@ -151,7 +151,7 @@ def test_resuming_with_other_options_names_the_fields_that_differ(image_folder: 
         (["--filter", "box"], "unknown filter 'box'"),
         (["--steps", "3", "--minutes", "1"], "one of them"),
         (["--steps", "0"], "--steps is 0"),
-        (["--noisy", ".", "--val", "y"], "give --noise"),
+        (["--noisy", ".", "--val", "."], "give --noise"),
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--precision", "fp16", "--device", "cpu"], "NVIDIA GPU"),
         (["--precision", "fp12"], "'fp12' is not one of"),
