@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
@@ -11,6 +12,9 @@ import pytest
 from n2b.runtime.system.console import log_to_stderr
 
 END_TO_END = Path(__file__).parent / "e2e"
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two threads of torch would share one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # also in the commands that tests start
 
 
 @pytest.fixture(autouse=True, scope="session")

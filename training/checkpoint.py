@@ -130,36 +130,21 @@ def _describe_differences(weights: Mapping[Any, Any], expected: Mapping[str, tor
 
     For example "2 missing (last.weight, last.bias), 1 of another shape (up.0.weight: 3, not 96×144×3×3)".
     """
-    present = {name: weights[name] for name in expected if name in weights}
-    mistyped = {name: value for name, value in present.items() if not _same_type(value, expected[name])}
-    misshapen = {
-        name: value.shape
-        for name, value in present.items()
-        if name not in mistyped and value.shape != expected[name].shape
+    differences: dict[str, list[str]] = {
+        "missing": [name for name in expected if name not in weights],
+        "unknown": [in_short(name) for name in weights if name not in expected],
+        "of another type": [],
+        "of another shape": [],
     }
-    return ", ".join(
-        filter(
-            None,
-            (
-                _list("missing", [name for name in expected if name not in weights]),
-                _list("unknown", [in_short(name) for name in weights if name not in expected]),
-                _list(
-                    "of another type",
-                    [
-                        f"{name}: {_type(value)}, not {_type(expected[name])}"
-                        for name, value in mistyped.items()
-                    ],
-                ),
-                _list(
-                    "of another shape",
-                    [
-                        f"{name}: {_sizes(s)}, not {_sizes(expected[name].shape)}"
-                        for name, s in misshapen.items()
-                    ],
-                ),
-            ),
-        )
-    )
+    for name, model in expected.items():
+        value = weights.get(name, model)
+        if not _same_type(value, model):
+            differences["of another type"].append(f"{name}: {_type(value)}, not {_type(model)}")
+        elif value.shape != model.shape:
+            differences["of another shape"].append(
+                f"{name}: {_sizes(value.shape)}, not {_sizes(model.shape)}"
+            )
+    return ", ".join(_list(kind, items) for kind, items in differences.items() if items)
 
 
 def _same_type(value: Any, expected: torch.Tensor) -> bool:
@@ -182,4 +167,4 @@ def _sizes(shape: torch.Size) -> str:
 
 def _list(kind: str, items: list[str]) -> str:
     more = f", and {len(items) - _MAX_NAMED} more" if len(items) > _MAX_NAMED else ""
-    return f"{len(items)} {kind} ({', '.join(items[:_MAX_NAMED])}{more})" if items else ""
+    return f"{len(items)} {kind} ({', '.join(items[:_MAX_NAMED])}{more})"

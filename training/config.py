@@ -131,7 +131,7 @@ class TrainConfig:
     )
     flat_noise: bool = option(
         _METHOD,
-        "Add the noise of flat areas of --noisy to clean crops, besides the extracted noise.",
+        "Add the noise of flat areas of --noisy to clean crops, next to the extracted noise.",
         default=False,
     )
     extracted_share: float = option(
@@ -251,14 +251,14 @@ class TrainConfig:
 
     @property
     def is_extended(self) -> bool:
-        """True if the run uses what `FlatAreaNoise2Blur` adds to Noise2Blur."""
+        """Return True if the run uses what `FlatAreaNoise2Blur` adds to Noise2Blur."""
         return self.method == "n2b" and (
             self.flat_noise or self.anchor or self.noise_gain is not None or self.loss != "l1"
         )
 
     @property
     def has_labels(self) -> bool:
-        """True if the method learns from blurred labels."""
+        """Return True if the method learns from blurred labels."""
         return self.method in ("n2b", "n2b-v")
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import operator
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,14 +49,8 @@ class Option:
 
     @property
     def bounds(self) -> str:
-        """The bounds in words, such as "at least 0, below 1"; "" without any."""
-        words = (
-            ("at least", self.minimum),
-            ("above", self.above),
-            ("at most", self.maximum),
-            ("below", self.below),
-        )
-        return ", ".join(f"{word} {bound}" for word, bound in words if bound is not None)
+        """Return the bounds in words, such as "at least 0, below 1"; "" without any."""
+        return ", ".join(f"{word} {bound}" for word, bound, _ in self._bounds)
 
     def check(self, value: Any, name: str) -> None:
         """Raise UserError unless `value` is one of the choices, or finite and within the bounds."""
@@ -65,13 +60,18 @@ class Option:
             raise UserError(f"{name} is {value}; it must be {self.bounds}")
 
     def _allows(self, value: float) -> bool:
-        return (
-            math.isfinite(value)
-            and (self.minimum is None or value >= self.minimum)
-            and (self.above is None or value > self.above)
-            and (self.maximum is None or value <= self.maximum)
-            and (self.below is None or value < self.below)
+        return math.isfinite(value) and all(is_within(value, bound) for _, bound, is_within in self._bounds)
+
+    @property
+    def _bounds(self) -> list[tuple[str, float, Callable[[float, float], bool]]]:
+        """Return each bound in words, its value and its comparison."""
+        bounds = (
+            ("at least", self.minimum, operator.ge),
+            ("above", self.above, operator.gt),
+            ("at most", self.maximum, operator.le),
+            ("below", self.below, operator.lt),
         )
+        return [(word, bound, compare) for word, bound, compare in bounds if bound is not None]
 
 
 def option(panel: str, help: str, *, default: Any = dataclasses.MISSING, **details: Any) -> Any:

@@ -24,6 +24,11 @@ def from_float(pixels: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
     return np.rint(np.clip(pixels, 0, 1) * np.float32(np.iinfo(target.name).max)).astype(target)
 
 
+def round_to_uint8(values: np.ndarray) -> np.ndarray:
+    """Return values on the 0..255 scale as uint8, rounded to the nearest level and clipped."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Return uint8, uint16 or float32 pixels in [0, 1] as uint8; uint8 is returned itself."""
     return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.uint8)

@@ -12,6 +12,8 @@ from n2b.runtime.samples import sample_photographs
 
 from benchmarks.noisy_images import add_noise, clean_image
 
+pytestmark = pytest.mark.timeout(300)  # whole programs: two minutes do not suffice on a busy machine
+
 ROOT = Path(__file__).parents[2]
 needs_photographs = pytest.mark.skipif(not sample_photographs(), reason="scikit-image is not installed")
 

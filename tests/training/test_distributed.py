@@ -11,6 +11,8 @@ import pytest
 import torch
 from n2b.training.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.timeout(300)  # each test trains in up to three new processes
+
 TRAIN = "from n2b.training.cli import main; main()"
 
 
@@ -32,9 +34,9 @@ def losses(run: Path, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize("method", ["n2b", "n2b-v"])
-def test_two_processes_have_the_losses_of_one(pictures: Path, tmp_path: Path, method: str) -> None:
+def test_two_processes_have_the_losses_of_one(image_folder: Path, tmp_path: Path, method: str) -> None:
     options = [
-        "--noisy", str(pictures), "--noise", "gaussian:25", "--method", method, "--arch", "edge",
+        "--noisy", str(image_folder), "--noise", "gaussian:25", "--method", method, "--arch", "edge",
         "--steps", "40", "--batch", "4", "--patch", "32", "--device", "cpu", "--precision", "fp32",
         "--turn-noise", "--lr", "1e-4",
     ]  # fmt: skip
@@ -50,8 +52,8 @@ def test_two_processes_have_the_losses_of_one(pictures: Path, tmp_path: Path, me
         torch.testing.assert_close(second[name], weight, rtol=1e-2, atol=1e-4)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(pictures: Path, tmp_path: Path) -> None:
-    options = ["--noisy", str(pictures), "--noise", "gaussian:25", "--steps", "1", "--device", "cpu"]
+def test_a_batch_that_cannot_be_shared_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    options = ["--noisy", str(image_folder), "--noise", "gaussian:25", "--steps", "1", "--device", "cpu"]
     done = train(tmp_path, "run", *options, "--batch", "3", "--patch", "32", processes=2)
     assert done.returncode != 0
-    assert "cannot be shared by 2 processes" in done.stderr
+    assert "cannot be divided by 2 processes" in done.stderr

@@ -14,12 +14,12 @@ from n2b.training.loop import train
 from n2b.training.objectives import Batch
 from n2b.training.objectives.noise2blur import Noise2Blur
 
-from .conftest import save_pictures
+from .conftest import save_images
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> TrainConfig:
-    folder = save_pictures(tmp_path / "pictures", 4)
+    folder = save_images(tmp_path / "images", 4)
     return TrainConfig(
         noisy=(str(folder),), noise="gaussian:25", arch="edge", steps=60, batch=2, patch_px=32,
         device="cpu", precision="fp32", checkpoint_every=7,

@@ -22,7 +22,7 @@ from n2b.training.device import resolve_device, resolve_precision
 from n2b.training.loop import learning_rate, train
 from n2b.training.models.noise2blur import DnNet
 
-from .conftest import picture, save_pictures
+from .conftest import save_images, smooth_image
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads wait for each other on a busy machine
 SMALL = ["--batch", "2", "--patch", "32", "--device", "cpu"]
@@ -50,9 +50,9 @@ def assert_same_weights(first: Path, second: Path) -> None:
 
 
 def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
-    pictures: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ) -> None:
-    options = ["--noisy", str(pictures), "--noise", "gaussian:25", "--steps", "40", *SMALL]
+    options = ["--noisy", str(image_folder), "--noise", "gaussian:25", "--steps", "40", *SMALL]
     whole = run_command(tmp_path, *options, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
 
@@ -74,9 +74,9 @@ def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
     assert load_checkpoint(checkpoint)["position"]["stage_start"] == 2
 
 
-def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(pictures: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(image_folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        command("--noisy", str(pictures), "--noise", "gaussian:25", "--minutes", "60",
+        command("--noisy", str(image_folder), "--noise", "gaussian:25", "--minutes", "60",
                 "--checkpoint-every", "1", "--out", "run", *SMALL),
         cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(pictures: Path, tmp_p
 
 
 def test_a_trained_network_removes_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = save_pictures(tmp_path / "pictures", 8)
+    folder = save_images(tmp_path / "images", 8)
     config = TrainConfig(
         noisy=(str(folder),), noise="gaussian:40", filter="gaussian:3", steps=150, batch=4, patch_px=32,
         device="cpu", precision="fp32",
@@ -100,7 +100,7 @@ def test_a_trained_network_removes_noise(tmp_path: Path, capsys: pytest.CaptureF
     state = load_checkpoint(train(config, tmp_path / "run"))
     network = DnNet()
     network.load_state_dict(state["networks"]["denoiser"])
-    clean = picture(99, 64, 64)
+    clean = smooth_image(99, 64, 64)
     noisy = clean + 40 * np.random.default_rng(0).standard_normal(clean.shape)
     with torch.no_grad():
         x = torch.from_numpy(noisy).float().permute(2, 0, 1)[None] / 255
@@ -120,9 +120,9 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert learning_rate(config, 1000, 1.0) == pytest.approx(0)
 
 
-def test_the_run_folder_holds_config_checkpoint_and_curves(pictures: Path, tmp_path: Path) -> None:
+def test_the_run_folder_holds_config_checkpoint_and_curves(image_folder: Path, tmp_path: Path) -> None:
     done = run_command(
-        tmp_path, "--noisy", f"{pictures}/*.png", "--noise", "gaussian:10-20", "--steps", "2", *SMALL
+        tmp_path, "--noisy", f"{image_folder}/*.png", "--noise", "gaussian:10-20", "--steps", "2", *SMALL
     )
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "latest"
@@ -135,8 +135,8 @@ def test_the_run_folder_holds_config_checkpoint_and_curves(pictures: Path, tmp_p
     assert (trained["steps"], trained["noisy_images"], trained["clean_images"]) == (2, 3, 3)
 
 
-def test_resuming_with_other_options_names_the_fields_that_differ(pictures: Path, tmp_path: Path) -> None:
-    TrainConfig(noisy=(str(pictures),), steps=2).save(tmp_path / "run")
+def test_resuming_with_other_options_names_the_fields_that_differ(image_folder: Path, tmp_path: Path) -> None:
+    TrainConfig(noisy=(str(image_folder),), steps=2).save(tmp_path / "run")
     done = run_command(tmp_path, "--resume", "--out", "run", "--batch", "3", "--steps", "2")
     assert done.returncode == 2
     assert "--batch was 16" in done.stderr
@@ -151,7 +151,7 @@ def test_resuming_with_other_options_names_the_fields_that_differ(pictures: Path
         (["--filter", "box"], "unknown filter 'box'"),
         (["--steps", "3", "--minutes", "1"], "one of them"),
         (["--steps", "0"], "--steps is 0"),
-        (["--noisy", "x", "--val", "y"], "give --noise"),
+        (["--noisy", ".", "--val", "."], "give --noise"),
         (["--device", "abacus"], "unknown device 'abacus'"),
         (["--precision", "fp16", "--device", "cpu"], "NVIDIA GPU"),
         (["--precision", "fp12"], "'fp12' is not one of"),
@@ -206,10 +206,10 @@ def test_a_missing_gpu_is_a_device_error_and_precision_follows_the_device() -> N
 
 
 @pytest.mark.parametrize("names_clean", [True, False])
-def test_real_noise_needs_no_noise_model(pictures: Path, tmp_path: Path, names_clean: bool) -> None:
-    clean = (str(save_pictures(tmp_path / "clean", 2, first_seed=50)),) if names_clean else ()
+def test_real_noise_needs_no_noise_model(image_folder: Path, tmp_path: Path, names_clean: bool) -> None:
+    clean = (str(save_images(tmp_path / "clean", 2, first_seed=50)),) if names_clean else ()
     config = TrainConfig(
-        noisy=(str(pictures),), clean=clean, steps=2, batch=2, patch_px=32, device="cpu", precision="fp32"
+        noisy=(str(image_folder),), clean=clean, steps=2, batch=2, patch_px=32, device="cpu", precision="fp32"
     )
     trained = load_checkpoint(train(config, tmp_path / "run"))["trained"]
     assert (trained["noise"], trained["noisy_images"]) == ("real", 6)
@@ -218,22 +218,7 @@ def test_real_noise_needs_no_noise_model(pictures: Path, tmp_path: Path, names_c
 
 def test_several_paths_may_follow_one_option() -> None:
     given = ["--noisy", "a", "b", "c", "--steps", "3", "--clean", "d", "--val", "e", "f", "--resume"]
-    expected = [
-        "--noisy",
-        "a",
-        "--noisy",
-        "b",
-        "--noisy",
-        "c",
-        "--steps",
-        "3",
-        "--clean",
-        "d",
-        "--val",
-        "e",
-        "--val",
-        "f",
-        "--resume",
-    ]
+    expected = ["--noisy", "a", "--noisy", "b", "--noisy", "c", "--steps", "3", "--clean", "d",
+                "--val", "e", "--val", "f", "--resume"]  # fmt: skip
     assert repeat_path_options(given) == expected
     assert repeat_path_options(expected) == expected

@@ -12,28 +12,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...runtime.images.convert import middle_crop
 from ...runtime.sources import find_images
 from ..config import TrainConfig
-from ..evaluation.validation import MOST_IMAGES
+from ..evaluation.validation import MAX_IMAGES
 from ..labels.filters import parse_filter
 from ..labels.label_noise import warn_of_noisy_labels
 from ..labels.labels import make_labels
 from ..noise import Noise, parse_noise
 from .augment import with_variants
 from .duplicates import NamedImage, Overlap
-from .flat_noise import LARGEST_PX, FlatNoise, find_flat_noise
+from .flat_noise import MAX_WINDOW_PX, FlatNoise, find_flat_noise
 from .image_pool import ImagePool, memory_budget
-from .sources import (
-    clean_photographs,
-    noisy_sources,
-    photographs,
-    photographs_to_spoil,
-    read_pictures,
-)
+from .sources import clean_photographs, noisy_sources, photographs, photographs_to_spoil, read_images
 
 _logger = logging.getLogger(__name__)
 
-MOST_SAMPLES = 8
+MAX_SAMPLES = 8
 SAMPLE_PX = 512
 FEW_FLAT_AREAS = 50
 
@@ -45,26 +40,26 @@ class Dataset:
     noisy: ImagePool  # x, and in three more channels its target, if the method has one
     clean: ImagePool
     clean_count: int  # clean photographs, their variants not counted
-    noise: Noise | None  # the synthetic noise, if it is synthetic
-    flat_noise: FlatNoise | None  # the noise of flat areas, if it is asked for
+    noise: Noise | None  # None: a camera's own noise
+    flat_noise: FlatNoise | None  # with config.flat_noise
     validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3); none if the noise is real
-    noisy_samples: list[np.ndarray]  # noisy images or their middle, to look at: uint8, at most 512 px a side
+    noisy_samples: list[np.ndarray]  # middle of noisy images: uint8 (H, W, 3), at most 512 px a side
 
 
 def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> Dataset:
     """Read the images, add the synthetic noise, make or fetch the labels.
 
-    Every method takes the same noisy and clean images out of the same options, so that methods compare.
+    Every method takes the same noisy and clean images from the same options, so that methods compare.
     The target of x is its label y_b = blur(x) for "n2b" and "n2b-v", the original y for "supervised", a
     second noisy copy for "n2n"; "n2v" has none.
 
     Args:
-        run: the run's folder; what a camera gives is recorded in it, images that exceed the memory are
-            kept in it in a file without name, and labels next to it.
-        device: where crops are wanted.
+        run: the run's folder; cameras are recorded in it, images that exceed the memory are kept in it in
+            an unnamed file, and labels next to it.
+        device: of the crops.
 
     Raises:
-        UserError: no images, or the disk is full.
+        UserError: there are no images, or the disk is full.
         DeviceError: a camera does not open, or stops.
         MissingPackageError: the filter or the DND benchmark needs a package.
     """
@@ -76,18 +71,18 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         noisy_files, clean_files = noisy_sources(config, run), clean_photographs(config)
     count = sum(source.count for source in noisy_files)
     overlap = Overlap()
-    pictures = read_pictures(noisy_files, config.patch_px)
+    photos = read_images(noisy_files, config.patch_px)
     if noise:
-        pictures = overlap.note_noisy(pictures)
+        photos = overlap.note_noisy(photos)
     budget = memory_budget(device)
-    with closing(_with_targets(config, noise, pictures, run.parent / "labels", count)) as images:
+    with closing(_with_targets(config, noise, photos, run.parent / "labels", count)) as images:
         noisy = ImagePool(images, config.patch_px, device=device, spill=run, budget_bytes=budget)
-    pictures = overlap.note_clean(read_pictures(clean_files, config.patch_px))
+    clean_photos = overlap.note_clean(read_images(clean_files, config.patch_px))
     clean_count = 0
 
     def clean_images() -> Iterator[np.ndarray]:
         nonlocal clean_count
-        for _, pixels in pictures:
+        for _, pixels in clean_photos:
             clean_count += 1
             yield from with_variants(pixels, config.patch_px) if config.vary_clean else [pixels]
 
@@ -99,7 +94,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         budget_bytes=budget - noisy.memory_bytes,
     )
     overlap.report()
-    samples = [_middle(noisy.image(index)) for index in _spread(len(noisy), MOST_SAMPLES)]
+    samples = [middle_crop(noisy.image(index), SAMPLE_PX) for index in _spread(len(noisy), MAX_SAMPLES)]
     if config.has_labels:
         warn_of_noisy_labels(samples, config.filter)
     return Dataset(
@@ -114,17 +109,17 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
 
 
 def _with_targets(
-    config: TrainConfig, noise: Noise | None, pictures: Iterable[NamedImage], labels: Path, count: int
+    config: TrainConfig, noise: Noise | None, images: Iterable[NamedImage], labels: Path, count: int
 ) -> Generator[np.ndarray, None, None]:
     """Yield noisy images, each followed by its target along the channels."""
     if config.has_labels:
-        noisy = (_spoil(noise, y, config.seed, 1, index) for index, (_, y) in enumerate(pictures))
+        noisy = (_spoil(noise, y, config.seed, 1, index) for index, (_, y) in enumerate(images))
         blur = parse_filter(config.filter, config.domain)
         with closing(make_labels(noisy, blur, labels, count)) as pairs:
             for x, label in pairs:
                 yield np.concatenate([x, label], axis=2)
         return
-    for index, (_, y) in enumerate(pictures):
+    for index, (_, y) in enumerate(images):
         x = _spoil(noise, y, config.seed, 1, index)
         if config.method == "supervised":
             yield np.concatenate([x, y], axis=2)
@@ -136,7 +131,7 @@ def _with_targets(
 
 def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> FlatNoise:
     images = (noisy.image(index)[..., :3] for index in range(len(noisy)))
-    size_px = min(config.patch_px, LARGEST_PX)
+    size_px = min(config.patch_px, MAX_WINDOW_PX)
     one_source = config.noise is not None
     flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)
     if len(flat) < FEW_FLAT_AREAS:
@@ -155,17 +150,11 @@ def _spoil(noise: Noise | None, image: np.ndarray, seed: int, copy: int, index: 
 def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.ndarray]:
     """Return the validation photographs, else the first of the clean ones."""
     if not config.validation:
-        return [clean.image(index) for index in range(min(len(clean), MOST_IMAGES))]
-    pictures = read_pictures(photographs(find_images(config.validation)), 1)
-    return [pixels for _, pixels in islice(pictures, MOST_IMAGES)]
+        return [clean.image(index) for index in range(min(len(clean), MAX_IMAGES))]
+    images = read_images(photographs(find_images(config.validation)), 1)
+    return [pixels for _, pixels in islice(images, MAX_IMAGES)]
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """Return at most `most` of the numbers 0..count − 1, evenly spaced."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
-
-
-def _middle(image: np.ndarray) -> np.ndarray:
-    height, width = (min(side, SAMPLE_PX) for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]
+def _spread(count: int, limit: int) -> list[int]:
+    """Return at most `limit` of the numbers 0..count − 1, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, limit)).round().astype(int).tolist()

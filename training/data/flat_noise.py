@@ -1,8 +1,8 @@
 """The noise of a camera, taken from the flat areas of its noisy images.
 
 In a flat area n_b = x − blur(x) holds no detail: it is the noise, with its true correlation over pixels
-and channels. How strong it is there depends on the brightness, which flat areas of many brightnesses tell:
-the camera's noise level function.
+and channels. Its strength depends on the brightness; flat areas of many brightnesses give the camera's
+noise level function.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from torch.nn import functional as F
 
 from ...runtime.system.opencv import load_opencv
 
-LARGEST_PX = 64  # of a window: larger ones are seldom flat
+MAX_WINDOW_PX = 64  # of a window: larger ones are seldom flat
 BLUR_PX = 12.0  # σ of the Gaussian whose rest is the noise: keeps noise that is correlated over many pixels
-MOST_PATCHES = 8192
+MAX_PATCHES = 8192
 KNOT_SPACING = 16  # grey levels between the knots of the noise level function: 0, 16, … 256
 KNOTS = 256 // KNOT_SPACING + 1
-WEAKEST = 0.3  # grey levels; less noise than rounding makes is not believed
-MOST_GAIN = 3.0
+MIN_NOISE_LEVEL = 0.3  # grey levels; less noise than rounding makes is not believed
+MAX_GAIN = 3.0
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 # Criteria of a flat window, relative to the flattest others of its brightness in its image. The bounds were
 # chosen on the PolyU photographs, by the agreement of the selected with that against the mean of many shots.
-_MOST_RMS, _MOST_STRUCTURE = 1.35, 1.6  # times the 10th percentile of windows as bright
-_MOST_RATIO = 1.8  # structure to RMS, times the 20th percentile of those kept
-_MOST_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its mean
-_MOST_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
-_MOST_REPETITION = 0.11  # autocorrelation 5 px away and further
-_FEWEST_WINDOWS = 4  # of one brightness, for a knot of the noise level function
+_MAX_RMS, _MAX_STRUCTURE = 1.35, 1.6  # times the 10th percentile of windows as bright
+_MAX_RATIO = 1.8  # structure to RMS, times the 20th percentile of those kept
+_MAX_UNEVENNESS = 0.28  # spread of the RMS of 8×8 blocks, as a part of its mean
+_MAX_COARSENESS = 0.35  # part of the RMS that lies between σ 3 and σ 12 px
+_MAX_REPETITION = 0.11  # autocorrelation 5 px away and further
+_MIN_WINDOWS = 4  # of one brightness, for a knot of the noise level function
 # Of those that pass all that: how much coarser than this quantile of them chance makes a window, as a part
 # of it, is the second divided by the window's side.
 _PUREST, _SPREAD_PX = 0.1, 2.6
@@ -92,11 +92,11 @@ class FlatNoise:
         brightness = F.avg_pool2d(F.pad(brightness, (2, 2, 2, 2), mode="replicate"), 5, 1)
         level = self.level[self.image[index]]
         own = _interpolate(level, self.brightness[index][:, None])[:, :, None, None]
-        gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(WEAKEST)
+        gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(MIN_NOISE_LEVEL)
         patches = self.patches[index].float()
         for axis in (0, 1):
             patches = torch.where(flipped[:, axis, None, None, None], patches.flip(2 + axis), patches)
-        return patches * gain.clamp(0, MOST_GAIN)
+        return patches * gain.clamp(0, MAX_GAIN)
 
 
 def _interpolate(level: Tensor, brightness: Tensor) -> Tensor:
@@ -113,9 +113,10 @@ def find_flat_noise(
     *,
     seed: int,
     one_source: bool = False,
+    max_patches: int = MAX_PATCHES,
     device: torch.device | str = "cpu",
 ) -> FlatNoise:
-    """Find the noise in the flat areas of noisy images, at most 8,192 patches chosen at random.
+    """Find the noise in the flat areas of noisy images: patches chosen at random.
 
     Args:
         images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
@@ -124,9 +125,10 @@ def find_flat_noise(
         one_source: the noise of all images has one spectrum, however strong it is: then the purest windows
             of all, not of each image, tell by their coarseness which others hold texture or slow shades.
             Noise of several cameras has several.
+        max_patches: how many to keep.
 
     Returns:
-        What was found; it may be empty.
+        The noise found; it may be empty.
     """
     rng = np.random.default_rng([seed, 5])
     patches: list[np.ndarray] = []
@@ -141,8 +143,8 @@ def find_flat_noise(
         quietest.append(float(np.quantile(windows.rms, 0.1)))
         for row, column in flat:
             # each of those seen so far is as likely to be among the kept (reservoir sampling)
-            slot = len(patches) if len(patches) < MOST_PATCHES else int(rng.integers(seen + 1))
-            if slot < MOST_PATCHES:
+            slot = len(patches) if len(patches) < max_patches else int(rng.integers(seen + 1))
+            if slot < max_patches:
                 patches[slot : slot + 1] = [windows.noise_at(row, column)]
                 kept[slot : slot + 1] = [seen]
             seen += 1
@@ -175,7 +177,7 @@ def _are_pure(coarseness: np.ndarray, source: np.ndarray, size_px: int) -> np.nd
 
 
 def _level_function(brightness: np.ndarray, rms: np.ndarray, quietest: float) -> np.ndarray:
-    """σ of the noise at the knots, between the brightnesses at which there are flat windows.
+    """Return σ of the noise at the knots, between the brightnesses at which there are flat windows.
 
     Args:
         brightness, rms: (n,), of an image's flat windows.
@@ -185,7 +187,7 @@ def _level_function(brightness: np.ndarray, rms: np.ndarray, quietest: float) ->
     bins = _bins(brightness)
     for value in np.unique(bins):
         alike = bins == value
-        if alike.sum() >= _FEWEST_WINDOWS or len(rms) < 2 * _FEWEST_WINDOWS:
+        if alike.sum() >= _MIN_WINDOWS or len(rms) < 2 * _MIN_WINDOWS:
             at.append(np.median(brightness[alike]))
             sigma.append(np.median(rms[alike]))
     knots = np.arange(KNOTS) * KNOT_SPACING
@@ -213,7 +215,7 @@ class _Windows:
         self.rms = np.sqrt(self._mean((self._noise**2).mean(axis=2)))
 
     def noise_at(self, row: int, column: int) -> np.ndarray:
-        """float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
+        """Return the noise of a window: float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
         patch = self._noise[self._place(row, column)]
         return ((patch - patch.mean(axis=(0, 1))) / 255).transpose(2, 0, 1).astype(np.float16)
 
@@ -224,14 +226,14 @@ class _Windows:
         bins = _bins(self.brightness)
         for value in np.unique(bins):
             alike = bins == value
-            is_quiet = self.rms <= _MOST_RMS * np.quantile(self.rms[alike], 0.1)
-            flat |= alike & is_quiet & (structure <= _MOST_STRUCTURE * np.quantile(structure[alike], 0.1))
-        ratio = structure / np.maximum(self.rms, WEAKEST)
-        flat &= ratio <= _MOST_RATIO * np.quantile(ratio[flat], 0.2)
-        flat &= self._unevenness() <= _MOST_UNEVENNESS
-        flat &= np.sqrt(self._mean(self._band**2)) <= _MOST_COARSENESS * self._fine_rms()
+            is_quiet = self.rms <= _MAX_RMS * np.quantile(self.rms[alike], 0.1)
+            flat |= alike & is_quiet & (structure <= _MAX_STRUCTURE * np.quantile(structure[alike], 0.1))
+        ratio = structure / np.maximum(self.rms, MIN_NOISE_LEVEL)
+        flat &= ratio <= _MAX_RATIO * np.quantile(ratio[flat], 0.2)
+        flat &= self._unevenness() <= _MAX_UNEVENNESS
+        flat &= np.sqrt(self._mean(self._band**2)) <= _MAX_COARSENESS * self._fine_rms()
         for row, column in np.argwhere(flat):
-            flat[row, column] = self._repetition(row, column) <= _MOST_REPETITION
+            flat[row, column] = self._repetition(row, column) <= _MAX_REPETITION
         return flat
 
     def describe(self, flat: np.ndarray, number: int) -> np.ndarray:

@@ -28,12 +28,12 @@ class ImagePool:
     has no name: it is gone with the process, however that ends.
 
     Args:
-        images: uint8 arrays (H, W, C), at least one, all of one C; H, W ≥ the patch. They are taken one at
-            a time, so that a set larger than the memory can be read.
+        images: uint8 arrays (H, W, C), at least one, all of one C; H, W ≥ the patch. They are read one at
+            a time, so that a set larger than the memory fits.
         patch_px: side of a crop.
         device: where crops are wanted.
         spill: folder for the file; None: the images stay in memory whatever their size.
-        budget_bytes: what may be held in memory; None: `memory_budget(device)`.
+        budget_bytes: limit of images in memory; None: `memory_budget(device)`.
 
     Raises:
         UserError: the folder cannot be written, or its disk is full.
@@ -113,9 +113,9 @@ class ImagePool:
         return crops.to(self.device, non_blocking=True)
 
     def _pixel_indices(self, places: Tensor) -> Tensor:
-        """int64 (count, patch, patch): which pixel of the pool each pixel of the crops is.
+        """Return the index into the pool of each pixel of the crops, int64 (count, patch, patch).
 
-        A symmetry is affine: the corners of a square, here one of 2×2 px, tell where all the rest goes.
+        A symmetry is affine: the corners of a square, here one of 2×2 px, decide where all others go.
         """
         image, top, left, symmetry = places.unbind(1)
         row, column = source_of(symmetry, 2)
@@ -132,19 +132,19 @@ class ImagePool:
         self, images: Iterable[np.ndarray], spill: Path | None, budget_bytes: float
     ) -> tuple[Tensor, bool]:
         """Return all pixels, and True if they are on disk."""
-        held: deque[np.ndarray] = deque()
+        stack: deque[np.ndarray] = deque()
         memory_bytes = 0
         rest = iter(images)
         for image in rest:
-            held.append(image)
+            stack.append(image)
             memory_bytes += image.nbytes
             if memory_bytes > budget_bytes and spill is not None:
-                return self._write(chain(_drain(held), rest), spill), True
+                return self._write(chain(_drain(stack), rest), spill), True
         pixels = torch.empty(
-            (memory_bytes // held[0].shape[2], held[0].shape[2]), dtype=torch.uint8, device=self.device
+            (memory_bytes // stack[0].shape[2], stack[0].shape[2]), dtype=torch.uint8, device=self.device
         )
         at = 0
-        for image in _drain(held):
+        for image in _drain(stack):
             rows = torch.from_numpy(np.ascontiguousarray(image)).flatten(0, 1)
             pixels[at : at + len(rows)] = rows
             at += len(rows)

@@ -12,38 +12,38 @@ from pathlib import Path
 import numpy as np
 
 from ...runtime.errors import ImageError, UserError
+from ...runtime.images.convert import to_rgb_uint8
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
-from ...runtime.images.image import from_float, read_image, to_float
+from ...runtime.images.image import read_image
 from ...runtime.samples import sample_photographs
 from ...runtime.sources import Input, find_images, find_input
 from ..config import TrainConfig
-from .video import MOST_VIDEO_FRAMES, record_cameras, video_frames
+from .duplicates import NamedImage
+from .video import MAX_VIDEO_FRAMES, record_cameras, video_frames
 
 _logger = logging.getLogger(__name__)
 
-FRAMES = "frames"  # folder in the run for what cameras gave
-
-Picture = tuple[str, np.ndarray]  # what it is called, and its pixels, uint8 (H, W, 3)
+FRAMES = "frames"  # folder in the run for recorded cameras
 
 
 @dataclass(frozen=True)
 class Source:
-    """One or several pictures out of one file.
+    """One or more images from one file.
 
     Attributes:
-        count: how many there are, at most.
-        read: gives them one at a time, or raises ImageError.
+        count: maximum number of images.
+        read: yields name and pixels (uint8 (H, W, 3)) of one image at a time, or raises ImageError.
     """
 
     count: int
-    read: Callable[[], Iterator[Picture]]
+    read: Callable[[], Iterator[NamedImage]]
 
 
 def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
-    """Images with a camera's own noise, as `config.noisy` names them; a camera is recorded here.
+    """Return the images with a camera's own noise that `config.noisy` names; record its cameras.
 
     Raises:
-        UserError: an input is not there.
+        UserError: an input does not exist.
         DeviceError: a camera does not open, or stops.
     """
     inputs = [find_input(name) for name in config.noisy]
@@ -53,17 +53,17 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
         if one.kind == "dnd" and one.path is not None:
             sources += _dnd(one.path, config.seed)
         elif one.kind == "video":
-            sources.append(Source(MOST_VIDEO_FRAMES, partial(_video, one.name)))
+            sources.append(Source(MAX_VIDEO_FRAMES, partial(_video, one.name)))
     if cameras := [one for one in inputs if one.is_camera]:
         sources += photographs(record_cameras(cameras, run / FRAMES, config.record_s))
     return sources
 
 
 def photographs_to_spoil(config: TrainConfig) -> tuple[list[Source], list[Source]]:
-    """Photographs that synthetic noise is added to, and the clean ones: `config.clean`, else half of them.
+    """Return the photographs to add synthetic noise to, and the clean ones: `config.clean`, else half.
 
     Raises:
-        UserError: an input is not there or brings noise of its own, or there is one image only.
+        UserError: an input does not exist or has noise of its own, or there is only one image.
     """
     if others := [name for name in config.noisy if _has_noise_of_its_own(find_input(name))]:
         raise UserError(f"{others[0]} has noise of its own; leave out --noise, or name photographs")
@@ -75,21 +75,20 @@ def photographs_to_spoil(config: TrainConfig) -> tuple[list[Source], list[Source
 
 
 def clean_photographs(config: TrainConfig) -> list[Source]:
-    """For real noise: those that `config.clean` names, else the sample photographs.
+    """Return the clean photographs for real noise: those of `config.clean`, else the samples.
 
     Raises:
-        UserError: an input is not there, or none is named and there are no samples.
+        UserError: an input does not exist, or none is named and there are no samples.
     """
     if config.clean:
         return photographs(find_images(config.clean))
-    samples = sample_photographs()
-    if not samples:
-        raise UserError("name clean photographs with --clean (any will do, of other scenes)")
-    return photographs(samples)
+    if samples := sample_photographs():
+        return photographs(samples)
+    raise UserError("name clean photographs with --clean (any will do, of other scenes)")
 
 
 def split_in_halves(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[Path]]:
-    """Two random halves without overlap: the first to take noise, the second to serve as clean."""
+    """Return two random halves without overlap: the noisy and the clean set."""
     if len(paths) < 2:
         raise UserError("one image cannot be both the noisy and the clean set; name others with --clean")
     order = np.random.default_rng([seed, 0]).permutation(len(paths))
@@ -98,17 +97,17 @@ def split_in_halves(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[
 
 
 def photographs(paths: Iterable[Path]) -> list[Source]:
-    """Image files, each a source of one picture."""
+    """Return image files as sources of one image each."""
     return [Source(1, partial(_photograph, path)) for path in paths]
 
 
-def read_pictures(sources: Sequence[Source], patch_px: int) -> Iterator[Picture]:
-    """All pictures, one at a time; what cannot serve is named, skipped and counted.
+def read_images(sources: Sequence[Source], patch_px: int) -> Iterator[NamedImage]:
+    """Yield name and pixels (uint8 (H, W, 3)) of all images; skip unusable ones with a warning.
 
     Grey images become three equal channels, 16 bit is reduced to 8, alpha is dropped.
 
     Raises:
-        UserError: not one picture can be used; comes at the end.
+        UserError: no image is usable; raised at the end.
     """
     used = unreadable = small = 0
     for source in sources:
@@ -138,28 +137,22 @@ def _has_noise_of_its_own(one: Input) -> bool:
     return one.kind == "dnd" or one.is_moving
 
 
-def _photograph(path: Path) -> Iterator[Picture]:
-    yield str(path), _to_rgb8(read_image(path).pixels)
+def _photograph(path: Path) -> Iterator[NamedImage]:
+    yield str(path), to_rgb_uint8(read_image(path).pixels)
 
 
-def _video(path: str) -> Iterator[Picture]:
+def _video(path: str) -> Iterator[NamedImage]:
     for number, pixels in video_frames(path):
-        yield f"frame {number} of {path}", _to_rgb8(pixels)
+        yield f"frame {number} of {path}", to_rgb_uint8(pixels)
 
 
 def _dnd(folder: Path, seed: int) -> list[Source]:
-    """The half of the benchmark's crops that is trained on, a source for each of its images."""
+    """Return the training half of the benchmark's crops, one source per image."""
     crops, _ = split_crops(list_crops(folder), seed)
     of_images = [list(of_image) for _, of_image in groupby(crops, key=lambda crop: crop.image)]
     return [Source(len(of_image), partial(_dnd_crops, folder, of_image)) for of_image in of_images]
 
 
-def _dnd_crops(folder: Path, crops: list[DndCrop]) -> Iterator[Picture]:
+def _dnd_crops(folder: Path, crops: list[DndCrop]) -> Iterator[NamedImage]:
     for crop, pixels in read_crops(folder, crops):
-        yield f"crop {crop.image:04d}_{crop.box:02d} of {folder}", _to_rgb8(pixels)
-
-
-def _to_rgb8(pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype != np.uint8:
-        pixels = from_float(to_float(pixels), np.uint8)
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+        yield f"crop {crop.image:04d}_{crop.box:02d} of {folder}", to_rgb_uint8(pixels)

@@ -1,4 +1,4 @@
-"""Pictures out of moving ones: frames spread over a video, and a recording of a camera."""
+"""Take frames spread over a video, and record cameras."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ...runtime.system.opencv import load_opencv, quiet
 
 _logger = logging.getLogger(__name__)
 
-MOST_VIDEO_FRAMES = 200  # more show the same scenes again
-CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and a picture takes time to write
-_MOST_PLAUSIBLE = 10**8  # frames that a video may claim to have
+MAX_VIDEO_FRAMES = 200  # more show the same scenes again
+CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and PNG files take time to write
+_MAX_PLAUSIBLE = 10**8  # frame count in a header
 
 
-def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
-    """Frames spread evenly over a video, at most `MOST_VIDEO_FRAMES`, one at a time.
+def video_frames(path: str | Path, max_frames: int = MAX_VIDEO_FRAMES) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames spread evenly over a video, at most `max_frames`.
 
     Yields:
         The frame's number from 0, and its pixels, uint8 (H, W, C), C = 1 or 3 (RGB).
 
     Raises:
-        ImageError: it is no video that OpenCV can decode.
-        UserError: there is no such file.
+        ImageError: OpenCV cannot decode it as a video.
+        UserError: the file does not exist.
     """
     count = _count_frames(path)
-    wanted = set(np.linspace(0, count - 1, min(count, MOST_VIDEO_FRAMES)).round().astype(int).tolist())
+    wanted = set(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int).tolist())
     with closing(camera_frames(str(path))) as frames:
         for frame in frames:
             if frame.index in wanted:
@@ -44,28 +44,27 @@ def video_frames(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _count_frames(path: str | Path) -> int:
-    """As many as the file says it has; if it says nothing to be believed, as many as are decoded."""
+    """Return the frame count in the header if it is plausible, else the number of decoded frames."""
     cv2 = load_opencv()
     with quiet():
         capture = cv2.VideoCapture(str(path))
         claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
         capture.release()
-    if 1 <= claimed < _MOST_PLAUSIBLE:
+    if 1 <= claimed < _MAX_PLAUSIBLE:
         return int(claimed)
     return sum(1 for _ in camera_frames(str(path)))
 
 
 def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> list[Path]:
-    """Pictures of each camera, one after the other, `seconds` each and a few frames a second.
+    """Record each camera in turn, `seconds` each, at a few frames per second.
 
-    The folder appears when all of them are there; what it holds already is used as it is, and no camera
-    is opened.
+    The folder appears once all are recorded; if it exists, it is used and no camera is opened.
 
     Args:
         cameras: inputs that are cameras.
 
     Returns:
-        The pictures (PNG), in order.
+        The PNG files, in order.
 
     Raises:
         DeviceError: a camera does not open, or stops.

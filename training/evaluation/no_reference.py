@@ -27,14 +27,14 @@ DETAIL_PX = 8  # blocks that detail is measured in
 
 _FLAT_SHARE = 0.06  # of the blocks of like brightness: the flattest are taken
 _BRIGHTNESSES = 6  # groups of like brightness, since most noise depends on it
-_FEWEST_FLAT = 3  # in each group
-_MOST_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
-_LEAST_REMOVED = 0.05  # of the variance in flat blocks
+_MIN_FLAT = 3  # in each group
+_MAX_CLIPPED = 0.02  # share of values at 0 or 255: noise is cut off there
+_MIN_REMOVED = 0.05  # of the variance in flat blocks
 _GUIDE_PX, _NOISY_GUIDE_PX, _TENSOR_PX = 1.0, 2.0, 2.0  # σ of the means that edges are found with
 _COHERENT = 0.5  # from 0, no direction, to 1, one direction only
 _OUTLINED = 1.0  # S(x) in gradient energies of the noise …
-_OUTLINED_LEAST = 2.0  # … and in grey levels² per px²
-_FEWEST_OUTLINED = 12  # with fewer blocks detail_loss is None
+_OUTLINED_MIN = 2.0  # … and in grey levels² per px²
+_MIN_OUTLINED = 12  # with fewer blocks detail_loss is None
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NoReferenceQuality:
 
     @property
     def remaining_noise(self) -> float:
-        """σ after over σ before; 0 when there was no noise."""
+        """Return σ after over σ before; 0 when there was no noise."""
         return self.sigma_after / self.sigma_before if self.sigma_before else 0.0
 
     @property
@@ -123,7 +123,7 @@ def _noise_blocks(noisy: np.ndarray, denoised: np.ndarray) -> dict[str, np.ndarr
         "across": (rough * rough_after)[..., ~white].mean(axis=(1, 2)) * freedom,
         "after": (rough_after[..., ~white] ** 2).mean(axis=(1, 2)) * freedom,
         "brightness": pixels.mean(axis=(1, 2)),
-        "is_clipped": ((pixels <= 0) | (pixels >= 255)).mean(axis=(1, 2)) > _MOST_CLIPPED,
+        "is_clipped": ((pixels <= 0) | (pixels >= 255)).mean(axis=(1, 2)) > _MAX_CLIPPED,
         "gradient": _means(across**2 + down**2, FLAT_PX),
     }
 
@@ -134,9 +134,9 @@ def _flattest(blocks: dict[str, np.ndarray]) -> np.ndarray:
     if not len(usable):
         usable = np.arange(len(blocks["flatness"]))
     by_brightness = usable[np.argsort(blocks["brightness"][usable], kind="stable")]
-    groups = min(_BRIGHTNESSES, max(1, len(usable) // _FEWEST_FLAT))
+    groups = min(_BRIGHTNESSES, max(1, len(usable) // _MIN_FLAT))
     size = len(usable) // groups
-    count = min(size, max(_FEWEST_FLAT, round(_FLAT_SHARE * size)))
+    count = min(size, max(_MIN_FLAT, round(_FLAT_SHARE * size)))
     grouped = by_brightness[: groups * size].reshape(groups, size)
     flattest = np.argsort(blocks["flatness"][grouped], axis=1, kind="stable")[:, :count]
     return np.take_along_axis(grouped, flattest, axis=1)
@@ -150,14 +150,14 @@ def _quartile(values: np.ndarray) -> float:
 def _detail_loss(
     noisy: np.ndarray, denoised: np.ndarray, blocks: dict[str, np.ndarray], flat: np.ndarray
 ) -> float | None:
-    """√(S(x − f)/S(x)) over the blocks with a clear edge."""
+    """Return √(S(x − f)/S(x)) over the blocks with a clear edge."""
     cosine, sine, coherence = _directions(noisy, denoised)
     before = _means(_across_less_along(noisy, cosine, sine), DETAIL_PX)
     removed = _means(_across_less_along(noisy.astype(np.float32) - denoised, cosine, sine), DETAIL_PX)
     at, gradient = (blocks[name][flat].mean(axis=1) for name in ("brightness", "gradient"))
     noise = np.interp(_means(noisy.astype(np.float32) / 3, DETAIL_PX), at, gradient)
-    edged = (_means(coherence, DETAIL_PX) > _COHERENT) & (before > _OUTLINED * noise + _OUTLINED_LEAST)
-    if edged.sum() < _FEWEST_OUTLINED:
+    edged = (_means(coherence, DETAIL_PX) > _COHERENT) & (before > _OUTLINED * noise + _OUTLINED_MIN)
+    if edged.sum() < _MIN_OUTLINED:
         return None
     share = float(removed[edged].sum() / before[edged].sum())
     return float(np.sqrt(np.clip(share, 0, 1)))
@@ -204,13 +204,13 @@ def _colour_shift(noisy: np.ndarray, denoised: np.ndarray) -> tuple[float, float
 def _residual_correlation(before: float, across: float, after: float) -> float:
     """Return the correlation of r = x − f with f, given ⟨x,x⟩, ⟨x,f⟩, ⟨f,f⟩; 1 if little was removed."""
     removed, shared = before - 2 * across + after, across - after
-    if removed <= _LEAST_REMOVED * before:
+    if removed <= _MIN_REMOVED * before:
         return 1.0
     return float(np.clip(shared / np.sqrt(removed * max(after, 1e-9)), -1, 1))
 
 
 def _blocks(image: np.ndarray, size_px: int) -> np.ndarray:
-    """(H, W, 3) as float32 (blocks, 3, pixels of a block), without what is over at the right and below."""
+    """Return (H, W, 3) as float32 (blocks, 3, pixels of a block), cropped to whole blocks."""
     rows, columns = (side // size_px for side in image.shape[:2])
     whole = image[: rows * size_px, : columns * size_px].astype(np.float32)
     split = whole.reshape(rows, size_px, columns, size_px, 3).transpose(0, 2, 4, 1, 3)

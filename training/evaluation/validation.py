@@ -9,23 +9,24 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...runtime.images.convert import from_float, middle_crop
 from ...runtime.images.metrics import psnr
 from ...runtime.system.files import atomic_path
 from ..noise import Noise
 from ..value_transform import from_domain, to_domain
 
-MOST_IMAGES = 8
+MAX_IMAGES = 8
 CROP_PX = 128
 SNAPSHOTS = "snapshots"
 
 
 class Validation:
-    """Center crops of images, to be denoised and measured during the training.
+    """Denoises and measures centre crops of images during the training.
 
     Args:
-        images: uint8 (H, W, 3), of which the first eight serve: clean photographs if there is synthetic
-            noise to add to them, else noisy images.
-        noise: what is added to them, if anything.
+        images: uint8 (H, W, 3), the first eight are used: clean photographs if there is synthetic noise to
+            add to them, else noisy images.
+        noise: synthetic noise to add; None: the images are noisy.
         domain: "linear" or "log", in which the networks work.
         seed: makes the noise the same at every call and in every run.
     """
@@ -33,7 +34,7 @@ class Validation:
     def __init__(
         self, images: Sequence[np.ndarray], noise: Noise | None, domain: str = "linear", seed: int = 0
     ) -> None:
-        crops = [_middle(image) for image in images[:MOST_IMAGES]]
+        crops = [middle_crop(image, CROP_PX) for image in images[:MAX_IMAGES]]
         self._clean = crops if noise else []
         self._noisy = crops
         if noise:
@@ -84,7 +85,7 @@ class Validation:
     def _denoise(
         self, denoiser: nn.Module, noisy: np.ndarray, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        x = to_domain(torch.from_numpy(noisy).to(device).permute(2, 0, 1)[None].float() / 255, self._domain)
+        x = to_domain(_to_tensor(noisy, device), self._domain)
         return x, denoiser(x).clamp(0, 1)
 
 
@@ -95,8 +96,8 @@ def denoise_with(
 
     @torch.no_grad()
     def denoise(noisy: np.ndarray) -> np.ndarray:
-        x = torch.from_numpy(noisy).to(device).permute(2, 0, 1)[None].float() / 255
-        return _to_uint8(from_domain(denoiser(to_domain(x, domain)).float().clamp(0, 1), domain))
+        x = to_domain(_to_tensor(noisy, device), domain)
+        return _to_uint8(from_domain(denoiser(x).float().clamp(0, 1), domain))
 
     return denoise
 
@@ -118,14 +119,13 @@ def _mean_psnr(images: Sequence[np.ndarray], references: Sequence[np.ndarray]) -
     )
 
 
-def _middle(image: np.ndarray) -> np.ndarray:
-    height, width = (min(side, CROP_PX) for side in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return image[top : top + height, left : left + width]
-
-
 def _in_domain(image: np.ndarray, domain: str) -> np.ndarray:
     return to_domain(torch.from_numpy(image).double() / 255, domain).numpy()
+
+
+def _to_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return uint8 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
+    return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
 
 
 def _to_hwc(x: torch.Tensor) -> np.ndarray:
@@ -133,4 +133,4 @@ def _to_hwc(x: torch.Tensor) -> np.ndarray:
 
 
 def _to_uint8(x: torch.Tensor) -> np.ndarray:
-    return np.rint(_to_hwc(x).clip(0, 1) * 255).astype(np.uint8)
+    return from_float(_to_hwc(x), np.uint8)

@@ -13,8 +13,8 @@ import numpy as np
 from ...runtime.errors import MissingPackageError
 
 STRENGTH = 2.0  # factor on the estimated σ
-LEAST_SIGMA = 1.0  # grey levels: BM3D divides by σ, and rounding to 8 bit alone makes 0.3
-LEAST_SIZE_PX = 16  # smaller images are mirrored to this size: BM3D's blocks must fit
+MIN_SIGMA = 1.0  # grey levels: BM3D divides by σ, and rounding to 8 bit alone makes 0.3
+MIN_SIZE_PX = 16  # smaller images are mirrored to this size: BM3D's blocks must fit
 MAD_TO_SIGMA = 0.6745  # median |d| of Gaussian values of σ 1
 
 # Brightness, on which BM3D looks for similar blocks, and two differences of colour, all in [0, 1]. The
@@ -43,10 +43,10 @@ def bm3d_label(image: np.ndarray, sigma: float | None = None) -> np.ndarray:
         reason = None if isinstance(error, ModuleNotFoundError) and error.name == "bm3d" else str(error)
         raise MissingPackageError("bm3d", extra="bm3d", reason=reason) from error
     height, width = image.shape[:2]
-    padding = [(0, max(0, LEAST_SIZE_PX - size)) for size in (height, width)]
+    padding = [(0, max(0, MIN_SIZE_PX - size)) for size in (height, width)]
     padded = np.pad(image, [*padding, (0, 0)], mode="symmetric")
     if sigma is None:
-        sigma = max(LEAST_SIGMA, STRENGTH * estimate_sigma(image))
+        sigma = max(MIN_SIGMA, STRENGTH * estimate_sigma(image))
     sigmas = sigma / 255 * np.sqrt((_OPPONENT**2).sum(axis=1))
     profile = BM3DProfileLC()
     profile.nf = 0  # no spectrum of the noise: a sixth of the time, and labels as good

@@ -1,6 +1,6 @@
 """Blur filters that make the labels: y_b = blur(x), free of noise even where it loses detail.
 
-A label that still holds noise teaches NENet to leave that noise out of ñ, and the training may
+A label that still contains noise teaches NENet to leave that noise out of ñ, and the training may
 collapse; the default therefore smooths with a Gaussian before the bilateral filter.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.errors import MissingPackageError, UserError
+from ...runtime.images.convert import round_to_uint8
 from ...runtime.system.opencv import load_opencv
 from ..value_transform import check_domain
 from .bm3d import bm3d_label
@@ -22,9 +23,8 @@ from .bm3d import bm3d_label
 class Filter:
     """y_b = blur(x), uint8 (H, W, 3) → the same. It can be sent to another process.
 
-    In the domain "log" the filter is applied to t = 255 · log(v + 1) / log 256, so that what its
-    parameters say of grey levels is said of a scale of 0..255 there too, and the result is taken back.
-    A median is the same in both.
+    In the domain "log" the filter is applied to t = 255 · log(v + 1) / log 256, so that its parameters are
+    grey levels of 0..255 there too, and the result is transformed back. A median is the same in both.
 
     Attributes:
         name: the kind, such as "mean".
@@ -47,7 +47,7 @@ class Filter:
         if self.domain == "linear" or self.name == "median":  # it sorts, and a logarithm keeps the order
             return blur(image, *self.values)
         t = blur(_LOG_OF_LEVEL[image], *self.values)
-        return _to_uint8(np.expm1(t * (np.log(256) / 255)))
+        return round_to_uint8(np.expm1(t * (np.log(256) / 255)))
 
 
 def parse_filter(spec: str, domain: str = "linear") -> Filter:
@@ -76,7 +76,7 @@ def parse_filter(spec: str, domain: str = "linear") -> Filter:
     return Filter(name, given + kind.defaults[len(given) :], domain)
 
 
-# Each takes and gives uint8 or float32 (H, W, 3), both on the 0..255 scale.
+# Each maps uint8 or float32 (H, W, 3) to the same type, on the 0..255 scale.
 
 
 def _bilateral(
@@ -100,11 +100,7 @@ def _median(image: np.ndarray, size_px: float) -> np.ndarray:
 
 def _bm3d(image: np.ndarray, sigma: float | None) -> np.ndarray:
     label = bm3d_label(image.astype(np.float32), sigma)
-    return _to_uint8(label) if image.dtype == np.uint8 else label
-
-
-def _to_uint8(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return round_to_uint8(label) if image.dtype == np.uint8 else label
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from .bm3d import estimate_sigma
 
 _logger = logging.getLogger(__name__)
 
-MOST_LEFT = 0.2  # of the noise: the default filter leaves 0.1, with 0.25 and more a training suffers
-LEAST_SIGMA = 3.0  # grey levels: flat areas have texture and shading as strong as weaker noise
-LEAST_FINE_SIGMA = 1.5  # grey levels, of differences of neighbours: texture is mostly coarser than noise
+MAX_LEFT = 0.2  # of the noise: the default filter leaves 0.1, with 0.25 and more a training suffers
+MIN_SIGMA = 3.0  # grey levels: flat areas have texture and shading as strong as weaker noise
+MIN_FINE_SIGMA = 1.5  # grey levels, of differences of neighbours: texture is mostly coarser than noise
 BLOCK_PX = 16  # larger ones are seldom flat; in those of 8 px noise that a filter has smoothed looks flat too
-FLATTEST = 0.05  # share of the blocks that is looked at
-LEAST_BLOCKS = 8
-BLACK, WHITE, MOST_CLIPPED = 2, 253, 0.05  # values that clip noise, and the share of them that is allowed
+FLATTEST_SHARE = 0.05  # share of the blocks that is looked at
+MIN_BLOCKS = 8
+BLACK, WHITE, MAX_CLIPPED = 2, 253, 0.05  # values that clip noise, and the share of them that is allowed
 
 
 def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
-    """Warn if the labels keep more than `MOST_LEFT` of the noise, unless most images have almost none.
+    """Warn if the labels keep more than `MAX_LEFT` of the noise, unless most images have almost none.
 
     Args:
         pairs: some images, each followed by its label: uint8 (H, W, 6).
@@ -36,7 +36,7 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
     plainest = noisy[len(noisy) // 2 :]  # where σ is least of texture
     sigma = float(np.median([noise.sigma for noise in plainest]))
     left = float(np.median([noise.left for noise in plainest]))
-    if left > MOST_LEFT:
+    if left > MAX_LEFT:
         _logger.warning(
             f"labels by {spec} still contain about {left:.0%} of the noise (σ {sigma:.1f} grey levels), "
             "and the training will leave it in the images; take a --filter that smooths more, such as "
@@ -78,22 +78,22 @@ def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:
     """
     blocks = _blocks(image)
     clipped = ((blocks <= BLACK) | (blocks >= WHITE)).mean(axis=(1, 2, 3))
-    usable = np.flatnonzero(clipped <= MOST_CLIPPED)
-    if len(usable) < LEAST_BLOCKS:
+    usable = np.flatnonzero(clipped <= MAX_CLIPPED)
+    if len(usable) < MIN_BLOCKS:
         return None
     variances = _variances(blocks[usable])
-    order = np.argsort(variances)[: max(LEAST_BLOCKS, round(FLATTEST * len(variances)))]
+    order = np.argsort(variances)[: max(MIN_BLOCKS, round(FLATTEST_SHARE * len(variances)))]
     flattest = usable[order]
     sigma = float(variances[order].mean()) ** 0.5
     fine_sigma = estimate_sigma(blocks[flattest].reshape(-1, BLOCK_PX, 3))
-    if sigma < LEAST_SIGMA or fine_sigma < LEAST_FINE_SIGMA:
+    if sigma < MIN_SIGMA or fine_sigma < MIN_FINE_SIGMA:
         return None
     kept = float(np.quantile(_variances(_blocks(label)[flattest]), 0.25)) ** 0.5
     return LabelNoise(sigma, fine_sigma, kept / sigma)
 
 
 def _blocks(image: np.ndarray) -> np.ndarray:
-    """(blocks, BLOCK_PX, BLOCK_PX, 3), as many as there are whole ones."""
+    """Return the whole blocks of an image, (blocks, BLOCK_PX, BLOCK_PX, 3)."""
     rows, columns = (size // BLOCK_PX for size in image.shape[:2])
     whole = image[: rows * BLOCK_PX, : columns * BLOCK_PX]
     return (

@@ -37,9 +37,9 @@ def linear_layer_in_full_precision(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 def at_multiple(network: Callable[[Tensor], Tensor], x: Tensor, multiple_px: int) -> Tensor:
-    """`network(x)`, where the network takes only H and W that are multiples of `multiple_px`.
+    """Return `network(x)` for a network that takes only multiples of `multiple_px` as H and W.
 
-    The image is continued by its last row and column, and the result cut to the size that came.
+    The image is padded with its last row and column, and the result cropped to its size.
     """
     height, width = x.shape[-2:]
     bottom, right = -height % multiple_px, -width % multiple_px

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ...runtime.errors import UserError
 from .chain import ChainNoise
 from .gaussian import GaussianNoise
 from .jpeg import JpegNoise
-from .level import Level, parse_level
+from .level import Level, NoiseKind, parse_level
 from .poisson import PoissonNoise
 from .salt_pepper import SaltPepperNoise
 from .speckle import SpeckleNoise
@@ -21,10 +20,7 @@ from .text import TextNoise
 # the same state of the generator gives the same noise.
 Noise = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
-# The class of a kind declares how it is written, how many levels it takes (least,
-# most), between which limits, the filter whose labels suit it, whether it is added with mean zero, and
-# whether it takes the place of pixels.
-_KINDS: dict[str, Any] = {
+_KINDS: dict[str, type[NoiseKind]] = {
     "gaussian": GaussianNoise,
     "speckle": SpeckleNoise,
     "saltpepper": SaltPepperNoise,
@@ -41,7 +37,7 @@ def parse_noise(spec: str) -> Noise:
     A level is a number, or a range `LO-HI` from which it is drawn uniformly for each image.
 
     Raises:
-        UserError: the text names no noise, or its levels do not fit.
+        UserError: unknown noise, or its levels do not fit.
     """
     stages = [_parse_stage(stage, spec) for stage in spec.split("+")]
     return stages[0] if len(stages) == 1 else ChainNoise(tuple(stages))

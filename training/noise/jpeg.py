@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from ...runtime.system.opencv import load_opencv
-from .level import Level
+from .level import Level, NoiseKind
 
 
 @dataclass(frozen=True)
-class JpegNoise:
+class JpegNoise(NoiseKind):
     """JPEG compression by OpenCV, its colours at half the resolution (4:2:0).
 
     By itself it is no noise, for it is the same at each call; it makes another noise, put before it in a
@@ -23,11 +23,7 @@ class JpegNoise:
     """
 
     usage: ClassVar = "jpeg:QUALITY"
-    value_count: ClassVar = (1, 1)
     limits: ClassVar = ((1, 100),)
-    label_filter: ClassVar = "bilateral"
-    is_additive: ClassVar = False
-    replaces: ClassVar = False
     quality: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""The strength of a noise: a number, or a range."""
+"""Declare the kinds of noise and their levels: numbers, or ranges."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,26 @@ def parse_level(text: str) -> Level:
     return Level(float(low), float(high if dash else low))
 
 
-def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Round and clip values on the 0..255 scale, as a camera does."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+@dataclass(frozen=True)
+class NoiseKind:
+    """Base of the noises: how a kind is written, and its effect.
+
+    Attributes:
+        usage: its form, such as "gaussian:SIGMA".
+        value_count: minimum and maximum number of levels.
+        limits: minimum and maximum of each level.
+        label_filter: filter whose labels suit it.
+        is_additive: it is added, with mean zero.
+        replaces: it replaces pixels.
+    """
+
+    usage: ClassVar[str]
+    value_count: ClassVar[tuple[int, int]] = (1, 1)
+    limits: ClassVar[tuple[tuple[float, float], ...]]
+    label_filter: ClassVar[str] = "bilateral"
+    is_additive: ClassVar[bool] = False
+    replaces: ClassVar[bool] = False
+
+    def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
+        raise NotImplementedError

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from .level import Level, to_uint8
+from ...runtime.images.convert import round_to_uint8
+from .level import Level, NoiseKind
 
 _NO_NOISE = Level(0, 0)
 
 
 @dataclass(frozen=True)
-class PoissonNoise:
+class PoissonNoise(NoiseKind):
     """x = g·Poisson(y/g) + N(0, r²) for each value of each pixel; its variance is g·y + r².
 
     Args:
@@ -24,14 +25,11 @@ class PoissonNoise:
     usage: ClassVar = "poisson:GAIN[,READ]"
     value_count: ClassVar = (1, 2)
     limits: ClassVar = ((1e-3, 255), (0, 255))
-    label_filter: ClassVar = "bilateral"
     is_additive: ClassVar = True
-    replaces: ClassVar = False
     gain: Level
     read: Level = _NO_NOISE
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         gain, read = self.gain.draw(rng), self.read.draw(rng)
         noisy = gain * rng.poisson(clean / gain) + read * rng.standard_normal(clean.shape, dtype=np.float32)
-        return to_uint8(noisy)
+        return round_to_uint8(noisy)

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from .level import Level
+from .level import Level, NoiseKind
 
 
 @dataclass(frozen=True)
-class SaltPepperNoise:
+class SaltPepperNoise(NoiseKind):
     """Each pixel is replaced with probability p, by black or white with equal chances.
 
     All channels of a pixel are replaced together, so that the specks are black and white, not coloured.
@@ -21,15 +21,12 @@ class SaltPepperNoise:
     """
 
     usage: ClassVar = "saltpepper:FRACTION"
-    value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 1),)
     label_filter: ClassVar = "median:31"
-    is_additive: ClassVar = False
     replaces: ClassVar = True
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         fraction = self.fraction.draw(rng)
         chance = rng.random(clean.shape[:2], dtype=np.float32)
         noisy = clean.copy()

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from .level import Level, to_uint8
+from ...runtime.images.convert import round_to_uint8
+from .level import Level, NoiseKind
 
 
 @dataclass(frozen=True)
-class SpeckleNoise:
+class SpeckleNoise(NoiseKind):
     """x = y + n·y, n uniform in [−√(3v), √(3v)], so of mean 0 and variance v, for each value of each pixel.
 
     Args:
@@ -20,16 +21,12 @@ class SpeckleNoise:
     """
 
     usage: ClassVar = "speckle:VARIANCE"
-    value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 1),)
     # The mean of logarithms, which the paper takes, is darker than the logarithm of the mean, by 5 % at a
     # variance of 0.1; the median is not.
     label_filter: ClassVar = "median:35"
-    is_additive: ClassVar = False
-    replaces: ClassVar = False
     variance: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         largest = math.sqrt(3 * self.variance.draw(rng))
-        return to_uint8(clean * (1 + largest * (2 * rng.random(clean.shape, dtype=np.float32) - 1)))
+        return round_to_uint8(clean * (1 + largest * (2 * rng.random(clean.shape, dtype=np.float32) - 1)))

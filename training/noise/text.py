@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...runtime.system.opencv import load_opencv
-from .level import Level
+from .level import Level, NoiseKind
 
 _LETTERS = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"))
 _LENGTHS = (3, 12)  # letters of a string, both included
@@ -19,7 +19,7 @@ _MARGIN_PX = 8  # letters reach a little over the box that OpenCV gives for them
 
 
 @dataclass(frozen=True)
-class TextNoise:
+class TextNoise(NoiseKind):
     """Random strings in random fonts, sizes and colours at random places, until they cover a fraction p.
 
     The covered pixels take the letters' colour whole (no transparency). The last string is broken off
@@ -32,15 +32,12 @@ class TextNoise:
     """
 
     usage: ClassVar = "text:FRACTION"
-    value_count: ClassVar = (1, 1)
     limits: ClassVar = ((0, 0.9),)  # ever more strings would fall on each other
     label_filter: ClassVar = "median:35"
-    is_additive: ClassVar = False
     replaces: ClassVar = True
     fraction: Level
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
         cv2 = load_opencv()
         noisy = clean.copy()
         covered = np.zeros(clean.shape[:2], bool)

@@ -44,26 +44,18 @@ def build_objective(
         return Noise2Noise(denoiser, seeks_median=(config.noise or "").startswith(_MEDIAN_KEEPING))
     if config.method == "n2v":
         return Noise2Void(denoiser)
+    extractor = networks["extractor"]
+    transforms = {name: getattr(config, name) for name in ("turn_noise", "shuffle_channels", "saturate")}
     if config.is_extended:
         return FlatAreaNoise2Blur(
             denoiser,
-            networks["extractor"],
+            extractor,
             flat=flat,
             extracted_share=config.extracted_share,
             anchor=config.anchor,
             gain=config.noise_gain or (1.0, 1.0),
             root_mean_square=config.loss == "rms",
-            turn_noise=config.turn_noise,
-            shuffle_channels=config.shuffle_channels,
-            saturate=config.saturate,
+            **transforms,
         )
     kind = Noise2Blur if config.method == "n2b" else Noise2BlurUninterrupted
-    return kind(
-        denoiser,
-        networks["extractor"],
-        bounded=config.bounded,
-        turn_noise=config.turn_noise,
-        shuffle_channels=config.shuffle_channels,
-        saturate=config.saturate,
-        replace=config.replace,
-    )
+    return kind(denoiser, extractor, bounded=config.bounded, replace=config.replace, **transforms)

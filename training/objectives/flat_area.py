@@ -14,13 +14,13 @@ from .base import Batch
 from .noise2blur import Noise2Blur, noise_and_detail
 
 BLOCK_PX = 8
-FLATTEST = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
+FLATTEST_SHARE = 0.25  # the quantile of a crop's blocks that is taken for noise without detail
 ANCHOR_RANGE = (0.5, 3.0)
 ENOUGH_PATCHES = 256  # of bare noise: fewer would be learned by heart, and serve for less of a batch
 
 
 class FlatAreaNoise2Blur(Noise2Blur):
-    """Noise2Blur with the noise of flat areas besides ñ.
+    """Noise2Blur with the noise of flat areas next to ñ.
 
     ñ keeps traces of the detail of its image, and what DnNet leaves in is missing from it: with bare noise
     for most of a batch DnNet learns nearly what it learns from clean targets. A camera's own noise, weak
@@ -79,14 +79,14 @@ class FlatAreaNoise2Blur(Noise2Blur):
         return drawn
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """`n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
+        """Return `n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
         if self._flat is None:
             return super().initial_stage(batch)
         half = _part(batch, slice(len(batch.noisy) // 2 or 1))
         return {"n2b": self._n2b(half)[0], "n2c": self._n2c(self._bare_noise(batch), batch)}
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """`n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
+        """Return `n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
         count = len(batch.noisy)
         bare = min(round(self._bare_share * count), count - 1)
         rest = _part(batch, slice(bare, None))
@@ -146,7 +146,7 @@ def from_cells(cells: Tensor, count: int) -> Tensor:
 
 
 def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
-    """ñ scaled so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
+    """Scale ñ so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
     wanted, present = (_flattest_rms(values) for values in (detail_and_noise, noise))
     factor = (wanted / present.clamp_min(1e-4)).clamp(*ANCHOR_RANGE)
     return noise * factor[:, None, None, None]
@@ -155,7 +155,7 @@ def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
 def _flattest_rms(values: Tensor) -> Tensor:
     """Return the 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
     blocks = F.avg_pool2d(values.float().square().mean(1, keepdim=True), BLOCK_PX).sqrt().flatten(1)
-    return torch.quantile(blocks, FLATTEST, dim=1)
+    return torch.quantile(blocks, FLATTEST_SHARE, dim=1)
 
 
 def _part(batch: Batch, which: slice) -> Batch:

@@ -52,7 +52,7 @@ class Noise2Blur:
         self._replace = replace
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """`turn` (N, 3): symmetry, shift down and shift right; `channels` (N, 3): a permutation."""
+        """Draw `turn` (N, 3): symmetry, shift down and shift right; `channels` (N, 3): a permutation."""
         drawn: dict[str, np.ndarray] = {}
         if self._turn_noise:
             drawn["turn"] = rng.integers(0, [SYMMETRIES, patch_px, patch_px], (count, 3))
@@ -61,7 +61,7 @@ class Noise2Blur:
         return drawn
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
-        """`n2b` (and `residual` if bounded) in the initial stage, then `n2b` and `n2c`."""
+        """Return `n2b` (and `residual` if bounded) in the initial stage, then `n2b` and `n2c`."""
         return self.initial_stage(batch) if is_initial else self.convergence_stage(batch)
 
     def initial_stage(self, batch: Batch) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ class Noise2Blur:
         return losses
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
-        """L_n2b trains NENet alone, L_n2c = L1(DnNet(c + ñ), c) trains DnNet alone.
+        """Return L_n2b, which trains NENet alone, and L_n2c = L1(DnNet(c + ñ), c), which trains DnNet alone.
 
         The two stopped gradients are the interruption: with them neither network can lower its loss by
         spoiling the other's input. If bounded, what passes from one to the other is clipped to what an
@@ -96,7 +96,7 @@ class Noise2Blur:
         }
 
     def _degrade(self, batch: Batch, noise: Tensor) -> Tensor:
-        """c with ñ."""
+        """Return c with ñ."""
         if self._replace:
             is_replaced = self._place((noise.abs() > REPLACED).any(1, keepdim=True).expand_as(noise), batch)
             return torch.where(is_replaced, self._place(batch.noisy, batch), batch.clean)
@@ -132,6 +132,6 @@ class Noise2BlurUninterrupted(Noise2Blur):
 
 
 def noise_and_detail(batch: Batch) -> Tensor:
-    """n_b = x − y_b."""
+    """Return n_b = x − y_b."""
     assert batch.target is not None
     return batch.noisy - batch.target

@@ -27,7 +27,7 @@ class Noise2Void:
         self.networks = {"denoiser": denoiser}
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """`spot` and `source`, (N, cells): where the masked and the shown pixel lie in the flattened crop."""
+        """Draw `spot` and `source`, (N, cells): indices of masked and shown pixels in the flattened crop."""
         corners = np.arange(0, patch_px - CELL_PX + 1, CELL_PX)
         top, left = (axis.ravel() for axis in np.meshgrid(corners, corners, indexing="ij"))
         cells = (count, top.size)
@@ -43,7 +43,7 @@ class Noise2Void:
         }
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
-        """`n2v`."""
+        """Return `n2v`."""
         noisy = batch.noisy.flatten(2)
         spot, source = (
             batch.random[name][:, None, :].expand(-1, noisy.shape[1], -1) for name in ("spot", "source")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,23 +11,32 @@ from torch.nn import functional as F
 from .base import Batch
 
 
-class Supervised:
-    """L1(DnNet(x), y): the clean original is known; the upper bound for all other methods."""
+class _Pairs:
+    """A method whose one loss compares DnNet(x) with the target of x."""
 
-    def __init__(self, denoiser: nn.Module) -> None:
+    def __init__(self, denoiser: nn.Module, name: str, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         self.networks = {"denoiser": denoiser}
+        self._name = name
+        self._loss = loss
 
     def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
         """Draw nothing: only the crops are random."""
         return {}
 
     def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
-        """`supervised`."""
+        """Return the loss by the name of the method."""
         assert batch.target is not None
-        return {"supervised": F.l1_loss(self.networks["denoiser"](batch.noisy), batch.target)}
+        return {self._name: self._loss(self.networks["denoiser"](batch.noisy), batch.target)}
 
 
-class Noise2Noise:
+class Supervised(_Pairs):
+    """L1(DnNet(x), y): the clean original is known; the upper bound for all other methods."""
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        super().__init__(denoiser, "supervised", F.l1_loss)
+
+
+class Noise2Noise(_Pairs):
     """Noise2Noise (Lehtinen et al., 2018): the target is a second noisy copy x' of the same scene.
 
     Args:
@@ -36,14 +47,4 @@ class Noise2Noise:
     """
 
     def __init__(self, denoiser: nn.Module, *, seeks_median: bool = False) -> None:
-        self.networks = {"denoiser": denoiser}
-        self._loss = F.l1_loss if seeks_median else F.mse_loss
-
-    def draw(self, rng: np.random.Generator, count: int, patch_px: int) -> dict[str, np.ndarray]:
-        """Draw nothing: only the crops are random."""
-        return {}
-
-    def losses(self, batch: Batch, *, is_initial: bool) -> dict[str, Tensor]:
-        """`n2n`."""
-        assert batch.target is not None
-        return {"n2n": self._loss(self.networks["denoiser"](batch.noisy), batch.target)}
+        super().__init__(denoiser, "n2n", F.l1_loss if seeks_median else F.mse_loss)

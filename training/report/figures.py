@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.errors import MissingPackageError
+from ...runtime.images.convert import round_to_uint8
 from ...runtime.system.opencv import load_opencv
 
 CROP_PX = 128
@@ -103,7 +104,7 @@ def scale_to_fit(values: np.ndarray) -> float:
 
 def on_grey(values: np.ndarray, scale: float) -> np.ndarray:
     """Return signed grey levels (H, W, 3), scaled, with 0 as middle grey, clipped to uint8."""
-    return np.rint(np.clip(128 + scale * values.astype(np.float32), 0, 255)).astype(np.uint8)
+    return round_to_uint8(128 + scale * values.astype(np.float32))
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

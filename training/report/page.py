@@ -41,7 +41,7 @@ class QualityRow:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The figures as text: noise before and after, detail lost, colour shift."""
+        """Return the figures as text: noise before and after, detail lost, colour shift."""
         quality = self.quality
         cells = (
             f"{quality.sigma_before:.1f}",

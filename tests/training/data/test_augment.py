@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from n2b.training.data.augment import with_variants
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 
 def test_a_photograph_comes_as_it_is_softer_larger_and_smaller() -> None:
@@ -17,4 +17,4 @@ def test_a_photograph_comes_as_it_is_softer_larger_and_smaller() -> None:
 
 
 def test_nothing_is_reduced_below_the_patch() -> None:
-    assert len(list(with_variants(picture(0, 64, 64), 64))) == 3
+    assert len(list(with_variants(smooth_image(0, 64, 64), 64))) == 3

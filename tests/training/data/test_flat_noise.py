@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from n2b.training.data.flat_noise import KNOTS, MOST_PATCHES, FlatNoise, find_flat_noise
+from n2b.training.data.flat_noise import KNOTS, MAX_PATCHES, FlatNoise, find_flat_noise
 
 S = 32
 
@@ -90,12 +90,11 @@ def test_an_image_that_is_all_texture_has_no_flat_noise() -> None:
     assert flat.patches.shape == (0, 3, S, S)
 
 
-def test_the_choice_among_many_is_bounded_and_repeatable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_among_many_is_bounded_and_repeatable() -> None:
     frame = camera_frame(0)
     every = find_flat_noise([frame], S, seed=0)
-    monkeypatch.setattr("n2b.training.data.flat_noise.MOST_PATCHES", 10)
-    first, again, other = (find_flat_noise([frame], S, seed=seed) for seed in (0, 0, 1))
-    assert 0 < len(first) <= 10 < len(every) < MOST_PATCHES
+    first, again, other = (find_flat_noise([frame], S, seed=seed, max_patches=10) for seed in (0, 0, 1))
+    assert 0 < len(first) <= 10 < len(every) < MAX_PATCHES
     assert torch.equal(first.patches, again.patches)
     assert not torch.equal(first.patches, other.patches)
 

@@ -10,8 +10,10 @@ import pytest
 from n2b.runtime.errors import DeviceError, ImageError, UserError
 from n2b.runtime.images.image import read_image
 from n2b.runtime.sources import Frame, Input, find_input
-from n2b.training.data import video as recording
+from n2b.training.data import video as video_module
 from n2b.training.data.video import record_cameras, video_frames
+
+from ..conftest import save_video
 
 COUNT = 40
 
@@ -19,14 +21,7 @@ COUNT = 40
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """Forty frames, 25 a second, ever greener."""
-    path = tmp_path / "video.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))  # type: ignore[attr-defined]
-    if not writer.isOpened():
-        pytest.skip("this OpenCV writes no video")
-    for number in range(COUNT):
-        writer.write(np.full((48, 64, 3), (0, number * 6, 200), np.uint8))
-    writer.release()
-    return path
+    return save_video(tmp_path / "video.avi", COUNT, green_step=6)
 
 
 def numbers_of(frames: Iterator[tuple[int, np.ndarray]]) -> list[int]:
@@ -46,7 +41,6 @@ def test_a_short_video_gives_all_its_frames(video: Path) -> None:
 def test_a_long_video_gives_frames_spread_evenly_from_first_to_last(
     video: Path, claimed: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MOST_VIDEO_FRAMES", 4)
     if claimed is not None:
         real = cv2.VideoCapture
 
@@ -63,7 +57,7 @@ def test_a_long_video_gives_frames_spread_evenly_from_first_to_last(
                 return getattr(self._capture, name)
 
         monkeypatch.setattr(cv2, "VideoCapture", Claiming)
-    assert numbers_of(video_frames(video)) == [0, 13, 26, 39]
+    assert numbers_of(video_frames(video, max_frames=4)) == [0, 13, 26, 39]
 
 
 def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
@@ -95,7 +89,7 @@ class Camera:
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> Camera:
     camera = Camera()
-    monkeypatch.setattr(recording, "camera_frames", camera)
+    monkeypatch.setattr(video_module, "camera_frames", camera)
     return camera
 
 
@@ -128,7 +122,7 @@ def test_a_recording_that_is_there_is_used_and_no_camera_opened(camera: Camera, 
 def test_a_camera_that_stops_leaves_nothing(
     stops: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "camera_frames", Camera(stops))
+    monkeypatch.setattr(video_module, "camera_frames", Camera(stops))
     with pytest.raises(DeviceError, match="stopped"):
         record_cameras([find_input("camera:0")], tmp_path / "frames", 3)
     assert not list(tmp_path.iterdir())
@@ -145,7 +139,7 @@ def test_an_interrupted_recording_leaves_nothing(tmp_path: Path, monkeypatch: py
         if len(written) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(recording, "write_image", write)
+    monkeypatch.setattr(video_module, "write_image", write)
     with pytest.raises(KeyboardInterrupt):
         record_cameras([find_input("camera:0")], tmp_path / "frames", 3)
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from n2b.training.noise import parse_noise
 from n2b.training.value_transform import to_domain
 from torch import nn
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 
 class Constant(nn.Module):
@@ -38,11 +38,11 @@ def test_gain_is_the_part_of_the_noise_that_the_extractor_gives() -> None:
 
 
 def test_an_untouched_image_has_the_psnr_of_the_noisy_one() -> None:
-    validation = Validation([picture(0)], parse_noise("gaussian:10"), seed=0)
+    validation = Validation([smooth_image(0)], parse_noise("gaussian:10"), seed=0)
     values, shown = validation.measure({"denoiser": nn.Identity()}, torch.device("cpu"))
     assert values == {"psnr_db": values["psnr_noisy_db"], "psnr_noisy_db": values["psnr_noisy_db"]}
     assert (shown["noisy"] == shown["denoised"]).all()
-    assert (shown["clean"] == picture(0)).all()
+    assert (shown["clean"] == smooth_image(0)).all()
     assert side_by_side(shown).shape == (96, 3 * 80, 3)
 
 

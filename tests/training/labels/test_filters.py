@@ -10,7 +10,7 @@ from n2b.training.labels.bm3d import estimate_sigma
 from n2b.training.labels.filters import parse_filter
 from n2b.training.noise import parse_noise
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 QUICK = ["bilateral", "gaussian", "mean", "median"]
 
@@ -57,7 +57,7 @@ def test_a_mean_of_logarithms_is_a_geometric_mean() -> None:
 
 
 def test_a_median_is_the_same_in_both_domains() -> None:
-    noisy = add_noise("text:0.2", picture(1))
+    noisy = add_noise("text:0.2", smooth_image(1))
     np.testing.assert_array_equal(parse_filter("median:35", "log")(noisy), parse_filter("median:35")(noisy))
 
 
@@ -101,8 +101,8 @@ def test_an_unknown_domain_is_refused() -> None:
 
 
 @pytest.mark.parametrize("sigma", [3, 25])
-def test_the_noise_of_a_picture_is_estimated(sigma: float) -> None:
-    assert estimate_sigma(add_noise(f"gaussian:{sigma}", picture(1))) == pytest.approx(sigma, rel=0.06)
+def test_the_noise_of_an_image_is_estimated(sigma: float) -> None:
+    assert estimate_sigma(add_noise(f"gaussian:{sigma}", smooth_image(1))) == pytest.approx(sigma, rel=0.06)
     assert estimate_sigma(grey(7, 1)) == 0
 
 

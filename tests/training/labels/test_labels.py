@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from n2b.training.labels.labels import make_labels
 from n2b.training.labels.worker_pool import FilterProcesses
 from n2b.training.noise import parse_noise
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 
 def labels_of(images: Sequence[np.ndarray], blur: Filter, cache: Path) -> list[np.ndarray]:
@@ -28,7 +28,7 @@ def labels_of(images: Sequence[np.ndarray], blur: Filter, cache: Path) -> list[n
 
 
 def test_labels_come_in_order_with_their_images(tmp_path: Path) -> None:
-    images = [picture(seed, 20 + seed, 30) for seed in range(30)]
+    images = [smooth_image(seed, 20 + seed, 30) for seed in range(30)]
     blur = parse_filter("median:5")
     pairs = list(make_labels(iter(images), blur, tmp_path))
     assert len(pairs) == 30
@@ -38,7 +38,7 @@ def test_labels_come_in_order_with_their_images(tmp_path: Path) -> None:
 
 
 def test_labels_are_made_once_and_cached_by_filter_domain_and_pixels(tmp_path: Path) -> None:
-    images = [picture(0), picture(1)]
+    images = [smooth_image(0), smooth_image(1)]
     mean = parse_filter("mean:5")
     first = labels_of(images, mean, tmp_path)
     kept = sorted(tmp_path.iterdir())
@@ -50,16 +50,16 @@ def test_labels_are_made_once_and_cached_by_filter_domain_and_pixels(tmp_path: P
     for other in (parse_filter("mean:7"), parse_filter("mean:5", "log")):
         assert (labels_of(images[:1], other, tmp_path)[0] == other(images[0])).all()
     assert len(list(tmp_path.iterdir())) == 4
-    assert (labels_of([picture(2)], mean, tmp_path)[0] == mean(picture(2))).all()
+    assert (labels_of([smooth_image(2)], mean, tmp_path)[0] == mean(smooth_image(2))).all()
 
 
 def test_a_damaged_label_is_made_anew(tmp_path: Path) -> None:
     mean = parse_filter("mean:5")
-    labels_of([picture(0)], mean, tmp_path)
+    labels_of([smooth_image(0)], mean, tmp_path)
     (kept,) = tmp_path.iterdir()
     for content in (b"", b"\x93NUMPY", kept.read_bytes()[:200]):
         kept.write_bytes(content)
-        assert (labels_of([picture(0)], mean, tmp_path)[0] == mean(picture(0))).all()
+        assert (labels_of([smooth_image(0)], mean, tmp_path)[0] == mean(smooth_image(0))).all()
 
 
 def test_only_a_few_images_are_under_way(tmp_path: Path) -> None:
@@ -79,14 +79,14 @@ def test_only_a_few_images_are_under_way(tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="choose another folder"):
-        labels_of([picture(0)], parse_filter("mean:3"), tmp_path / "file")
+        labels_of([smooth_image(0)], parse_filter("mean:3"), tmp_path / "file")
 
 
 def test_a_slow_filter_runs_in_other_processes_with_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Filter, "is_slow", True)
-    images = [picture(seed, 24, 20) for seed in range(3)]
+    images = [smooth_image(seed, 24, 20) for seed in range(3)]
     mean = parse_filter("mean:5")
     labels = labels_of(images, mean, tmp_path)
     assert all((label == mean(image)).all() for label, image in zip(labels, images, strict=True))
@@ -99,16 +99,21 @@ def test_a_filter_that_fails_in_its_process_says_why() -> None:
     with FilterProcesses(Filter("no such kind", ())) as blur:
         for _ in range(2):
             with pytest.raises(EnvironmentFault, match="no such kind failed: KeyError"):
-                blur(picture(0, 8, 8))
+                blur(smooth_image(0, 8, 8))
+
+
+class Fatal:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], None], tuple[int]]:
+        return os._exit, (1,)
 
 
 def test_a_process_that_dies_is_an_error_in_one_line() -> None:
     with FilterProcesses(parse_filter("mean:3")) as blur:
-        assert (blur(picture(0)) == parse_filter("mean:3")(picture(0))).all()
-        blur._processes[0].kill()
-        blur._processes[0].wait()
+        assert (blur(smooth_image(0)) == parse_filter("mean:3")(smooth_image(0))).all()
         with pytest.raises(EnvironmentFault, match="lack of memory"):
-            blur(picture(0))
+            blur(np.array(Fatal(), object))
 
 
 INTERRUPTED = """

@@ -7,7 +7,7 @@ import pytest
 from n2b.runtime.errors import UserError
 from n2b.training.noise import Noise, default_filter, noise_domain, parse_noise
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 EVERY_KIND = [
     "gaussian:25", "speckle:0.1", "saltpepper:0.2", "text:0.2", "poisson:4,3", "jpeg:30",
@@ -24,7 +24,7 @@ def make(spec: str, clean: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def noise_of(spec: str, value: int = 128) -> np.ndarray:
-    """What is added to a grey picture."""
+    """What is added to a grey image."""
     return make(spec, grey(value)).astype(float) - value
 
 
@@ -35,7 +35,7 @@ def is_changed(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("spec", EVERY_KIND)
 def test_every_noise_keeps_the_form_of_its_image_and_leaves_it_alone(spec: str) -> None:
     for height, width in ((61, 83), (1, 1), (5, 200)):
-        clean = picture(1, height, width)
+        clean = smooth_image(1, height, width)
         before = clean.copy()
         noisy = make(spec, clean)
         assert noisy.shape == clean.shape
@@ -45,7 +45,7 @@ def test_every_noise_keeps_the_form_of_its_image_and_leaves_it_alone(spec: str) 
 
 @pytest.mark.parametrize("spec", EVERY_KIND)
 def test_the_same_seed_gives_the_same_noise_and_another_seed_another(spec: str) -> None:
-    clean = picture(1)
+    clean = smooth_image(1)
     np.testing.assert_array_equal(make(spec, clean, 3), make(spec, clean, 3))
     assert spec.startswith("jpeg") or (make(spec, clean, 3) != make(spec, clean, 4)).any()
 
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_noise_and_another_seed_another(spec: str) 
 @pytest.mark.parametrize("spec", EVERY_KIND)
 def test_every_noise_goes_to_another_process(spec: str) -> None:
     noise: Noise = pickle.loads(pickle.dumps(parse_noise(spec)))
-    clean = picture(1)
+    clean = smooth_image(1)
     np.testing.assert_array_equal(noise(clean, np.random.default_rng(3)), make(spec, clean, 3))
 
 
@@ -88,7 +88,7 @@ def test_speckle_differs_between_channels() -> None:
 
 @pytest.mark.parametrize("fraction", [0, 0.05, 0.4, 1])
 def test_salt_and_pepper_takes_the_fraction_it_names_half_black_half_white(fraction: float) -> None:
-    clean = picture(1, 256, 256)  # neither black nor white anywhere
+    clean = smooth_image(1, 256, 256)  # neither black nor white anywhere
     noisy = make(f"saltpepper:{fraction}", clean)
     assert (noisy == 0).all(axis=2).mean() == pytest.approx(fraction / 2, abs=0.005)
     assert (noisy == 255).all(axis=2).mean() == pytest.approx(fraction / 2, abs=0.005)
@@ -103,7 +103,7 @@ def test_salt_and_pepper_takes_all_channels_of_a_pixel() -> None:
 @pytest.mark.parametrize("fraction", [0.0, 0.05, 0.25, 0.5, 0.9])
 def test_text_covers_the_fraction_it_names(fraction: float) -> None:
     covered = is_changed(make(f"text:{fraction}", grey(), seed=1), grey()).mean()
-    assert covered == pytest.approx(fraction, abs=0.002)  # a letter may have the picture's own colour
+    assert covered == pytest.approx(fraction, abs=0.002)  # a letter may have the image's own colour
 
 
 def test_text_lies_anywhere_in_many_colours() -> None:
@@ -136,7 +136,7 @@ def test_poisson_noise_alone_comes_in_steps_of_the_gain() -> None:
 
 
 def test_jpeg_errs_more_at_lower_quality() -> None:
-    clean = make("gaussian:10", picture(1))
+    clean = make("gaussian:10", smooth_image(1))
     errors = [np.mean((make(f"jpeg:{quality}", clean) - clean.astype(float)) ** 2) for quality in (95, 50, 5)]
     assert 0 < errors[0] < errors[1] < errors[2]
 
@@ -154,13 +154,13 @@ def test_a_range_gives_each_image_its_own_level(kind: str) -> None:
 
 
 def test_a_range_of_qualities_gives_each_image_its_own() -> None:
-    clean = make("gaussian:20", picture(1))
+    clean = make("gaussian:20", smooth_image(1))
     noisy = {make("jpeg:10-90", clean, seed).tobytes() for seed in range(10)}
     assert len(noisy) > 5
 
 
 def test_a_chain_applies_its_stages_in_turn() -> None:
-    clean = picture(1)
+    clean = smooth_image(1)
     rng = np.random.default_rng(5)
     expected = parse_noise("jpeg:20")(parse_noise("gaussian:20")(clean, rng), rng)
     np.testing.assert_array_equal(make("gaussian:20+jpeg:20", clean, 5), expected)

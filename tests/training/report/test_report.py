@@ -20,7 +20,7 @@ from n2b.training.report.figures import pick_crops, residual_figure
 from n2b.training.report.snapshots import decay_rows, read_snapshots
 from n2b.training.report.verdict import FAIR, GOOD, POOR, verdict_on
 
-from ..conftest import picture
+from ..conftest import smooth_image
 
 
 class Page(HTMLParser):
@@ -40,7 +40,7 @@ class Page(HTMLParser):
 
 
 def decoded(attributes: dict[str, str | None]) -> np.ndarray:
-    """The picture of an <img>, BGR."""
+    """The image of an <img>, BGR."""
     data = base64.b64decode(str(attributes["src"]).partition(",")[2])
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels is not None
@@ -49,7 +49,7 @@ def decoded(attributes: dict[str, str | None]) -> np.ndarray:
 
 def noisy(seed: int, height: int = 150, width: int = 170) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(0, 12, (height, width, 3))
-    return np.rint((picture(seed, height, width) + noise).clip(0, 255)).astype(np.uint8)
+    return np.rint((smooth_image(seed, height, width) + noise).clip(0, 255)).astype(np.uint8)
 
 
 def smooth(image: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def save_snapshot(run: Path, step: int, **changes: np.ndarray) -> Path:
     arrays = {
         "noisy": x,
         "denoised": smooth(x),
-        "clean": picture(3, 128, 128),
+        "clean": smooth_image(3, 128, 128),
         "residual": (x.astype(np.float16) - smooth(x)),
         "extracted": (x.astype(np.float16) - smooth(x)) / 2,
     } | changes
@@ -112,14 +112,14 @@ def test_the_page_needs_nothing_but_itself(text: str) -> None:
     assert "http" not in text and "url(" not in text and "@import" not in text
 
 
-def test_every_picture_is_a_png_with_a_text_in_its_place(text: str) -> None:
-    pictures = Page(text).of("img")
-    for attributes in pictures:
+def test_every_image_is_a_png_with_a_text_in_its_place(text: str) -> None:
+    images = Page(text).of("img")
+    for attributes in images:
         assert decoded(attributes).shape[:2] == (
             int(str(attributes["height"])),
             int(str(attributes["width"])),
         )
-    texts = [attributes["alt"] for attributes in pictures]
+    texts = [attributes["alt"] for attributes in images]
     assert all(texts) and len(set(texts)) == len(texts)
     assert any("L_n2c from 0.00167 at step 60 to 0.00025 at step 400" in str(text) for text in texts)
 
