@@ -2,5 +2,5 @@
 
 from pkgutil import extend_path
 
-__path__ = extend_path(__path__, __name__)  # in a clone, python finds this folder before the installed packages
+__path__ = extend_path(__path__, __name__)  # in a clone, this folder hides the installed packages
 __version__ = "0.1.0"
