@@ -63,8 +63,9 @@ def _introduction(settings: Settings, provenance: dict[str, Any]) -> str:
         f"crops of {settings.patch_px}×{settings.patch_px} px, learning rate {settings.learning_rate:g}, "
         f"on {settings.noisy_images} noisy images and, "
         f"for N2B, {settings.clean_images} unrelated clean ones, unless a row says otherwise. "
-        "The paper trains for 296,000 steps of 16 crops of 128×128 px and measures whole images: its figures, "
-        "in the columns *paper*, show what a full training reaches. Only four of its figures are known here; the others are missing "
+        "The paper trains for 296,000 steps of 16 crops of 128×128 px and measures whole images: its "
+        "figures, in the columns *paper*, show what a full training reaches. Only four of its figures are "
+        "known here; the others are missing "
         f"(“{_EMPTY}”)."
     )
 
