@@ -98,7 +98,7 @@ class TrainConfig:
     )
     bounded: bool = option(
         _METHOD,
-        "Bound gradients and what the networks feed each other.",
+        "Clip the gradients and the values that the networks pass to each other.",
         default=True,
         name="--bounded/--unbounded",
     )
@@ -152,7 +152,7 @@ class TrainConfig:
         metavar="LOW-HIGH",
     )
     vary_clean: bool = option(
-        _METHOD, "Train on blurred, enlarged and reduced copies of --clean too.", default=False
+        _METHOD, "Also train on blurred, enlarged and reduced copies of --clean.", default=False
     )
     loss: str = option(
         _METHOD,
@@ -188,9 +188,9 @@ class TrainConfig:
         _SCHEDULE, "Peak learning rate of Adam.", default=1e-3, name="--lr", above=0
     )
     schedule: str = option(
-        _SCHEDULE, "Learning rate after its warm-up.", default="cosine", choices=("cosine", "constant")
+        _SCHEDULE, "Learning rate after the warm-up.", default="cosine", choices=("cosine", "constant")
     )
-    warmup_steps: int = option(_SCHEDULE, "Steps of rising learning rate.", default=50, minimum=0)
+    warmup_steps: int = option(_SCHEDULE, "Steps of learning-rate warm-up.", default=50, minimum=0)
     seed: int = option(
         _SCHEDULE,
         "Seed of the split, the noise, the crops and the initial weights.",
@@ -208,7 +208,7 @@ class TrainConfig:
     device: str = option(MACHINE_PANEL, "auto, cpu, cuda, cuda:N or mps.", default=AUTO)
     precision: str = option(
         MACHINE_PANEL,
-        "Arithmetic of the training; auto: bf16 if the hardware has it, else fp32.",
+        "Precision of the training; auto: bf16 if the hardware has it, else fp32.",
         default=AUTO,
         choices=(AUTO, "fp32", "bf16", "fp16"),
     )

@@ -129,8 +129,8 @@ def _synthetic_noise() -> Table:
             for system in (NOISY, BM3D, WNNM, N2V, N2N, SUPERVISED, N2B_V, N2B_ONE, N2B)
             if system != WNNM or _is_gaussian(condition)
         ),
-        "BM3D and WNNM know σ where it is one number, and estimate it for each image elsewhere (median of "
-        "the diagonal Haar coefficients). WNNM takes minutes an image: it is measured on Gaussian noise, on "
+        "BM3D and WNNM are given σ if it is one number, and otherwise estimate it for each image (median of "
+        "the diagonal Haar coefficients). WNNM needs minutes per image: it is measured on Gaussian noise, on "
         "the first images only.",
     )
 
@@ -167,8 +167,8 @@ def _real_noise(cameras: Sequence[str]) -> Table:
             for camera in cameras
             for row, system in systems.items()
         ),
-        "Trained on the noisy images of other scenes; every fourth scene is for the test. The paper's own "
-        "table of real noise is of the DND benchmark, whose clean images are not public.",
+        "Every fourth scene is for testing; the networks are trained on the noisy images of the others. The "
+        "paper's own table of real noise is for the DND benchmark, whose clean images are not public.",
     )
 
 
@@ -196,14 +196,14 @@ def _real_recipe(cameras: Sequence[str]) -> Table:
     rows |= {what: Trained("n2b", recipe="real", options=o) for what, o in less.items()}
     return Table(
         "camera",
-        "What the recipe for real noise is without",
+        "Ablation of the recipe for real noise",
         tuple(
             Cell(row, camera, Condition(camera, camera=camera), system)
             for camera in cameras[:1]
             for row, system in rows.items()
         ),
-        "As the table of real noise, of its first camera. One thing less at a time costs little, since the "
-        "others make up for it: the last rows are without more and more of them.",
+        "Measured as in the table of real noise. Removing one part costs little, since the others compensate "
+        "for it: the last rows are cumulative.",
     )
 
 
@@ -228,7 +228,7 @@ def _ablation() -> Table:
     }
     return Table(
         "ablation",
-        "What N2B is without, Gaussian noise of σ = 25",
+        "Ablation of N2B, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
     )
 
@@ -252,10 +252,10 @@ def _default_recipe() -> Table:
     }
     return Table(
         "default",
-        "What might improve N2B at equal steps, Gaussian noise of σ = 25",
+        "Variants of N2B at equal steps, Gaussian noise of σ = 25",
         tuple(Cell(row, GAUSSIAN_25.name, GAUSSIAN_25, system) for row, system in rows.items()),
-        "N2B with the default recipe, one thing changed at a time, except for “nor”. The row of another "
-        "seed shows the effect of chance. At a constant rate networks may fail on images larger than their "
+        "N2B with the default recipe and one change each; rows with “nor” are cumulative. Another seed shows "
+        "the effect of chance. At a constant learning rate, networks may fail on images larger than their "
         "training crops: docs/training.md, “The crops”.",
     )
 
@@ -271,8 +271,8 @@ def _architectures() -> Table:
             for name, options in architectures.items()
             for system in (N2B, SUPERVISED)
         ),
-        "348 and 57 kFLOP a pixel; trained on 4 crops of 128×128 px a step. DnCNN, with 1,110, is left to "
-        "a GPU.",
+        "348 and 57 kFLOP per pixel; trained on 4 crops of 128×128 px per step. DnCNN, with 1,110, needs a "
+        "GPU.",
     )
 
 

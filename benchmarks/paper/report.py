@@ -17,7 +17,7 @@ _PAPER = "paper"
 def to_json(
     tables: Sequence[Table], store: Store, settings: Settings, provenance: dict[str, Any], failed: list[str]
 ) -> bytes:
-    """All figures with how they came about."""
+    """Return all figures and their provenance as JSON."""
     content = {
         **provenance,
         "settings": _public(settings),
@@ -44,7 +44,7 @@ def to_markdown(
     parts += [_table_markdown(table, store) for table in tables]
     parts += [f"![noisy, denoised and clean crops side by side]({image})" for image in images]
     if failed:
-        parts.append("Not measured, for it failed:\n\n" + "\n".join(f"- {line}" for line in failed))
+        parts.append("Not measured, because it failed:\n\n" + "\n".join(f"- {line}" for line in failed))
     return "\n\n".join(parts) + "\n"
 
 
@@ -54,7 +54,7 @@ def _introduction(settings: Settings, provenance: dict[str, Any]) -> str:
     area = f"the middle {settings.crop_px}×{settings.crop_px} px of " if settings.crop_px else ""
     return (
         "# The paper's tables\n\n"
-        "What this code measures in the setting of Noise2Blur (Lin et al., arXiv 1912.01158), written by\n\n"
+        "Results of this code in the setting of Noise2Blur (Lin et al., arXiv 1912.01158), written by\n\n"
         f"```sh\n{provenance['command']}\n```\n\n"
         f"on {provenance['date']}: {machine}; {versions}.\n\n"
         f"Figures are PSNR in dB / SSIM, means over {area}{settings.images} test images, of 8-bit results; "
@@ -63,9 +63,9 @@ def _introduction(settings: Settings, provenance: dict[str, Any]) -> str:
         f"crops of {settings.patch_px}×{settings.patch_px} px, learning rate {settings.learning_rate:g}, "
         f"on {settings.noisy_images} noisy images and, "
         f"for N2B, {settings.clean_images} unrelated clean ones, unless a row says otherwise. "
-        "The paper trains for 296,000 steps of 16 "
-        "crops of 128×128 px and measures whole images: its figures, in the columns *paper*, are what a full "
-        "training reaches. Only four of its figures are known here; the others are left out "
+        "The paper trains for 296,000 steps of 16 crops of 128×128 px and measures whole images: its "
+        "figures, in the columns *paper*, show what a full training reaches. Only four of its figures are "
+        "known here; the others are missing "
         f"(“{_EMPTY}”)."
     )
 
