@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 3  # exit status when some images failed and the rest is done
 _FILES, _MODEL, _TILES = "Images and videos", "Model", "Tiles and memory"
-_CAMERA, _OUTPUT = "Camera", "What is printed"
+_CAMERA, _OUTPUT = "Camera", "Output"
 
 
 def main() -> None:
@@ -39,7 +39,8 @@ def infer(
             "-o",
             metavar="PATH",
             rich_help_panel=_FILES,
-            help="Folder for the results, or a file for one image; default: next to each image, *_denoised.",
+            help="Folder for the results, or a file for one image or video; "
+            "default: next to each image, *_denoised.",
         ),
     ] = None,
     suffix: Annotated[

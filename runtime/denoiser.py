@@ -141,7 +141,7 @@ class Denoiser:
             self.close()
             raise
         self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
-        self._has_told_of_8bit = False
+        self._has_warned_of_8bit = False
         self._fixed = opened.shape.tile_hw is not None
         self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
         self._executor = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
@@ -162,8 +162,8 @@ class Denoiser:
                 float32 in [0, 1].
             strength: how much of the result to take: 0 gives the image itself, 1 the model's result,
                 between them a mixture.
-            out: where to put the result: of the image's shape and dtype, and not overlapping it; saves the
-                making of a new array.
+            out: where to put the result: of the image's shape and dtype, and not overlapping it; saves
+                allocating a new array.
             on_progress: called after each tile with the part that is done, up to 1.
 
         Returns:
@@ -255,7 +255,7 @@ class Denoiser:
         check_image(image, self.info.io, allow_8bit=self.allow_8bit, export_command=self._float32_command)
 
     def plan(self, height: int, width: int) -> TilePlan:
-        """How an image of this size is cut into tiles."""
+        """Return how an image of this size is cut into tiles."""
         return self._plan(height, width)
 
     def close(self) -> None:
@@ -292,16 +292,16 @@ class Denoiser:
                 f"a strength of {strength!r} is out of range: 0 keeps the image, 1 denoises fully"
             )
         self.check(image)
-        self._tell_of_8bit(image)
+        self._warn_of_8bit(image)
         result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
         if image.ndim == 2:
             return ImageTask(image[..., None], result[..., None], strength, on_progress), result
         result[..., 3:] = image[..., 3:]  # alpha
         return ImageTask(image[..., :3], result[..., :3], strength, on_progress), result
 
-    def _tell_of_8bit(self, image: np.ndarray) -> None:
-        if is_deeper(image, self.info.io) and not self._has_told_of_8bit:
-            self._has_told_of_8bit = True
+    def _warn_of_8bit(self, image: np.ndarray) -> None:
+        if is_deeper(image, self.info.io) and not self._has_warned_of_8bit:
+            self._has_warned_of_8bit = True
             _logger.warning(
                 f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
                 f"all are kept by a model from {self._float32_command}"

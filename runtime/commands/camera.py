@@ -31,11 +31,11 @@ class Outputs:
     """Where a camera's frames go; where nothing is named, a window.
 
     Attributes:
-        folder: of numbered pictures.
+        folder: for numbered images.
         record: a video.
         virtual_camera: a device, or "auto".
         serve: the address of the live page, as `PageSink` takes it.
-        show: a window, beside the others.
+        show: a window, in addition to the others.
         headless: no window.
     """
 
@@ -48,7 +48,7 @@ class Outputs:
 
     @property
     def has_window(self) -> bool:
-        """Whether there is to be a window."""
+        """Return True if the frames are shown in a window."""
         others = self.folder, self.record, self.virtual_camera, self.serve
         is_nowhere = all(other is None for other in others)
         return self.show or (is_nowhere and not self.headless)
@@ -64,7 +64,7 @@ def run_camera(
     strength: float,
     options: DenoiserOptions,
 ) -> tuple[Denoiser, RunReport]:
-    """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it in good order.
+    """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it cleanly.
 
     Args:
         camera: as `sources.frames` takes it.
@@ -108,7 +108,7 @@ def run_camera(
 
 
 def stream_line(stats: LiveStats) -> str:
-    """How a stream ran, in one line."""
+    """Summarise how a stream ran, in one line."""
     return (
         f"{stats.frames} frames, {stats.dropped} dropped, {stats.corrupt} corrupt, "
         f"{stats.reconnects} times reconnected; at the end {stats.fps:.1f} frames a second, "
@@ -132,7 +132,7 @@ def _open_sinks(outputs: Outputs, controls: Controls, meter: StreamMeter) -> Ite
 
 
 def page_sink(address: str, controls: Controls, meter: StreamMeter) -> Sink:
-    """The live page at [HOST:]PORT; its address, with the token where it has one, is told once."""
+    """Open the live page at [HOST:]PORT and print its address, with the token if it has one."""
     from ..preview.sink import PageSink
 
     page = PageSink(address, controls, meter)

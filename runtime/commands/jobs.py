@@ -23,7 +23,7 @@ _FALLBACK_FORMAT = ".mkv"  # for videos in formats that cannot be written; it ho
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run denoises: images or videos, never both.
+    """The jobs of a run: images or videos, never both.
 
     Attributes:
         jobs: one for each image or video.

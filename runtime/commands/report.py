@@ -1,4 +1,4 @@
-"""What a run of n2b-infer did: lines for people, JSON for programs."""
+"""Report what a run of n2b-infer did: lines for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAMES_KEPT = 10_000  # of a video or a camera: a few minutes
 
 
 class RunReport:
-    """What became of all of them.
+    """The results of a run: counts, times, and the details of its images or frames.
 
     Args:
         keep: of how many images to keep the details, the latest; None: of all.
@@ -101,7 +101,7 @@ class RunReport:
 
 
 def model_line(denoiser: Denoiser) -> str:
-    """Which model is used, by what, how."""
+    """Name the model in use, its backend, precision and tiles."""
     info = denoiser.info
     height, width = denoiser.tile_hw
     tiles = f"tiles of {height}×{width} px, overlap {denoiser.halo_px} px" if height else "whole images"
@@ -129,7 +129,7 @@ def quality_lines(report: RunReport) -> Iterable[str]:
 
 
 def failure_lines(report: RunReport) -> Iterable[str]:
-    """What was given up, and why; nothing where nothing was."""
+    """List what failed, and why; nothing if nothing failed."""
     failed = [image for image in report.images if image.error is not None]
     if failed:
         yield f"failed, {report.failed} of {report.failed + report.denoised}:"
@@ -137,7 +137,7 @@ def failure_lines(report: RunReport) -> Iterable[str]:
 
 
 def stage_lines(report: RunReport) -> Iterable[str]:
-    """How long the stages take, as a table."""
+    """Tabulate the time of each stage."""
     yield f"{'ms an image':11}  {'p50':>9}  {'p95':>9}  {'p99':>9}"
     for stage, times in report.stages_ms().items():
         yield f"{stage:11}  {times['p50']:9.2f}  {times['p95']:9.2f}  {times['p99']:9.2f}"

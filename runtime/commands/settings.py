@@ -1,4 +1,4 @@
-"""What a run of n2b-infer was asked for, as plain data."""
+"""The settings of a run of n2b-infer, as plain data."""
 
 from __future__ import annotations
 

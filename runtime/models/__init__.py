@@ -1,0 +1,1 @@
+"""The bundled models and their cards; no code. Imports: nothing."""

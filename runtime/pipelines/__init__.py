@@ -1,0 +1,1 @@
+"""Read, denoise and write at once. Imports: denoiser, inference, sinks, images, system."""

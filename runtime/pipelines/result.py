@@ -1,4 +1,4 @@
-"""What became of one image."""
+"""The result of one image, as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import UserError
 
 @dataclass(frozen=True)
 class Quality:
-    """How near an image is to its reference."""
+    """Similarity of an image to its reference."""
 
     psnr_db: float
     ssim: float
@@ -17,7 +17,7 @@ class Quality:
 
 @dataclass
 class ImageReport:
-    """What became of one image or frame."""
+    """Result of one image or frame."""
 
     source: str
     destination: str | None = None  # None: shown in a window
@@ -31,6 +31,6 @@ class ImageReport:
 
     @property
     def reason(self) -> str:
-        """Which image was given up, and why."""
+        """Name the image that failed, and why."""
         reason = str(self.error)
         return reason if self.source in reason else f"{self.source}: {reason}"

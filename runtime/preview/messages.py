@@ -57,7 +57,7 @@ def pair_noise(pair: Pair) -> tuple[float, float] | None:
     if min(pair.before.shape[:2]) < 3:
         return None
     before, after = (
-        noise_sigma(to_uint8(middle_crop(picture, _MEASURED_PX))) for picture in (pair.before, pair.after)
+        noise_sigma(to_uint8(middle_crop(image, _MEASURED_PX))) for image in (pair.before, pair.after)
     )
     return before, after
 

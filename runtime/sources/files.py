@@ -1,4 +1,4 @@
-"""Which files an input names: images and videos, in files, folders and globs."""
+"""Find the images and videos that files, folders and globs name."""
 
 from __future__ import annotations
 

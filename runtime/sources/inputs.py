@@ -20,7 +20,7 @@ _CAMERA, _DND = "camera:", "dnd:"  # prefixes by which a name says what it is
 
 @dataclass(frozen=True)
 class Input:
-    """What a name stands for.
+    """An input, as its name says.
 
     Attributes:
         name: as it was given.
@@ -55,7 +55,7 @@ class Input:
 
 
 def find_input(name: str | Path | int) -> Input:
-    """Say what a name stands for; nothing is opened.
+    """Return what a name stands for; nothing is opened.
 
     - A camera: 0 (the first), camera:0, /dev/video2, rtsp://…, http://…, csi://0, or a GStreamer pipeline.
       A file of that name comes first.

@@ -21,7 +21,7 @@ from .video import video_frames
 def frames(
     source: str | Path | int, settings: CameraSettings | None = None, *, stop: Stop | None = None
 ) -> Frames:
-    """The frames of whatever gives pictures.
+    """Open the frames of any input.
 
     - A camera: 0 (the first), /dev/video2, rtsp://…, http://…/stream.mjpg, csi://0 (a Jetson's), or a
       GStreamer pipeline. The newest frame each time; opened again for ever when it is lost.
