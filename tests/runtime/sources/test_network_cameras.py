@@ -18,7 +18,7 @@ from n2b.runtime.system.signals import Stop
 
 from benchmarks.mjpeg_server import MjpegServer, read_number
 
-RTSP_SERVER = Path(__file__).with_name("rtsp_server.py")
+RTSP_SERVER = Path(__file__).parents[1] / "fakes" / "rtsp_server.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
 PATIENCE_S = 30
 
