@@ -16,15 +16,19 @@ _logger = logging.getLogger(__name__)
 _MOST_ERRORS = 100
 
 
-@cache  # TensorRT keeps its first logger for the life of the process
 def tensorrt_logger(flavour: str) -> Any:
     """Return the logger of a flavour, for its runtime and its builder alike.
 
     It keeps the latest errors: `take_errors()` returns them as one line, and forgets them. It logs nothing,
     unless `shown` is set to the severity (an int) up to which messages are logged.
     """
+    return _logger_of(load(flavour), flavour)
+
+
+@cache  # TensorRT keeps its first logger for the life of the process
+def _logger_of(module: Any, flavour: str) -> Any:
     if not TYPE_CHECKING:
-        trt = load(flavour)
+        trt = module
 
     class Logger(trt.ILogger):
         """Keeps the latest errors."""
