@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ...system.tensorrt import load
@@ -14,6 +13,7 @@ if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
 
 _logger = logging.getLogger(__name__)
 _MOST_ERRORS = 100
+_loggers: dict[str, tuple[Any, Any]] = {}  # TensorRT keeps its first one for the life of the process
 
 
 def tensorrt_logger(flavour: str) -> Any:
@@ -22,11 +22,13 @@ def tensorrt_logger(flavour: str) -> Any:
     It keeps the latest errors: `take_errors()` returns them as one line, and forgets them. It logs nothing,
     unless `shown` is set to the severity (an int) up to which messages are logged.
     """
-    return _logger_of(load(flavour), flavour)
+    module = load(flavour)
+    if flavour not in _loggers or _loggers[flavour][0] is not module:
+        _loggers[flavour] = module, _make_logger(module, flavour)
+    return _loggers[flavour][1]
 
 
-@cache  # TensorRT keeps its first logger for the life of the process
-def _logger_of(module: Any, flavour: str) -> Any:
+def _make_logger(module: Any, flavour: str) -> Any:
     if not TYPE_CHECKING:
         trt = module
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from n2b.runtime.backends import InputShape, OverlappedBackend
 from n2b.runtime.backends.tensorrt import backend as module
-from n2b.runtime.backends.tensorrt import log as tensorrt_log
 from n2b.runtime.backends.tensorrt.backend import TensorRTBackend
 from n2b.runtime.errors import DeviceError, ModelError, OutOfMemory, StaleEngineError
 from n2b.runtime.inference.executor import ImageTask, TileExecutor
@@ -52,7 +51,6 @@ def load(
             change(engine)
         name = flavour.replace("-", "_")
         monkeypatch.setitem(sys.modules, name, fake_tensorrt(name, engine, reason))
-        tensorrt_log.tensorrt_logger.cache_clear()
         monkeypatch.setattr(module, "find_gpu", lambda _index: gpu)
         monkeypatch.setattr(module, "open_cuda", lambda _api, _index: cuda)
         cuda.is_closed = False
@@ -64,7 +62,6 @@ def load(
         return TensorRTBackend(path)
 
     yield open_engine
-    tensorrt_log.tensorrt_logger.cache_clear()
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:
