@@ -49,7 +49,9 @@ def require(module: str, *, package: str | None = None, extra: str | None = None
 def is_installed(module: str) -> bool:
     """Return whether a module can be found; a folder without code, such as type stubs, does not count."""
     if module in sys.modules:
-        return sys.modules[module] is not None
+        loaded = sys.modules[module]
+        spec = getattr(loaded, "__spec__", None)
+        return loaded is not None and (spec is None or spec.origin is not None)
     try:
         spec = find_spec(module)
     except ModuleNotFoundError:  # the package that contains it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -160,3 +161,12 @@ def _named_extras() -> Iterator[tuple[str, str, str]]:
             if "extra" in options:
                 package = options.get("package", node.args[0].value)
                 yield f"{path.name}:{node.lineno}", str(package), str(options["extra"])
+
+
+def test_a_folder_without_code_is_not_installed_once_imported_either(tmp_path, monkeypatch):
+    (tmp_path / "only_stubs").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert not is_installed("only_stubs")
+    importlib.import_module("only_stubs")
+    assert not is_installed("only_stubs")
+    monkeypatch.delitem(sys.modules, "only_stubs")
