@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from ..runtime.errors import MissingPackageError
 from ..runtime.system.console import run_command
+from ..runtime.system.packages import is_installed
 from .config import MACHINE_PANEL, TrainConfig
 from .options import given_values, parse_range, path_options, with_options
 from .recipes import RECIPE_FIELDS
@@ -66,7 +66,7 @@ def train(
     given = {name: _parsed(name, value) for name, value in given_values(ctx, options).items()}
     before = latest_run()
     run, config = resumed_run(out, given) if resume else new_run(out, given)
-    if find_spec("torch") is None:
+    if not is_installed("torch"):
         raise MissingPackageError("torch", extra="train")
     from .loop import train as train_loop
 

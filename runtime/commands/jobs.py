@@ -118,7 +118,7 @@ def _find(source: Input) -> list[_Found]:
     if source.kind in ("image", "video"):
         return [_Found(path, Path(path.name), True, source.kind == "video")]
     root = path if source.kind == "folder" else Path(*_before_magic(path.parts))
-    paths = find_files([source.name], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images or videos")
+    paths = find_files([source], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images or videos")
     found = [_Found(one, one.relative_to(root), False, one.suffix.lower() in VIDEO_SUFFIXES) for one in paths]
     images = [one for one in found if not one.is_video]
     if source.kind == "folder" and images and len(images) < len(found):

@@ -14,7 +14,7 @@ from .capture import without_password
 from .inputs import Input, find_input
 
 
-def find_images(inputs: Sequence[str | Path]) -> list[Path]:
+def find_images(inputs: Sequence[str | Path | Input]) -> list[Path]:
     """The image files that files, folders (with all their subfolders) and globs name.
 
     Returns:
@@ -28,7 +28,7 @@ def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     return find_files(inputs, IMAGE_SUFFIXES, "images")
 
 
-def find_files(inputs: Sequence[str | Path], suffixes: tuple[str, ...], kind: str) -> list[Path]:
+def find_files(inputs: Sequence[str | Path | Input], suffixes: tuple[str, ...], kind: str) -> list[Path]:
     """As `find_images`, for files that end in any of `suffixes`.
 
     Args:
@@ -37,11 +37,12 @@ def find_files(inputs: Sequence[str | Path], suffixes: tuple[str, ...], kind: st
         kind: what such files are called, for the message.
     """
     found: dict[str, Path] = {}
-    for name in inputs:
-        for path in _files_of(find_input(name), suffixes):
+    sources = [find_input(name) for name in inputs]
+    for source in sources:
+        for path in _files_of(source, suffixes):
             found.setdefault(os.path.abspath(path), path)  # noqa: PTH100, two links are two images
     if not found:
-        places = ", ".join(str(name) for name in inputs) or "nothing"
+        places = ", ".join(source.name for source in sources) or "nothing"
         raise UserError(f"no {kind} found in {places}; files count that end in {' '.join(suffixes)}")
     return list(found.values())
 

@@ -54,8 +54,8 @@ class Input:
         return prefix + os.path.abspath(self.path)  # noqa: PTH100, a glob is no path to resolve
 
 
-def find_input(name: str | Path | int) -> Input:
-    """Return what a name stands for; nothing is opened.
+def find_input(name: str | Path | int | Input) -> Input:
+    """Return what a name stands for; nothing is opened. An Input is returned as it is.
 
     - A camera: 0 (the first), camera:0, /dev/video2, rtsp://…, http://…, csi://0, or a GStreamer pipeline.
       A file of that name comes first.
@@ -66,8 +66,11 @@ def find_input(name: str | Path | int) -> Input:
     Raises:
         UserError: the name is empty, or nothing of that name is there.
     """
-    text = str(name)
-    if not text.strip() or (isinstance(name, str) and text in (_CAMERA, _DND)):
+    return name if isinstance(name, Input) else _classify(str(name))
+
+
+def _classify(text: str) -> Input:
+    if not text.strip() or text in (_CAMERA, _DND):
         raise UserError(f"'{text}' names nothing; name a file, a folder, a glob or a camera")
     if text.startswith(_DND):
         return Input(text, "dnd", Path(text.removeprefix(_DND)).expanduser())

@@ -50,11 +50,11 @@ def frames(
         raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {source} is none")
     if found.kind == "video" and found.path is not None:
         return video_frames(found.path)
-    return _of_files(find_files([found.name], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
+    return _of_files(find_files([found], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
 
 
 def camera_frames(camera: str | Path | int | Input) -> Frames:
-    """The frames of a camera until it stops, which is an error here, or of a video until it ends.
+    """Open the frames of a camera until it stops, which is an error here, or of a video until it ends.
 
     Args:
         camera: a camera as `frames` takes it, or a video.
@@ -73,8 +73,6 @@ def camera_frames(camera: str | Path | int | Input) -> Frames:
 
 
 def _find(source: str | Path | int | Input) -> Input:
-    if isinstance(source, Input):
-        return source
     try:
         return find_input(source)
     except UserError as error:
@@ -84,7 +82,7 @@ def _find(source: str | Path | int | Input) -> Input:
 def _of_files(paths: Sequence[Path]) -> Generator[Frame, None, None]:
     index = 0
     for path in paths:
-        for frame in _of_image(path) if _is_image(path) else video_frames(path):
+        for frame in video_frames(path) if find_input(path).kind == "video" else _of_image(path):
             yield Frame(frame.pixels, frame.source, index, frame.timestamp_ns, frame.captured_ns)
             index += 1
 
@@ -92,7 +90,3 @@ def _of_files(paths: Sequence[Path]) -> Generator[Frame, None, None]:
 def _of_image(path: Path) -> list[Frame]:
     started_ns = time.monotonic_ns()
     return [Frame(read_image(path).pixels, str(path), 0, 0, started_ns)]
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES

@@ -9,6 +9,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any
 
 from n2b import __version__
@@ -85,12 +86,11 @@ def _with_version(command: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 def _refuse_empty(arguments: list[str]) -> None:
     """Refuse an empty argument, as an unset shell variable leaves it: it would be the current folder."""
-    before = ""
-    for argument in arguments:
-        if not argument.strip() and before != "--suffix":
+    words = [word for a in arguments for word in (a.split("=", 1) if a.startswith("--") else [a])]
+    for before, word in pairwise(["", *words]):
+        if not word.strip() and before != "--suffix":
             place = f"after {before}" if before.startswith("-") else "among the arguments"
             raise UserError(f"an empty name {place}; the current folder is named .")
-        before = argument
 
 
 def log_to_stderr() -> None:

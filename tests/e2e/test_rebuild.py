@@ -43,7 +43,6 @@ def description(engine: Path) -> ModelInfo:
     return ModelInfo.from_json(engine.with_name(engine.name + ".json").read_text(), source="engine")
 
 
-@pytest.mark.filterwarnings("ignore:.* was rebuilt, since:RuntimeWarning")
 def test_an_engine_is_built_again_as_it_was(engine: Path) -> None:
     asked = description(engine)
     assert asked.engine["profile"] == {"min": [1, 32, 64, 3], "opt": [2, 64, 64, 3], "max": [3, 96, 128, 3]}

@@ -300,7 +300,7 @@ print((peak - before) / 1e6)
 
 
 class TestArgumentsOfAnyKind:
-    """What a library's user may pass by mistake is named, in the project's own error."""
+    """Arguments passed by mistake end in the project's own errors."""
 
     @pytest.mark.parametrize("arguments", [
         {"max_memory": "1GB"}, {"max_memory": float("nan")}, {"max_memory": True},

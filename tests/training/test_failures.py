@@ -1,4 +1,4 @@
-"""What a run leaves behind when it goes wrong."""
+"""A run that fails leaves whole files, or none."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
         DeviceError: a camera does not open, or stops.
     """
     inputs = [find_input(name) for name in config.noisy]
-    files = [one.name for one in inputs if not _has_noise_of_its_own(one)]
+    files = [one for one in inputs if not _has_noise_of_its_own(one)]
     sources = photographs(find_images(files)) if files else []
     for one in inputs:
         if one.kind == "dnd" and one.path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ def parse_level(text: str) -> Level:
 
 
 @dataclass(frozen=True)
-class NoiseKind:
+class NoiseKind(ABC):
     """Base of the noises: how a kind is written, and its effect.
 
     Attributes:
@@ -50,6 +51,6 @@ class NoiseKind:
     is_additive: ClassVar[bool] = False
     replaces: ClassVar[bool] = False
 
+    @abstractmethod
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a noisy copy of `clean`, uint8 (H, W, 3)."""
-        raise NotImplementedError

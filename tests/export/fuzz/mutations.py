@@ -177,7 +177,7 @@ def _try(change: Callable[[], object]) -> None:
 
 
 class Payload:
-    """What a reader that executes what it reads would do: make a folder `executed`."""
+    """Pickles to a call that makes a folder `executed`, in a reader that executes what it reads."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return Path.mkdir, (Path("executed"),)  # type: ignore[return-value]

@@ -78,7 +78,7 @@ def damaged(name: str, sound: bytes, number: int) -> bytes:
 
 
 def what_is_wrong(name: str, data: bytes, folder: Path) -> tuple[str | None, bool]:
-    """What should not have happened when the file was read, if anything; and whether it was accepted."""
+    """Return the fault that reading the file showed, if any, and whether it was accepted."""
     file, out = folder / name, folder / "out"
     file.write_bytes(data)
     try:

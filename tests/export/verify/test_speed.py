@@ -1,4 +1,4 @@
-"""How fast exported files are."""
+"""Speed of exported files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ONNX Runtime is told for a GPU, and what is said where it does not start there."""
+"""Settings of ONNX Runtime for a GPU, and the message if it does not start there."""
 
 from __future__ import annotations
 

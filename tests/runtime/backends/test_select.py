@@ -87,7 +87,7 @@ def files(make_model) -> ModelFiles:
 
 
 def open_on_cpu(files: ModelFiles) -> Any:
-    """What `auto` takes, a stand-in, which knows how often it was run."""
+    """Return the stand-in that `auto` takes; it counts its runs."""
     return open_backend(files, device="cpu")
 
 

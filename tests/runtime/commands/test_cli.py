@@ -335,6 +335,7 @@ def test_a_process_of_its_own_runs_it(make_model, photos, tmp_path):
 
 @pytest.mark.parametrize("arguments", [
     ["", "-o", "out"], ["a.png", "-o", ""], ["--camera", ""], ["a.png", "--reference", " "],
+    ["a.png", "--out="],
 ])  # fmt: skip
 def test_an_empty_argument_is_not_this_folder(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""What is finished is not made again; what was made of something else, or may be unfinished, is."""
+"""Finished results are not made again; those made from something else, or perhaps unfinished, are."""
 
 from __future__ import annotations
 

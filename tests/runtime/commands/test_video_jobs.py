@@ -1,4 +1,4 @@
-"""Which video goes where."""
+"""Places of the results of videos."""
 
 from __future__ import annotations
 

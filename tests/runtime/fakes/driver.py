@@ -20,7 +20,7 @@ CONTEXT = 0xC0
 
 
 class Driver:
-    """What both packages call: contexts a thread, memory, and streams whose work waits to be waited for."""
+    """The driver that both packages call: a context per thread, memory, streams that run when waited for."""
 
     def __init__(self, devices: int = 1, limit_bytes: int = 1 << 20) -> None:
         self.devices, self.limit_bytes = devices, limit_bytes

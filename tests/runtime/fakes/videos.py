@@ -95,7 +95,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
 
 
 def length_s(path: Path) -> float:
-    """How long the video's picture is."""
+    """Return the length of the video stream in s."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return float(stream.duration * stream.time_base)

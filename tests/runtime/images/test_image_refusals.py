@@ -1,4 +1,4 @@
-"""What cannot be read or written whole says so in one line, and leaves nothing behind."""
+"""An image that cannot be read or written whole ends in one line, and leaves nothing behind."""
 
 import subprocess
 import sys

@@ -158,7 +158,7 @@ def deaf_viewer(page: PageSink) -> socket.socket:
 
 
 def bytes_left(deaf: socket.socket) -> int:
-    """How much a viewer that was cut off can still read."""
+    """Return how much a viewer that was cut off can still read."""
     count = 0
     with contextlib.suppress(ConnectionResetError):
         end = time.monotonic() + SOON_S

@@ -1,4 +1,4 @@
-"""What viewers of the live page get, and how little they can disturb."""
+"""Viewers of the live page get their frames, and disturb nobody."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
-"""What a name stands for."""
+"""Names are classified once: images, videos, folders, globs, cameras, the DND benchmark."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from n2b.runtime.errors import UserError
-from n2b.runtime.sources import find_input, frames
+from n2b.runtime.images.image import Image, write_image
+from n2b.runtime.sources import find_images, find_input, frames
 
 ISO_MEDIA = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00"
 HEIF = b"\x00\x00\x00\x20ftypheic\x00\x00\x00\x00"
@@ -75,3 +77,10 @@ def test_absolute_names_find_the_same_from_any_folder(folder: Path) -> None:
     assert here == [f"{folder}/a.png", f"{folder}/*.png", f"dnd:{folder}/images", "camera:0", "rtsp://host/1"]
     os.chdir("images")
     assert [find_input(name).kind for name in here] == ["image", "glob", "dnd", "device", "network"]
+
+
+def test_frames_follow_what_an_input_is_also_without_a_suffix() -> None:
+    write_image("named.png", Image(np.full((4, 6, 1), 7, np.uint8)))
+    Path("named.png").rename("unnamed")
+    assert [frame.pixels.shape for frame in frames("unnamed")] == [(4, 6, 1)]
+    assert find_images([find_input("unnamed")]) == [Path("unnamed")]

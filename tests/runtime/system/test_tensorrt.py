@@ -1,4 +1,4 @@
-"""Which flavours of TensorRT are here, and what is missing."""
+"""TensorRT and TensorRT-RTX are found, or what is missing is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every architecture must keep to, whatever it is built of."""
+"""Every architecture keeps to the same rules, whatever its layers."""
 
 from __future__ import annotations
 

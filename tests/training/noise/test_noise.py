@@ -24,7 +24,7 @@ def make(spec: str, clean: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def noise_of(spec: str, value: int = 128) -> np.ndarray:
-    """What is added to a grey image."""
+    """Return the noise that is added to a grey image."""
     return make(spec, grey(value)).astype(float) - value
 
 

@@ -24,7 +24,7 @@ from ..conftest import smooth_image
 
 
 class Page(HTMLParser):
-    """What a test wants to know of a page."""
+    """Collects the facts of a page that the tests check."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
