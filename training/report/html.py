@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtime.errors import MissingPackageError
+from ...runtime.system.packages import require
 from .figures import data_uri, encode_png
 
 if TYPE_CHECKING:
@@ -32,16 +32,13 @@ def render(template: str, *folders: Path, **values: Any) -> str:
     Raises:
         MissingPackageError: Jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingPackageError("jinja2", extra="train") from error
-    environment = Environment(
-        loader=FileSystemLoader([*folders, TEMPLATES]),
+    jinja2 = require("jinja2", extra="train")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"png_uri": _png_uri, "option_code": _option_code, "plain_value": _plain_value}
     return environment.get_template(template).render(values)
@@ -54,7 +51,8 @@ def _png_uri(image: bytes | np.ndarray) -> str:
 def _option_code(text: str) -> Markup:
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"--\w+", r"<code>\g<0></code>", escape(text)))
+    escaped = str(escape(text))  # as Markup, its own join would escape the tags too
+    return Markup(re.sub(r"--\w+", r"<code>\g<0></code>", escaped))
 
 
 def _plain_value(value: Any) -> str:

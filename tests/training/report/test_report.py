@@ -17,6 +17,7 @@ from n2b.training.metrics import Curve, MetricsLog
 from n2b.training.report import write_report
 from n2b.training.report.curves import run_charts, stage_change
 from n2b.training.report.figures import pick_crops, residual_figure
+from n2b.training.report.html import render
 from n2b.training.report.snapshots import decay_rows, read_snapshots
 from n2b.training.report.verdict import FAIR, GOOD, POOR, verdict_on
 
@@ -290,3 +291,9 @@ def test_the_gravest_fault_decides_the_advice_and_all_are_named() -> None:
     assert verdict.words == "Some noise remains. Detail is being removed."
     assert "clean photographs" in verdict.advice
     assert "--patch 128" in verdict_on(judged(after=25, lost=0.7, shift=49)).advice
+
+
+def test_options_in_advice_are_shown_as_code_and_all_else_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "advice.html").write_text("{{ advice | option_code }}")
+    shown = render("advice.html", tmp_path, advice="with --patch 128, <b> & --lr")
+    assert shown == "with <code>--patch</code> 128, &lt;b&gt; &amp; <code>--lr</code>"
