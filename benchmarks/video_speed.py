@@ -12,6 +12,7 @@ from n2b.runtime import Denoiser
 from n2b.runtime.backends import BackendName
 from n2b.runtime.backends.onnxruntime import session as onnxruntime_session
 from n2b.runtime.backends.openvino import backend as openvino
+from n2b.runtime.commands.jobs import Plan
 from n2b.runtime.commands.settings import DenoiserOptions
 from n2b.runtime.commands.videos import run_videos
 from n2b.runtime.pipelines.job import Job
@@ -92,7 +93,7 @@ def _copy(video: Path, out: Path) -> tuple[float, float]:
 
 def _infer(video: Path, out: Path, model: Path, backend: BackendName) -> float:
     """Seconds from the first frame to the last, as n2b-infer reports them."""
-    _, report = run_videos([Job(video, out)], 1, DenoiserOptions(model, backend, device="cpu"))
+    _, report = run_videos(Plan([Job(video, out)]), DenoiserOptions(model, backend=backend, device="cpu"))
     return report.seconds
 
 

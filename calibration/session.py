@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from ..runtime.errors import MissingPackageError, ModelError, cut
+from ..runtime.errors import MissingPackageError, ModelError, shorten
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -39,7 +39,7 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime cannot run {source}: {cut(error)}") from error
+        raise ModelError(f"ONNX Runtime cannot run {source}: {shorten(error)}") from error
 
 
 def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
@@ -78,7 +78,7 @@ def run_outputs(session: InferenceSession, feeds: dict[str, np.ndarray], source:
     try:
         return [np.asarray(result) for result in session.run(None, feeds)]
     except Exception as error:  # one class for each of its status codes
-        raise ModelError(f"ONNX Runtime failed at '{source}': {cut(error)}") from error
+        raise ModelError(f"ONNX Runtime failed at '{source}': {shorten(error)}") from error
 
 
 def _reason(error: ImportError) -> str | None:

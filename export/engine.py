@@ -11,6 +11,7 @@ from ..runtime.errors import UserError
 from ..runtime.model_info import ModelInfo
 from ..runtime.system.gpu import find_gpu
 from ..runtime.system.memory import cache_folder
+from ..runtime.system.options import changed_options
 from ..runtime.system.tensorrt import FLAVOURS, is_installed, version_of
 from .onnx.file import is_dynamic, read_onnx
 from .onnx.io_contract import check_sizes
@@ -35,6 +36,19 @@ def choose_flavour(target: str | None) -> str | None:
         return next((flavour for flavour in FLAVOURS if is_installed(flavour)), None)
     version_of(target)  # raises if it does not load
     return target
+
+
+def check_engine(settings: ExportSettings, flavour: str | None, precision: str, *, dynamic: bool) -> None:
+    """Raise UserError, before anything is built, if the settings of an engine conflict."""
+    check_options(
+        settings.builder,
+        flavour=flavour,
+        precision=precision,
+        dynamic=dynamic,
+        shapes=settings.shapes,
+        timing_cache=settings.timing_cache,
+        workspace_gib=settings.workspace_gib,
+    )
 
 
 def open_profile(settings: ExportSettings, info: ModelInfo, channels: int) -> Profile:
@@ -101,15 +115,7 @@ def make_engine_only(
         raise UserError("--engine needs TensorRT: pip install 'noise2blur[tensorrt]', or 'noise2blur[rtx]'")
     model, info = read_onnx(onnx_path)
     profile = _own_profile(model, info, onnx_path, settings)
-    check_options(
-        settings.builder,
-        flavour=flavour,
-        precision=info.precision,
-        dynamic=is_dynamic(model),
-        shapes=settings.shapes,
-        timing_cache=settings.timing_cache,
-        workspace_gib=settings.workspace_gib,
-    )
+    check_engine(settings, flavour, info.precision, dynamic=is_dynamic(model))
     return make_engine(onnx_path, engine_path, flavour, profile, settings, log)
 
 
@@ -119,7 +125,7 @@ def _own_profile(model: onnx.ModelProto, info: ModelInfo, path: Path, settings: 
         dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim
     )
     if not is_dynamic(model):
-        for option in settings.shapes.named():
+        for option in changed_options(settings.shapes):
             raise UserError(f"{path} takes {batch}x{height}x{width} only; leave {option} out")
         if (settings.batch, settings.tile_px) != (1, DEFAULT_TILE_PX):
             raise UserError(f"{path} takes {batch}x{height}x{width} only; leave --tile and --batch out")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from .engine import choose_flavour, make_engine, open_profile
+from .engine import check_engine, choose_flavour, make_engine, open_profile
 from .fp16_overflow import nodes_for_fp32
 from .int8.export import export_int8
 from .onnx.float16 import to_fp16
@@ -16,7 +16,6 @@ from .report import ExportedFile, LayerRow, faults_of, write_report
 from .settings import ExportSettings
 from .source import Source
 from .staging import staged_folder
-from .tensorrt.options import check_options
 from .tensorrt.profile import Profile, static_profile
 from .triton import add_to_repository, check_repository
 from .verify.speed import ms_per_megapixel
@@ -83,15 +82,7 @@ def export_model(
 def check_settings(source: Source, settings: ExportSettings, flavour: str | None) -> None:
     """Raise UserError, before any work, if the settings do not fit the model or the TensorRT."""
     check_sizes(source.info, tile_px=settings.tile_px, batch=settings.batch)
-    check_options(
-        settings.builder,
-        flavour=flavour,
-        precision=settings.best_precision,
-        dynamic=settings.dynamic,
-        shapes=settings.shapes,
-        timing_cache=settings.timing_cache,
-        workspace_gib=settings.workspace_gib,
-    )
+    check_engine(settings, flavour, settings.best_precision, dynamic=settings.dynamic)
     engine_profile(source, settings)
     if settings.triton:
         check_repository(settings.triton, settings.triton_name)

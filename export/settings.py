@@ -1,14 +1,16 @@
-"""Settings of an export."""
+"""Settings of an export; their fields are n2b-export's options."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from ..calibration.ranges import Method
-from .tensorrt.options import BuilderOptions
-from .tensorrt.profile import Shapes
+from ..runtime.system.options import option
+from .tensorrt.options import ENGINE_PANEL, BuilderOptions
+from .tensorrt.profile import SHAPES_PANEL, Shapes
 
 Io = Literal["uint8", "float32"]
 Target = Literal["tensorrt", "tensorrt-rtx", "none"]
@@ -17,62 +19,61 @@ Target = Literal["tensorrt", "tensorrt-rtx", "none"]
 # tiles gain less, while memory grows with the square.
 DEFAULT_TILE_PX = 512
 
+OUTPUT_PANEL = "Output"
+_precision, _shapes, _engine, _triton, _output = (
+    partial(option, panel)
+    for panel in ("Precision and calibration", SHAPES_PANEL, ENGINE_PANEL, "Triton", OUTPUT_PANEL)
+)
+
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """Settings of an INT8 calibration.
+    """Settings of an INT8 calibration; without `images` the run's, else the samples."""
 
-    Attributes:
-        images: noisy images to take tiles of: file, folder, glob, video, camera:0; None: the run's, else the
-            samples.
-        method: of measuring ranges.
-        tiles: largest number of tiles.
-        ranges: file of ranges to use instead of measuring them.
-    """
-
-    images: str | None = None
-    method: Method = "percentile"
-    tiles: int = 256
-    ranges: Path | None = None
+    images: str | None = _precision(
+        None,
+        "Noisy images for INT8: file, folder, video, camera:0; default: the run's, else samples.",
+        name="--calib",
+        metavar="PATH",
+    )
+    method: Method = _precision("percentile", "Method of measuring INT8 ranges.", name="--calib-method")
+    tiles: int = _precision(
+        256, "Largest number of tiles to calibrate on.", name="--calib-tiles", metavar="N"
+    )
+    ranges: Path | None = _precision(None, "Use the ranges.json of an earlier --int8.", metavar="FILE")
 
 
 @dataclass(frozen=True)
 class ExportSettings:
     """Settings of an export.
 
-    Attributes:
-        fp16: also write FP16, and build the engine from it.
-        int8: also write INT8, for TensorRT and for CPUs, and build the engine from it; None: do not.
-        tile_px: height and width of the input; with `dynamic`, of the input that an engine is tuned for.
-        batch: images in the input; with `dynamic`, the most that an engine takes.
-        dynamic: leave batch, height and width of the input open.
-        shapes: with `dynamic`, the shapes of an engine; those that are None are chosen by `dynamic_profile`.
-        io: dtype of the input and output; float32 is in [0, 1].
-        target: engine to build; None: for the installed TensorRT, if any.
-        workspace_gib: limit of a kernel's scratch memory; None: TensorRT's default.
-        timing_cache: file of TensorRT's kernel times; None: in the user's cache folder.
-        builder: further options of an engine's builder.
-        verify: compare each ONNX file with the source before it is published.
-        verbose: show TensorRT's messages.
-        triton: model repository of a Triton Inference Server to add the model to; None: do not.
-        triton_name: the model's name there.
+    With `dynamic`, the input has open sizes, and an engine is tuned for `batch` tiles of `tile_px`.
     """
 
-    fp16: bool = False
-    int8: CalibrationSettings | None = None
-    tile_px: int = DEFAULT_TILE_PX
-    batch: int = 1
-    dynamic: bool = False
+    fp16: bool = _precision(False, "Also write FP16, and build the engine from it.", name="--fp16")
+    int8: bool = _precision(
+        False, "Also write INT8, for TensorRT and CPUs, and build the engine from it.", name="--int8"
+    )
+    calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
+    tile_px: int = _shapes(DEFAULT_TILE_PX, "Height and width of the input.", name="--tile", metavar="PX")
+    batch: int = _shapes(1, "Number of tiles in the input.", metavar="N")
+    dynamic: bool = _shapes(
+        False, "Leave the input's sizes open; an engine then takes a range of shapes.", name="--dynamic"
+    )
     shapes: Shapes = field(default_factory=Shapes)
-    io: Io = "uint8"
-    target: Target | None = None
-    workspace_gib: float | None = None
-    timing_cache: Path | None = None
+    target: Target | None = _engine(None, "TensorRT to build an engine for; default: the installed one.")
+    workspace_gib: float | None = _engine(
+        None, "Limit of a kernel's scratch memory.", name="--workspace", metavar="GIB"
+    )
+    timing_cache: Path | None = _engine(
+        None, "File of TensorRT's kernel times; default: in the user's cache folder.", metavar="PATH"
+    )
     builder: BuilderOptions = field(default_factory=BuilderOptions)
-    verify: bool = True
-    verbose: bool = False
-    triton: Path | None = None
-    triton_name: str = "n2b"
+    triton: Path | None = _triton(None, "Also add the model to this Triton model repository.", metavar="DIR")
+    triton_name: str = _triton("n2b", "Name of the model there.", metavar="NAME")
+    io: Io = _output("uint8", "dtype of the input and output; float32 in [0, 1] is for 16-bit images.")
+    verify: bool = _output(True, "Compare each ONNX file with its source.")
+    verbose: bool = _output(False, "Show TensorRT's messages, and the traceback of an error.", name="--debug")
 
     @property
     def best_precision(self) -> str:

@@ -116,12 +116,12 @@ class VerificationError(EnvironmentFault):
     """A built model that does not compute the same as its source."""
 
 
-def in_short(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return a short repr of a value from a file, for an error message."""
     return _SHORT.repr(value)
 
 
-def cut(message: object, length: int = 300) -> str:
+def shorten(message: object, length: int = 300) -> str:
     """Return a message of another library as one line of limited length; it may quote a whole file."""
     text = " ".join(str(message).split())
     return text if len(text) <= length else f"{text[:length]}…"

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import ModelError, in_short
+from .errors import ModelError, short_repr
 
 METADATA_KEY = "n2b"
 SCHEMA_VERSION = 1
@@ -108,10 +108,10 @@ def _check_types(values: dict[str, Any], source: str) -> None:
         expected = _FIELD_TYPES[name]
         if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
             raise ModelError(
-                f"{source}: '{name}' in its description is {in_short(value)}; export the model again"
+                f"{source}: '{name}' in its description is {short_repr(value)}; export the model again"
             )
         if name in _ALLOWED and value not in _ALLOWED[name]:
             allowed = ", ".join(_ALLOWED[name])
-            raise ModelError(f"{source}: '{name}' is {in_short(value)}, expected one of {allowed}")
+            raise ModelError(f"{source}: '{name}' is {short_repr(value)}, expected one of {allowed}")
     if values.get("size_multiple_px", 1) < 1:
         raise ModelError(f"{source}: 'size_multiple_px' in its description is 0; export the model again")

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import nn
 
-from ..runtime.errors import ModelError, in_short
+from ..runtime.errors import ModelError, short_repr
 from ..runtime.model_info import ModelInfo
 from ..runtime.system.files import atomic_path, sha256_of_file
 from .models.collapsible import fold
@@ -80,7 +80,7 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
         raise ModelError(f"{file} is incomplete; train again or name another")
     arch, domain = config.get("arch", "unet"), config.get("domain", "linear")
     if domain not in tuple(VALUE_TRANSFORMS):  # it may be of any type
-        raise ModelError(f"{file} was trained in the unknown domain {in_short(domain)}; upgrade n2b")
+        raise ModelError(f"{file} was trained in the unknown domain {short_repr(domain)}; upgrade n2b")
     network = _network(arch, weights, file)
     info = ModelInfo(
         architecture=arch,
@@ -113,7 +113,7 @@ def _network(arch: Any, weights: dict[str, Any], file: Path) -> nn.Module:
     if arch not in tuple(DENOISERS):  # it may be of any type
         known = ", ".join(DENOISERS)
         raise ModelError(
-            f"{file} has the unknown architecture {in_short(arch)} (known: {known}); upgrade n2b"
+            f"{file} has the unknown architecture {short_repr(arch)} (known: {known}); upgrade n2b"
         )
     network = build_denoiser(arch)
     if differences := _describe_differences(weights, network.state_dict()):
@@ -132,7 +132,7 @@ def _describe_differences(weights: Mapping[Any, Any], expected: Mapping[str, tor
     """
     differences: dict[str, list[str]] = {
         "missing": [name for name in expected if name not in weights],
-        "unknown": [in_short(name) for name in weights if name not in expected],
+        "unknown": [short_repr(name) for name in weights if name not in expected],
         "of another type": [],
         "of another shape": [],
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from ..runtime.errors import MissingPackageError
 from ..runtime.system.console import run_command
+from ..runtime.system.options import from_options, given_values, option, path_options, with_options
 from ..runtime.system.packages import is_installed
 from .config import MACHINE_PANEL, TrainConfig
-from .options import given_values, parse_range, path_options, with_options
 from .recipes import RECIPE_FIELDS
 from .run import absolute_inputs, is_first_process, latest_run, new_run, remove_failed_run, resumed_run
 
@@ -37,35 +38,28 @@ def repeat_path_options(arguments: list[str]) -> list[str]:
     return repeated
 
 
-@with_options(TrainConfig, default_texts=dict.fromkeys(RECIPE_FIELDS, "by the recipe"))
-def train(
-    ctx: typer.Context,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            rich_help_panel=MACHINE_PANEL,
-            help="Folder of the run.",
-            show_default="runs/<date-time>",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", rich_help_panel=MACHINE_PANEL, help="Continue the run in --out, or the latest."
-        ),
-    ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    **options: Any,
-) -> None:
+@dataclass(frozen=True)
+class _Run:
+    """Which run is trained."""
+
+    out: Path | None = option(
+        MACHINE_PANEL, None, "Folder of the run.", metavar="DIR", default_text="runs/<date-time>"
+    )
+    resume: bool = option(MACHINE_PANEL, False, "Continue the run in --out, or the latest.", name="--resume")
+    debug: bool = option(None, False, "Show the traceback of an error.", name="--debug")
+
+
+@with_options(TrainConfig, _Run, default_texts=dict.fromkeys(RECIPE_FIELDS, "by the recipe"))
+def train(ctx: typer.Context, **options: Any) -> None:
     """Train a denoiser with Noise2Blur, from noisy images and unrelated clean photographs.
 
     Without --noisy it trains on the sample photographs of scikit-image and scikit-learn, with synthetic
     Gaussian noise, for three minutes.
     """
-    given = {name: _parsed(name, value) for name, value in given_values(ctx, options).items()}
+    chosen, given = from_options(_Run, options), given_values(TrainConfig, ctx, options)
+    given |= {name: absolute_inputs(value) for name, value in given.items() if isinstance(value, list)}
     before = latest_run()
-    run, config = resumed_run(out, given) if resume else new_run(out, given)
+    run, config = resumed_run(chosen.out, given) if chosen.resume else new_run(chosen.out, given)
     if not is_installed("torch"):
         raise MissingPackageError("torch", extra="train")
     from .loop import train as train_loop
@@ -73,18 +67,9 @@ def train(
     if is_first_process():
         print(f"run: {run}")
     with remove_failed_run(run, before):
-        checkpoint = train_loop(config, run, resume=resume)
+        checkpoint = train_loop(config, run, resume=chosen.resume)
     if is_first_process():
         print(f"checkpoint: {checkpoint}")
         if (report := run / "report" / "index.html").is_file():
             print(f"report: {report}")
         print("next: n2b-export --fp16")
-
-
-def _parsed(field: str, value: Any) -> Any:
-    """Return an option's value as TrainConfig has it."""
-    if isinstance(value, list):
-        return absolute_inputs(value)
-    if field == "noise_gain":
-        return parse_range(value, "--noise-gain")
-    return str(Path(value).absolute()) if field == "initial" else value

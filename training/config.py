@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import UserError
 from ..runtime.system.files import write_atomically
+from ..runtime.system.options import option, option_name, options_of, parse_range
 from .labels.filters import parse_filter
 from .noise import default_filter, noise_domain, parse_noise
-from .options import option, option_name, options_of
 from .recipes import RECIPES
 
 CONFIG_NAME = "config.json"
@@ -23,7 +24,14 @@ ARCHITECTURES = ("unet", "edge", "dncnn")
 DOMAINS = ("linear", "log")
 LOSSES = ("l1", "rms")
 AUTO = "auto"
-_IMAGES, _METHOD, _SCHEDULE, MACHINE_PANEL = "Images", "Method", "Schedule", "Machine and run"
+MACHINE_PANEL = "Machine and run"
+_images, _method, _schedule, _machine = (
+    partial(option, panel) for panel in ("Images", "Method", "Schedule", MACHINE_PANEL)
+)
+
+
+def _absolute(path: str, _option: str) -> str:
+    return str(Path(path).absolute())
 
 
 @dataclass(frozen=True)
@@ -36,188 +44,127 @@ class TrainConfig:
         UserError: a value is out of its bounds, or two do not go together.
     """
 
-    noisy: tuple[str, ...] = option(
-        _IMAGES,
+    noisy: tuple[str, ...] = _images(
+        MISSING,
         "Noisy images: file, folder, glob or video, camera:0, dnd:FOLDER; repeatable.",
         metavar="PATH",
     )
-    clean: tuple[str, ...] = option(
-        _IMAGES,
+    clean: tuple[str, ...] = _images(
+        (),
         "Clean photographs of anything else; repeatable. Default with --noise: half of --noisy.",
-        default=(),
         metavar="PATH",
     )
-    noise: str | None = option(
-        _IMAGES,
+    noise: str | None = _images(
+        None,
         "Synthetic noise to add to --noisy: gaussian:0-50, speckle:0.1, saltpepper:0.5, text:0.2, "
         "poisson:2,3, jpeg:80, or several as gaussian:25+jpeg:80.",
-        default=None,
         metavar="SPEC",
     )
-    record_s: float = option(
-        _IMAGES, "How long to record a camera.", default=10.0, name="--record", metavar="SECONDS", above=0
+    record_s: float = _images(
+        10.0, "How long to record a camera.", name="--record", metavar="SECONDS", above=0
     )
-    validation: tuple[str, ...] = option(
-        _IMAGES,
-        "Clean photographs to measure PSNR on, with --noise; repeatable.",
-        default=(),
-        name="--val",
-        metavar="PATH",
+    validation: tuple[str, ...] = _images(
+        (), "Clean photographs to measure PSNR on, with --noise; repeatable.", name="--val", metavar="PATH"
     )
-    recipe: str = option(
-        _METHOD,
+    recipe: str = _method(
+        "default",
         "Defaults for the rest: real for a camera's own noise, paper for Noise2Blur as published.",
-        default="default",
         choices=tuple(RECIPES),
         default_text="real without --noise, else default",
     )
-    method: str = option(_METHOD, "Training method.", default="n2b", choices=METHODS)
-    arch: str = option(
-        _METHOD,
+    method: str = _method("n2b", "Training method.", choices=METHODS)
+    arch: str = _method(
+        "unet",
         "Denoising network: unet (the paper's), edge (for real-time cameras) or dncnn.",
-        default="unet",
         choices=ARCHITECTURES,
     )
-    filter: str = option(
-        _METHOD,
+    filter: str = _method(
+        AUTO,
         "Blur that makes the labels: bilateral, gaussian:3, mean:31, median:31, bm3d; auto: by the noise.",
-        default=AUTO,
         metavar="SPEC",
     )
-    domain: str = option(
-        _METHOD,
+    domain: str = _method(
+        AUTO,
         "Values the networks compute on: linear; log for multiplicative noise; auto: by the noise.",
-        default=AUTO,
         choices=(AUTO, *DOMAINS),
     )
-    nenet_skip: bool = option(
-        _METHOD,
-        "NENet with a skip connection, or as published.",
-        default=True,
-        name="--skip-nenet/--plain-nenet",
+    nenet_skip: bool = _method(
+        True, "NENet with a skip connection, or as published.", name="--skip-nenet/--plain-nenet"
     )
-    bounded: bool = option(
-        _METHOD,
+    bounded: bool = _method(
+        True,
         "Clip the gradients and the values that the networks pass to each other.",
-        default=True,
         name="--bounded/--unbounded",
     )
-    turn_noise: bool = option(
-        _METHOD,
-        "Flip, rotate and roll the extracted noise before it is added to a clean crop.",
-        default=False,
+    turn_noise: bool = _method(
+        False, "Flip, rotate and roll the extracted noise before it is added to a clean crop."
     )
-    shuffle_channels: bool = option(
-        _METHOD, "Permute the colour channels of the extracted noise.", default=False
+    shuffle_channels: bool = _method(False, "Permute the colour channels of the extracted noise.")
+    saturate: bool = _method(
+        False, "Clip clean crops with added noise to the range of an image, as a sensor does."
     )
-    saturate: bool = option(
-        _METHOD,
-        "Clip clean crops with added noise to the range of an image, as a sensor does.",
-        default=False,
+    replace: bool = _method(
+        False, "Let the noise replace pixels, as text does, or add to them.", name="--replace/--add"
     )
-    replace: bool = option(
-        _METHOD,
-        "Let the noise replace pixels, as text does, or add to them.",
-        default=False,
-        name="--replace/--add",
+    initial_stage: float = _method(
+        0.05, "Share of the training before the losses change.", metavar="SHARE", minimum=0, below=1
     )
-    initial_stage: float = option(
-        _METHOD,
-        "Share of the training before the losses change.",
-        default=0.05,
-        metavar="SHARE",
-        minimum=0,
-        below=1,
+    flat_noise: bool = _method(
+        False, "Add the noise of flat areas of --noisy to clean crops, next to the extracted noise."
     )
-    flat_noise: bool = option(
-        _METHOD,
-        "Add the noise of flat areas of --noisy to clean crops, next to the extracted noise.",
-        default=False,
-    )
-    extracted_share: float = option(
-        _METHOD,
+    extracted_share: float = _method(
+        0.5,
         "With --flat-noise: share of a batch that gets the extracted noise instead.",
-        default=0.5,
         metavar="SHARE",
         above=0,
         maximum=1,
     )
-    anchor: bool = option(
-        _METHOD, "Scale the extracted noise to that of the flattest blocks of its crop.", default=False
-    )
-    noise_gain: tuple[float, float] | None = option(
-        _METHOD,
+    anchor: bool = _method(False, "Scale the extracted noise to that of the flattest blocks of its crop.")
+    noise_gain: tuple[float, float] | None = _method(
+        None,
         "Range of a random factor on the noise that is added to clean crops.",
-        default=None,
         metavar="LOW-HIGH",
+        parse=parse_range,
     )
-    vary_clean: bool = option(
-        _METHOD, "Also train on blurred, enlarged and reduced copies of --clean.", default=False
+    vary_clean: bool = _method(False, "Also train on blurred, enlarged and reduced copies of --clean.")
+    loss: str = _method(
+        "l1", "Loss of the denoiser: l1, or rms, the root mean square of each crop.", choices=LOSSES
     )
-    loss: str = option(
-        _METHOD,
-        "Loss of the denoiser: l1, or rms, the root mean square of each crop.",
-        default="l1",
-        choices=LOSSES,
-    )
-    average: float = option(
-        _METHOD,
+    average: float = _method(
+        0.0,
         "Decay of the moving average of the weights, e.g. 0.999; 0: no average.",
-        default=0.0,
         metavar="DECAY",
         minimum=0,
         below=1,
     )
-    steps: int | None = option(
-        _SCHEDULE,
+    steps: int | None = _schedule(
+        None,
         "Length of the training in optimiser steps.",
-        default=None,
         default_text=f"{DEFAULT_STEPS}, as the paper",
         minimum=1,
     )
-    minutes: float | None = option(
-        _SCHEDULE,
-        "Length in minutes, instead of --steps.",
-        default=None,
-        default_text="3 without --noisy",
-        above=0,
+    minutes: float | None = _schedule(
+        None, "Length in minutes, instead of --steps.", default_text="3 without --noisy", above=0
     )
-    batch: int = option(_SCHEDULE, "Crops per step, over all processes.", default=16, minimum=1)
-    patch_px: int = option(_SCHEDULE, "Side of a crop in pixels.", default=128, name="--patch", minimum=8)
-    learning_rate: float = option(
-        _SCHEDULE, "Peak learning rate of Adam.", default=1e-3, name="--lr", above=0
+    batch: int = _schedule(16, "Crops per step, over all processes.", minimum=1)
+    patch_px: int = _schedule(128, "Side of a crop in pixels.", name="--patch", minimum=8)
+    learning_rate: float = _schedule(1e-3, "Peak learning rate of Adam.", name="--lr", above=0)
+    schedule: str = _schedule("cosine", "Learning rate after the warm-up.", choices=("cosine", "constant"))
+    warmup_steps: int = _schedule(50, "Steps of learning-rate warm-up.", minimum=0)
+    seed: int = _schedule(
+        0, "Seed of the split, the noise, the crops and the initial weights.", minimum=0, maximum=2**63 - 1
     )
-    schedule: str = option(
-        _SCHEDULE, "Learning rate after the warm-up.", default="cosine", choices=("cosine", "constant")
+    initial: str | None = _schedule(
+        None, "Start from the weights of a checkpoint.", name="--init", metavar="CHECKPOINT", parse=_absolute
     )
-    warmup_steps: int = option(_SCHEDULE, "Steps of learning-rate warm-up.", default=50, minimum=0)
-    seed: int = option(
-        _SCHEDULE,
-        "Seed of the split, the noise, the crops and the initial weights.",
-        default=0,
-        minimum=0,
-        maximum=2**63 - 1,
-    )
-    initial: str | None = option(
-        _SCHEDULE,
-        "Start from the weights of a checkpoint.",
-        default=None,
-        name="--init",
-        metavar="CHECKPOINT",
-    )
-    device: str = option(MACHINE_PANEL, "auto, cpu, cuda, cuda:N or mps.", default=AUTO)
-    precision: str = option(
-        MACHINE_PANEL,
+    device: str = _machine(AUTO, "auto, cpu, cuda, cuda:N or mps.")
+    precision: str = _machine(
+        AUTO,
         "Precision of the training; auto: bf16 if the hardware has it, else fp32.",
-        default=AUTO,
         choices=(AUTO, "fp32", "bf16", "fp16"),
     )
-    compile: str = option(
-        MACHINE_PANEL, "torch.compile; auto: on a GPU.", default=AUTO, choices=(AUTO, "on", "off")
-    )
-    checkpoint_every: int = option(
-        MACHINE_PANEL, "Steps between checkpoints.", default=500, metavar="STEPS", minimum=1
-    )
+    compile: str = _machine(AUTO, "torch.compile; auto: on a GPU.", choices=(AUTO, "on", "off"))
+    checkpoint_every: int = _machine(500, "Steps between checkpoints.", metavar="STEPS", minimum=1)
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):

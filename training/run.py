@@ -11,9 +11,9 @@ from typing import Any
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_input
+from ..runtime.system.options import option_name
 from ..runtime.system.run_folders import LATEST, link_latest, new_dated_folder
 from .config import CONFIG_NAME, DEFAULT_STEPS, TrainConfig, load_config
-from .options import option_name
 from .recipes import DEFAULT, recipe_for, recipe_values
 
 RUNS = Path("runs")

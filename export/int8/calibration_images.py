@@ -13,7 +13,7 @@ from ...runtime.errors import ImageError, UserError
 from ...runtime.samples import sample_photographs
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
 from ...training.data.sources import Source as ImageSource
-from ...training.data.sources import noisy_sources, photographs, photographs_to_spoil
+from ...training.data.sources import noisy_sources, photographs, photographs_for_noise
 from ...training.noise import Noise, parse_noise
 from ...training.run import absolute_inputs
 from ..source import Source
@@ -54,7 +54,7 @@ def _of_run(run: Path) -> Iterator[CalibrationImage]:
     config = load_config(run)
     if config.noise is None:
         return _read(noisy_sources(config, run), None)
-    return _read(photographs_to_spoil(config)[0], parse_noise(config.noise))
+    return _read(photographs_for_noise(config)[0], parse_noise(config.noise))
 
 
 def _samples(trained_on: str) -> tuple[str, Iterator[CalibrationImage]]:

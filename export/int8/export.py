@@ -33,8 +33,7 @@ def export_int8(
     Raises:
         UserError, ModelError, VerificationError: see `quantize` and `export_onnx`.
     """
-    assert settings.int8 is not None
-    quantized = quantize(source, settings.int8, fp32_nodes, log)
+    quantized = quantize(source, settings.calibration, fp32_nodes, log)
     quantized.calibration.ranges.save(staging / RANGES_NAME)
     write_atomically(staging / LAYERS_NAME, (json.dumps(quantized.to_dict(), indent=1) + "\n").encode())
     sources = source.info.sources | {RANGES_NAME: sha256_of_file(staging / RANGES_NAME)}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import numpy_helper
 
-from ...runtime.errors import ModelError, in_short
+from ...runtime.errors import ModelError, short_repr
 from .opset import DEFAULT_OPSET, OPSETS, opset_of
 
 EXPECTED_INPUT = "one input 'image' of uint8 or float32, N×H×W×3"
@@ -37,7 +37,7 @@ def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
     used = {node.domain for node in model.graph.node} | {entry.domain for entry in model.opset_import}
     foreign = sorted(used.difference(_STANDARD_DOMAINS))
     if foreign:
-        raise ModelError(f"{source} has operators of {in_short(foreign[0])}; n2b reads ONNX's own only")
+        raise ModelError(f"{source} has operators of {short_repr(foreign[0])}; n2b reads ONNX's own only")
     if model.functions or model.training_info or model.graph.sparse_initializer or _has_subgraphs(model):
         raise ModelError(
             f"{source} has functions, branches, loops or sparse weights, which no denoiser of n2b has; "
@@ -51,7 +51,7 @@ def refuse_broken_weights(model: onnx.ModelProto, source: str) -> None:
         try:
             numpy_helper.to_array(tensor)
         except Exception as error:  # onnx raises various classes
-            name, shape = in_short(tensor.name), "×".join(map(str, tensor.dims[:6]))
+            name, shape = short_repr(tensor.name), "×".join(map(str, tensor.dims[:6]))
             raise ModelError(
                 f"{source} is damaged: its weight {name} does not hold what its shape, {shape}, requires; "
                 "copy or export it again"
@@ -75,7 +75,7 @@ def _describe(value: onnx.ValueInfoProto) -> str:
         kind = f"type {tensor.elem_type}"
     kind = {"float": "float32", "double": "float64"}.get(kind, kind)
     dims = [str(dim.dim_value) if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim[:6]]
-    return f"{in_short(value.name)} of {kind}, {'×'.join(dims) or 'of no shape'}"
+    return f"{short_repr(value.name)} of {kind}, {'×'.join(dims) or 'of no shape'}"
 
 
 def _has_subgraphs(model: onnx.ModelProto) -> bool:

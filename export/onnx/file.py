@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from ...runtime.errors import ModelError, cut
+from ...runtime.errors import ModelError, shorten
 from ...runtime.model_info import METADATA_KEY, ModelInfo
 from .checks import (
     describe_input,
@@ -125,4 +125,4 @@ def _texts(model: onnx.ModelProto) -> Iterator[str]:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return cut(lines[0]) if lines else type(error).__name__
+    return shorten(lines[0]) if lines else type(error).__name__

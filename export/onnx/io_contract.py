@@ -28,7 +28,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ...runtime.backends.graph_contract import DENOISED, IMAGE
-from ...runtime.errors import ModelError, UserError, in_short
+from ...runtime.errors import ModelError, UserError, short_repr
 from ...runtime.model_info import ModelInfo
 from .checks import describe_input
 from .file import check, read_description, write_description
@@ -142,7 +142,7 @@ def check_sizes(info: ModelInfo, *, tile_px: int, batch: int) -> None:
 def _edges(io: str, transform: str, *, half: bool) -> tuple[list[onnx.NodeProto], list[onnx.NodeProto]]:
     """Return the nodes before and after the network; `half`: the network computes in FP16."""
     if transform not in _TRANSFORMS:
-        raise ModelError(f"the value transform {in_short(transform)} is not known to this n2b; upgrade it")
+        raise ModelError(f"the value transform {short_repr(transform)} is not known to this n2b; upgrade it")
     before, after = [_TO_NCHW], [_CLAMP, _TO_NHWC]
     if io == "uint8":
         before = [_cast("to_float", TensorProto.FLOAT), _TO_NCHW, _SCALE_DOWN]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import helper, version_converter
 
-from ...runtime.errors import EnvironmentFault, UserError, cut
+from ...runtime.errors import EnvironmentFault, UserError, shorten
 
 OPSETS = range(17, 21)  # all supported by every TensorRT since 10.0
 DEFAULT_OPSET = 18
@@ -38,7 +38,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             converted = version_converter.convert_version(model, opset)
         except Exception as error:  # the converter raises various classes
             raise EnvironmentFault(
-                f"onnx {onnx.__version__} cannot convert to opset {opset}: {cut(error)}"
+                f"onnx {onnx.__version__} cannot convert to opset {opset}: {shorten(error)}"
             ) from error
     # old readers, such as TensorRT's parser, refuse newer file formats
     converted.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])

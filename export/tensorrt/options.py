@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...runtime.errors import UserError
+from ...runtime.system.options import changed_options, option
 from .profile import Shapes
 
 LEVELS = range(6)
+ENGINE_PANEL = "Engine"
+_engine = partial(option, ENGINE_PANEL)
 DLA_VERSIONS = "TensorRT 10.0 to 10.7 have DLA on an Orin, 11.4 on an AGX Orin"
 
 # Options of one flavour only, with what the other does instead
@@ -24,32 +28,19 @@ _ONLY_RTX = {"--portable": "--hardware-compat makes its engines run on Ampere an
 
 @dataclass(frozen=True)
 class BuilderOptions:
-    """Options of an engine's builder.
+    """Options of an engine's builder; None: TensorRT's default."""
 
-    Attributes:
-        level: effort of TensorRT's search for fast kernels, 0 to 5; None: its default, 3.
-        hardware_compat: run on every GPU from Ampere on, not only on the present one.
-        version_compat: also run with later versions of TensorRT.
-        dla: DLA core for the layers that it supports; None: the GPU runs all layers.
-        portable: run on every compute capability that TensorRT-RTX supports, also before Ampere.
-    """
-
-    level: int | None = None
-    hardware_compat: bool = False
-    version_compat: bool = False
-    dla: int | None = None
-    portable: bool = False
-
-    def named(self) -> list[str]:
-        """Return the options that differ from their defaults, by their names on the command line."""
-        options = {
-            "--builder-level": self.level is not None,
-            "--hardware-compat": self.hardware_compat,
-            "--version-compat": self.version_compat,
-            "--dla": self.dla is not None,
-            "--portable": self.portable,
-        }
-        return [option for option, is_named in options.items() if is_named]
+    level: int | None = _engine(
+        None, "Effort of TensorRT's search for fast kernels.", name="--builder-level", metavar="0..5"
+    )
+    hardware_compat: bool = _engine(
+        False, "TensorRT: run on every GPU from Ampere on.", name="--hardware-compat"
+    )
+    version_compat: bool = _engine(False, "TensorRT: also run with later versions.", name="--version-compat")
+    dla: int | None = _engine(
+        None, "TensorRT: DLA core to use; the GPU runs unsupported layers.", metavar="N"
+    )
+    portable: bool = _engine(False, "TensorRT-RTX: run on every GPU that it supports.", name="--portable")
 
 
 def check_options(
@@ -75,19 +66,19 @@ def check_options(
     """
     if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
         raise UserError(f"a workspace of {workspace_gib:g} GiB is impossible; name a positive number")
-    if shapes.named() and not dynamic:
-        raise UserError(f"{next(iter(shapes.named()))} is for engines of open size; add --dynamic")
-    named = [*options.named(), *(["--timing-cache"] if timing_cache else [])]
+    named_shapes, named = list(changed_options(shapes)), list(changed_options(options))
+    if named_shapes and not dynamic:
+        raise UserError(f"{named_shapes[0]} is for engines of open size; add --dynamic")
     if flavour is None:
-        if unused := [*options.named(), *shapes.named()]:
+        if unused := [*named, *named_shapes]:
             raise UserError(
                 f"{unused[0]} is for engines, and none is built; install TensorRT, or name a --target"
             )
         return
     lacking = _ONLY_TENSORRT if flavour == "tensorrt-rtx" else _ONLY_RTX
-    for option in named:
-        if option in lacking:
-            raise UserError(f"{flavour} has no {option}; {lacking[option]}")
+    for name in [*named, *(["--timing-cache"] if timing_cache else [])]:
+        if name in lacking:
+            raise UserError(f"{flavour} has no {name}; {lacking[name]}")
     if options.level is not None and options.level not in LEVELS:
         raise UserError(f"there is no builder level {options.level}; choose one of 0 to {LEVELS[-1]}")
     if options.dla is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 from ...runtime.errors import UserError
 from ...runtime.system.gpu import Gpu
+from ...runtime.system.options import changed_options, option
 
 Shape = tuple[int, int, int]  # N, H, W
 
+SHAPES_PANEL = "Shapes"
 DESKTOP_BATCH = 4  # default of the largest batch on a GPU with its own memory
 _UNBOUNDED = (sys.maxsize, sys.maxsize, sys.maxsize)
 
@@ -24,33 +27,29 @@ class Profile:
     largest: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """Shapes of an engine as named by the user, N×H×W; None: to be chosen."""
-
-    smallest: Shape | None = None
-    best: Shape | None = None
-    largest: Shape | None = None
-
-    def named(self) -> dict[str, Shape]:
-        """Return the named shapes by their options."""
-        shapes = {"--min-shape": self.smallest, "--opt-shape": self.best, "--max-shape": self.largest}
-        return {option: shape for option, shape in shapes.items() if shape is not None}
-
-
-def parse_shape(text: str | None, option: str) -> Shape | None:
+def parse_shape(text: str, option: str) -> Shape:
     """Parse a batch, height and width such as "1x256x256".
 
     Raises:
         UserError: the text has another form; the message names `option`.
     """
-    if text is None:
-        return None
     match = re.fullmatch(r"(\d+)[x×](\d+)[x×](\d+)", text.strip().lower())
     if match is None:
         raise UserError(f"{option} takes a shape as NxHxW, such as 1x256x256, not '{text}'")
     batch, height, width = map(int, match.groups())
     return batch, height, width
+
+
+_shape = partial(option, SHAPES_PANEL, None, parse=parse_shape, metavar="NxHxW")
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of an engine as named by the user, N×H×W; None: to be chosen."""
+
+    smallest: Shape | None = _shape("With --dynamic: smallest input of an engine.", name="--min-shape")
+    best: Shape | None = _shape("With --dynamic: input that the engine is tuned for.", name="--opt-shape")
+    largest: Shape | None = _shape("With --dynamic: largest input of an engine.", name="--max-shape")
 
 
 def static_profile(batch: int, height: int, width: int, channels: int) -> Profile:
@@ -79,8 +78,8 @@ def dynamic_profile(
     Raises:
         UserError: a shape does not fit the network, or the three are out of order.
     """
-    for option, shape in shapes.named().items():
-        _check(option, shape, multiple_px)
+    for name, shape in changed_options(shapes).items():
+        _check(name, shape, multiple_px)
     most = max(batch, DESKTOP_BATCH) if gpu is not None and not gpu.integrated else batch
     best = shapes.best or _between(shapes.smallest, (batch, tile_px, tile_px), shapes.largest)
     smallest = shapes.smallest or (1, multiple_px, multiple_px)

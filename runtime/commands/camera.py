@@ -6,19 +6,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .session import open_denoiser
-from .settings import DenoiserOptions
+from .settings import CameraOptions, DenoiserOptions
 
 if TYPE_CHECKING:
     from ..controls import Controls
     from ..denoiser import Denoiser
     from ..live_stats import LiveStats, StreamMeter
     from ..sinks import Sink
-    from ..sources import CameraSettings
     from .report import RunReport
 
 _logger = logging.getLogger(__name__)
@@ -26,53 +24,14 @@ _logger = logging.getLogger(__name__)
 ANY_DEVICE = "auto"
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Where a camera's frames go; where nothing is named, a window.
-
-    Attributes:
-        folder: for numbered images.
-        record: a video.
-        virtual_camera: a device, or "auto".
-        serve: the address of the live page, as `PageSink` takes it.
-        show: a window, in addition to the others.
-        headless: no window.
-    """
-
-    folder: Path | None = None
-    record: Path | None = None
-    virtual_camera: str | None = None
-    serve: str | None = None
-    show: bool = False
-    headless: bool = False
-
-    @property
-    def has_window(self) -> bool:
-        """Return True if the frames are shown in a window."""
-        others = self.folder, self.record, self.virtual_camera, self.serve
-        is_nowhere = all(other is None for other in others)
-        return self.show or (is_nowhere and not self.headless)
-
-
 def run_camera(
-    camera: str,
-    settings: CameraSettings,
-    outputs: Outputs,
-    *,
-    frames: int | None,
-    seconds: float | None,
-    strength: float,
-    options: DenoiserOptions,
+    camera: CameraOptions, folder: Path | None, options: DenoiserOptions
 ) -> tuple[Denoiser, RunReport]:
     """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it cleanly.
 
     Args:
-        camera: as `sources.frames` takes it.
-        settings: what to ask of it.
-        outputs: where the frames go.
-        frames: how many; None: all.
-        seconds: for how long, from the time that the model is loaded; None: for ever.
-        strength: as `Denoiser` takes it.
+        camera: what is denoised, for how long, and where the frames go; with no place named, a window.
+        folder: for numbered images; None: there are none.
         options: of the denoiser; without a model, the one for cameras is used.
     """
     from .. import sources
@@ -82,17 +41,18 @@ def run_camera(
     from ..system.signals import Stop
     from .report import FRAMES_KEPT, RunReport
 
-    controls, meter, stop = Controls(strength), StreamMeter(), Stop()
+    assert camera.camera is not None
+    controls, meter, stop = Controls(options.strength), StreamMeter(), Stop()
     with ExitStack() as held:
-        source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
-        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
+        source = held.enter_context(closing(sources.frames(camera.camera, camera.requested, stop=stop)))
+        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(camera, folder, controls, meter)]
         denoiser = held.enter_context(open_denoiser(options.for_camera()))
         report = RunReport(keep=FRAMES_KEPT)
-        if seconds is not None:
-            stop.request_after(seconds)
+        if camera.max_seconds is not None:
+            stop.request_after(camera.max_seconds)
         held.enter_context(stop.on_signals())
         reports = denoise_stream(
-            source, denoiser, sinks, controls=controls, meter=meter, limit=frames, stop=stop
+            source, denoiser, sinks, controls=controls, meter=meter, limit=camera.frames, stop=stop
         )
         try:
             with closing(reports):
@@ -116,18 +76,20 @@ def stream_line(stats: LiveStats) -> str:
     )
 
 
-def _open_sinks(outputs: Outputs, controls: Controls, meter: StreamMeter) -> Iterator[Sink]:
+def _open_sinks(
+    camera: CameraOptions, folder: Path | None, controls: Controls, meter: StreamMeter
+) -> Iterator[Sink]:
     from ..sinks import FolderSink, RecordSink, VirtualCameraSink, WindowSink
 
-    if outputs.folder is not None:
-        yield FolderSink(outputs.folder)
-    if outputs.record is not None:
-        yield RecordSink(outputs.record)
-    if outputs.virtual_camera is not None:
-        yield VirtualCameraSink(None if outputs.virtual_camera == ANY_DEVICE else outputs.virtual_camera)
-    if outputs.serve is not None:
-        yield page_sink(outputs.serve, controls, meter)
-    if outputs.has_window:
+    if folder is not None:
+        yield FolderSink(folder)
+    if camera.record is not None:
+        yield RecordSink(camera.record)
+    if camera.virtual_camera is not None:
+        yield VirtualCameraSink(None if camera.virtual_camera == ANY_DEVICE else camera.virtual_camera)
+    if camera.serve is not None:
+        yield page_sink(camera.serve, controls, meter)
+    if camera.has_window(folder):
         yield WindowSink()
 
 

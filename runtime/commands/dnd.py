@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
 
 def run_dnd(
-    folder: Path, out: Path, strength: float, options: DenoiserOptions, *, skip_existing: bool = False
+    folder: Path, out: Path, options: DenoiserOptions, *, skip_existing: bool = False
 ) -> tuple[Denoiser, RunReport]:
     """Denoise the benchmark's boxes into the files that its server takes.
 
     Args:
         folder: holds info.mat and images_srgb/.
         out: where the files go; those to upload into its folder `bundled`.
-        strength: as Denoiser takes it.
         options: of the denoiser; without a model, the one for cameras is used.
         skip_existing: leave out images that are finished.
 
@@ -40,15 +39,15 @@ def run_dnd(
     from ..system.files import sha256_of_file
 
     images = list_images(folder, list_crops(folder), out)
-    settings = {"strength": strength, "boxes": sha256_of_file(info_path(folder))}
-    with open_session(options.for_camera(), settings=settings, folder=out) as session:
+    boxes = {"boxes": sha256_of_file(info_path(folder))}
+    with open_session(options.for_camera(), keeps_manifest=True, settings=boxes, folder=out) as session:
         session.denoiser.check(np.zeros((1, 1, 3), np.float32))  # one refusal for all images
         remaining = [image for image in images if not (skip_existing and _is_finished(image, session))]
         session.report.skipped = len(images) - len(remaining)
         session.report.made_again = sum(skip_existing and image.bundle.exists() for image in remaining)
         with progress_bar(len(remaining)) as on_progress:
             reports = write_submission(
-                remaining, session.denoiser, strength=strength, on_progress=on_progress
+                remaining, session.denoiser, strength=options.strength, on_progress=on_progress
             )
             session.record(reports, [_job(image) for image in remaining])
     return session.denoiser, session.report

@@ -15,24 +15,18 @@ if TYPE_CHECKING:
     from ..pipelines.images import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
+    from .jobs import Plan
     from .report import RunReport
 
 
 def run_images(
-    jobs: list[Job],
-    strength: float,
-    options: DenoiserOptions,
-    *,
-    keeps_manifest: bool = False,
-    skip_existing: bool = False,
+    plan: Plan, options: DenoiserOptions, *, skip_existing: bool = False
 ) -> tuple[Denoiser, RunReport]:
     """Denoise images; one that fails is reported and the rest is done.
 
     Args:
-        jobs: what to do.
-        strength: as Denoiser takes it.
+        plan: of images.
         options: of the denoiser.
-        keeps_manifest: record in the folder of results what each was made from.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
 
     Raises:
@@ -43,16 +37,15 @@ def run_images(
 
     memory_mb = options.max_memory or default_memory_mb()
     # With --tile 0 whole images are asked for, whatever memory they take.
-    large = [] if options.tile == 0 else find_large(jobs, memory_mb)
+    large = [] if options.tile == 0 else find_large(plan.jobs, memory_mb)
     if large and options.max_memory is None:
         memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
         options = dataclasses.replace(options, max_memory=memory_mb)
-    settings = {"strength": strength} if keeps_manifest or skip_existing else None
-    with open_session(options, settings=settings) as session:
-        remaining = session.remaining(jobs, skip_existing=skip_existing)
-        with progress_bar(len(remaining)) as on_progress:
-            images = _denoise(remaining, large, session.denoiser, strength, memory_mb, on_progress)
-            session.record(_raising(images) if len(jobs) == 1 else images, remaining)
+    with open_session(options, keeps_manifest=plan.keeps_manifest or skip_existing) as session:
+        jobs = session.remaining(plan.jobs, skip_existing=skip_existing)
+        with progress_bar(len(jobs)) as on_progress:
+            images = _denoise(jobs, large, session.denoiser, options.strength, memory_mb, on_progress)
+            session.record(_raising(images) if len(plan.jobs) == 1 else images, jobs)
     return session.denoiser, session.report
 
 

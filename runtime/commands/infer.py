@@ -12,26 +12,13 @@ if TYPE_CHECKING:
 
 
 def run_inputs(
-    inputs: list[str],
-    outputs: OutputPlan,
-    strength: float,
-    options: DenoiserOptions,
-    *,
-    skip_existing: bool,
+    inputs: list[str], outputs: OutputPlan, options: DenoiserOptions
 ) -> tuple[Denoiser, RunReport]:
-    """Denoise the images or videos that are named.
-
-    Args:
-        inputs: files, folders, globs.
-        outputs: where the results go.
-        strength: as Denoiser takes it.
-        options: of the denoiser.
-        skip_existing: leave out what the manifest next to the results shows as finished.
-    """
+    """Denoise the images or videos that files, folders and globs name."""
     from .images import run_images
     from .jobs import plan_jobs
     from .videos import run_videos
 
     plan = plan_jobs(inputs, outputs)
     run = run_videos if plan.is_video else run_images
-    return run(plan.jobs, strength, options, keeps_manifest=plan.keeps_manifest, skip_existing=skip_existing)
+    return run(plan, options, skip_existing=outputs.skip_existing)

@@ -32,8 +32,8 @@ class Plan:
     """
 
     jobs: list[Job]
-    is_video: bool
-    keeps_manifest: bool
+    is_video: bool = False
+    keeps_manifest: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
                 f"{outputs.out} names the file already; leave out --suffix and --ext, or name a folder"
             )
         jobs = [Job(first.path, outputs.out, _reference(first, outputs.reference))]
-        return Plan(_checked(jobs, is_video), is_video, keeps_manifest=False)
+        return Plan(_checked(jobs, is_video), is_video)
     jobs = [
         Job(one.path, outputs.place(one.path, one.below, one.extension), _reference(one, outputs.reference))
         for one in _without_earlier_results(found, outputs)

@@ -40,6 +40,15 @@ class Session:
         for image in images if self.manifest is None else self.manifest.recording(images, jobs):
             self.add(image)
 
+    @contextmanager
+    def recording(self, job: Job) -> Iterator[None]:
+        """Add a job to the manifest if the block succeeds."""
+        if self.manifest is not None:
+            self.manifest.note(job)
+        yield
+        if self.manifest is not None:
+            self.manifest.add(job)
+
     def add(self, image: ImageReport) -> None:
         """Add an image or frame to the report; warn of one that failed."""
         self.report.add(image)
@@ -51,6 +60,7 @@ class Session:
 def open_session(
     options: DenoiserOptions,
     *,
+    keeps_manifest: bool,
     settings: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     keep: int | None = None,
@@ -59,7 +69,8 @@ def open_session(
 
     Args:
         options: of the denoiser.
-        settings: what else the results depend on; None: no manifest is kept.
+        keeps_manifest: record in the folder of results what each was made from.
+        settings: what else the results depend on.
         folder: of the one manifest of all results; None: each folder of results has its own.
         keep: how many images or frames the report keeps details of; None: all.
 
@@ -69,17 +80,19 @@ def open_session(
     from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded
     from .report import RunReport
 
-    before = model_identities(options.model) if settings is not None else {}
+    before = model_identities(options.model) if keeps_manifest else {}
     with open_denoiser(options) as denoiser:
         manifest = None
-        if settings is not None:
+        if keeps_manifest:
             sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
-            of_model = {
+            settings = {
+                "strength": options.strength,
                 "precision": denoiser.precision,
                 "halo_px": denoiser.halo_px,
                 "allow_8bit": denoiser.allow_8bit,
+                **(settings or {}),
             }
-            manifest = Manifest(ManifestKey(sha256, {**settings, **of_model}), folder)
+            manifest = Manifest(ManifestKey(sha256, settings), folder)
         yield Session(denoiser, RunReport(keep=keep), manifest)
 
 
@@ -89,7 +102,7 @@ def open_denoiser(options: DenoiserOptions) -> Iterator[Denoiser]:
     from ..denoiser import Denoiser
     from .report import model_line
 
-    with Denoiser(**options.to_dict()) as denoiser:
+    with Denoiser(**options.arguments()) as denoiser:
         _logger.info(model_line(denoiser))
         yield denoiser
 

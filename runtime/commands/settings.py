@@ -1,61 +1,47 @@
-"""The settings of a run of n2b-infer, as plain data."""
+"""The settings of a run of n2b-infer; their fields are its options."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends import BackendName, Rebuild
 from ..cuda import CudaApi
 from ..errors import UserError
+from ..system.options import option
+
+if TYPE_CHECKING:
+    from ..sources import CameraSettings
 
 SUFFIX = "_denoised"  # of results that lie next to their inputs
-
-
-@dataclass(frozen=True)
-class DenoiserOptions:
-    """The arguments of `Denoiser`, as its docstring describes them."""
-
-    model: str | Path | None = None
-    backend: BackendName = "auto"
-    device: str = "auto"
-    tile: int | str = "auto"
-    halo_px: int | None = None
-    batch: int | None = None
-    max_memory: float | None = None  # in MB
-    strict: bool = False
-    rebuild: Rebuild = "never"
-    cuda_api: CudaApi = "auto"
-    allow_8bit: bool = False
-
-    def for_camera(self) -> DenoiserOptions:
-        """Return these options with the model for cameras, if they name none."""
-        from ..model_files import default_for_camera
-
-        return self if self.model else dataclasses.replace(self, model=default_for_camera())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the arguments by name."""
-        return dataclasses.asdict(self)
+_files, _model, _tiles, _camera = (
+    partial(option, panel) for panel in ("Images and videos", "Model", "Tiles and memory", "Camera")
+)
 
 
 @dataclass(frozen=True)
 class OutputPlan:
-    """Where the results of images or videos go.
+    """Where the results of images or videos go."""
 
-    Attributes:
-        out: a folder, or for one input a file; None: next to each input.
-        suffix: between name and extension of a result; None: `_denoised` next to the input, else none.
-        ext: extension of the results, such as "png"; None: that of the input.
-        reference: a folder of clean images of the same names, to measure the results against.
-    """
-
-    out: Path | None = None
-    suffix: str | None = None
-    ext: str | None = None
-    reference: Path | None = None
+    out: Path | None = _files(
+        None,
+        "Folder for the results, or a file for one image or video; default: next to each image, *_denoised.",
+        short="-o",
+        metavar="PATH",
+    )
+    suffix: str | None = _files(None, "Text between a result's name and its extension.", metavar="TEXT")
+    ext: str | None = _files(None, "Format of the results; default: that of the image.", metavar="png|jpg|…")
+    skip_existing: bool = _files(
+        False,
+        "Skip images whose result is there, made from the same image by the same model.",
+        name="--skip-existing",
+    )
+    reference: Path | None = _files(
+        None, "Clean images of the same names: print PSNR and SSIM.", metavar="DIR"
+    )
 
     def place(self, source: Path, below: Path, extension: str) -> Path:
         """Return where the result of a source goes.
@@ -76,3 +62,108 @@ class OutputPlan:
         extension = extension if self.ext is None else f".{self.ext.lstrip('.')}"
         folder = source.parent if self.out is None else self.out / below.parent
         return folder / f"{source.stem}{suffix}{extension}"
+
+
+@dataclass(frozen=True)
+class DndOptions:
+    """The folders of a run over the DND benchmark."""
+
+    dnd: Path | None = _files(None, "Folder of the DND benchmark, in place of images.", metavar="DIR")
+    submission: Path | None = _files(
+        None, "With --dnd: folder for the files that its server takes.", metavar="DIR"
+    )
+
+
+def _parse_tile(text: str, name: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise UserError(f"{name} takes auto, 0 for the whole image, or a side in px, not '{text}'")
+    return text if text == "auto" else int(text)
+
+
+@dataclass(frozen=True)
+class DenoiserOptions:
+    """The arguments of `Denoiser`, as its docstring describes them, and the strength."""
+
+    model: str | Path | None = _model(
+        None,
+        "An .onnx or .engine file, the folder of an export, or a bundled model: gaussian, camera; default: "
+        "exports/latest, else gaussian, for cameras and videos camera.",
+        short="-m",
+        metavar="PATH",
+    )
+    strength: float = _model(
+        1.0, "0 keeps the image, 1 denoises fully, values between mix both.", minimum=0, maximum=1
+    )
+    backend: BackendName = _model("auto", "Library that runs the model.")
+    device: str = _model("auto", "Device that runs the model.", metavar="auto|cpu|cuda[:N]")
+    strict: bool = _model(False, "Fail rather than use anything else than was asked for.", name="--strict")
+    allow_8bit: bool = _model(
+        False, "Accept deeper images with an 8-bit model; 256 levels remain.", name="--allow-8bit"
+    )
+    rebuild: Rebuild = _model("never", "auto: rebuild an engine made for another GPU, TensorRT or model.")
+    cuda_api: CudaApi = _model("auto", "CUDA binding that allocates GPU memory for engines.")
+    tile: int | str = _tiles(
+        "auto", "Side of the tiles in px; 0: the whole image at once.", metavar="auto|0|N", parse=_parse_tile
+    )
+    halo_px: int | None = _tiles(
+        None,
+        "Overlap on each side of a tile in px; default: the model's.",
+        name="--tile-overlap",
+        metavar="N",
+        minimum=0,
+    )
+    batch: int | None = _tiles(None, "Tiles that run at once.", metavar="N", minimum=1)
+    max_memory: float | None = _tiles(
+        None,
+        "Memory for the model and its work; default: half of what is free, at most 2000.",
+        metavar="MB",
+    )
+
+    def for_camera(self) -> DenoiserOptions:
+        """Return these options with the model for cameras, if they name none."""
+        from ..model_files import default_for_camera
+
+        return self if self.model else dataclasses.replace(self, model=default_for_camera())
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `Denoiser` by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "strength"}
+
+
+@dataclass(frozen=True)
+class CameraOptions:
+    """A camera, what to request from it, and where its frames go besides a folder."""
+
+    camera: str | None = _camera(
+        None,
+        "A camera in place of images: 0 (the first), /dev/video2, rtsp://…, http://…, csi://0, or a "
+        "GStreamer pipeline; shown in a window, or with -o written as numbered images.",
+        metavar="C",
+    )
+    width: int | None = _camera(None, "Width to request from the camera.", metavar="PX", minimum=1)
+    height: int | None = _camera(None, "Height to request from the camera.", metavar="PX", minimum=1)
+    fps: float | None = _camera(None, "Frame rate to request from the camera.", metavar="N", minimum=0.1)
+    fourcc: str | None = _camera(None, "Pixel format to request from the camera.", metavar="MJPG|YUYV|…")
+    frames: int | None = _camera(None, "Stop after N frames.", metavar="N", minimum=1)
+    max_seconds: float | None = _camera(None, "Stop after this time.", metavar="S", minimum=0)
+    record: Path | None = _camera(
+        None, "Record the denoised frames, to out.mp4 for example.", metavar="VIDEO"
+    )
+    show: bool = _camera(False, "Show the camera in a window, in addition to other outputs.", name="--show")
+    headless: bool = _camera(False, "Show no window.", name="--headless")
+    virtual_camera: str | None = _camera(
+        None, "Send the denoised frames to a virtual camera.", metavar="auto|DEVICE"
+    )
+    serve: str | None = _camera(None, "Show the camera before and after in a browser.", metavar="[HOST:]PORT")
+
+    @property
+    def requested(self) -> CameraSettings:
+        """Return the settings to request from the camera."""
+        from ..sources import CameraSettings
+
+        return CameraSettings(self.width, self.height, self.fps, self.fourcc)
+
+    def has_window(self, folder: Path | None) -> bool:
+        """Return True if the frames are shown in a window: on request, or if they go nowhere else."""
+        others = folder, self.record, self.virtual_camera, self.serve
+        return self.show or (not self.headless and all(other is None for other in others))

@@ -17,26 +17,20 @@ if TYPE_CHECKING:
 
     from ..denoiser import Denoiser
     from ..pipelines.job import Job
+    from .jobs import Plan
     from .report import RunReport
 
 _logger = logging.getLogger(__name__)
 
 
 def run_videos(
-    jobs: list[Job],
-    strength: float,
-    options: DenoiserOptions,
-    *,
-    keeps_manifest: bool = False,
-    skip_existing: bool = False,
+    plan: Plan, options: DenoiserOptions, *, skip_existing: bool = False
 ) -> tuple[Denoiser, RunReport]:
     """Denoise videos, one after the other; one that fails is reported and the rest is done.
 
     Args:
-        jobs: what to do.
-        strength: as `Denoiser` takes it.
+        plan: of videos.
         options: of the denoiser; without a model, the one for cameras is used.
-        keeps_manifest: record in the folder of results what each was made from.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
 
     Raises:
@@ -45,18 +39,16 @@ def run_videos(
     from ..pipelines.result import ImageReport
     from .report import FRAMES_KEPT
 
-    options = options.for_camera()
-    settings = {"strength": strength} if keeps_manifest or skip_existing else None
-    with sigterm_as_ctrl_c(), open_session(options, settings=settings, keep=FRAMES_KEPT) as session:
-        for job in session.remaining(jobs, skip_existing=skip_existing):
+    opening = open_session(
+        options.for_camera(), keeps_manifest=plan.keeps_manifest or skip_existing, keep=FRAMES_KEPT
+    )
+    with sigterm_as_ctrl_c(), opening as session:
+        for job in session.remaining(plan.jobs, skip_existing=skip_existing):
             try:
-                if session.manifest is not None:
-                    session.manifest.note(job)
-                _denoise_video(job, session.denoiser, strength, session.report)
-                if session.manifest is not None:
-                    session.manifest.add(job)
+                with session.recording(job):
+                    _denoise_video(job, session.denoiser, options.strength, session.report)
             except UserError as error:
-                if len(jobs) == 1:
+                if len(plan.jobs) == 1:
                     raise
                 session.add(ImageReport(str(job.source), error=error))
     return session.denoiser, session.report

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeviceError, cut
+from ..errors import DeviceError, shorten
 from ..system.packages import require
 from .protocol import DISABLE_TIMING, NON_BLOCKING, PYCUDA, Buffer, Event, Stream
 
@@ -111,9 +111,11 @@ class PyCuda:
         try:
             return function(*arguments)
         except self._driver.MemoryError as error:
-            raise MemoryError(cut(error)) from error
+            raise MemoryError(shorten(error)) from error
         except self._driver.Error as error:
-            raise DeviceError(f"CUDA failed: {cut(error)}; is there a GPU with a recent driver?") from error
+            raise DeviceError(
+                f"CUDA failed: {shorten(error)}; is there a GPU with a recent driver?"
+            ) from error
 
 
 def _release(context: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, MissingPackageError, cut
+from ..errors import ImageError, MissingPackageError, shorten
 from ..system.packages import require
 from . import tiff
 from .exif import Directory, Entry
@@ -184,4 +184,4 @@ def _copied(directory: Directory) -> Directory:
 def _reading_failed(path: Path, error: Exception) -> Exception:
     if "imagecodecs" in str(error):  # "requires the 'imagecodecs' package"
         return MissingPackageError("imagecodecs", extra="large")
-    return ImageError(f"{path} cannot be read: {cut(error) or type(error).__name__}")
+    return ImageError(f"{path} cannot be read: {shorten(error) or type(error).__name__}")

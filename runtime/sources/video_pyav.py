@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, UserError, cut
+from ..errors import ImageError, UserError, shorten
 from ..frame import Frame
 from ..system.pyav import load_av, matrix_of
 
@@ -50,7 +50,9 @@ def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
                 )
                 index += 1
     except av.error.FFmpegError as error:
-        raise ImageError(f"{path} is not a video that FFmpeg can decode: {cut(error.strerror)}") from error
+        raise ImageError(
+            f"{path} is not a video that FFmpeg can decode: {shorten(error.strerror)}"
+        ) from error
     if index == 0:
         raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")
 

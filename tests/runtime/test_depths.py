@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from n2b.runtime import Denoiser
 from n2b.runtime.commands.images import run_images
+from n2b.runtime.commands.jobs import Plan
 from n2b.runtime.commands.settings import DenoiserOptions
 from n2b.runtime.errors import ImageError
 from n2b.runtime.images.image import Image, read_image, write_image
@@ -23,7 +24,7 @@ def test_all_65536_levels_come_through_a_float32_model_bit_by_bit(make_model, tm
     source, result = tmp_path / f"ramp.{suffix}", tmp_path / f"out.{suffix}"
     write_image(source, Image(ramp))
     model = make_model("identity", io="float32")
-    run_images([Job(source, result)], 1.0, DenoiserOptions(model, tile=96))
+    run_images(Plan([Job(source, result)]), DenoiserOptions(model, tile=96))
     np.testing.assert_array_equal(read_image(result).pixels, ramp)
     assert read_image(result).pixels.dtype == np.uint16
 
@@ -32,7 +33,7 @@ def test_floating_point_comes_through_a_float32_model_bit_by_bit(make_model, tmp
     pixels = np.random.default_rng(0).random((40, 50, 3), np.float32)
     write_image(tmp_path / "deep.tif", Image(pixels))
     model = make_model("identity", io="float32")
-    run_images([Job(tmp_path / "deep.tif", tmp_path / "out.tif")], 1.0, DenoiserOptions(model))
+    run_images(Plan([Job(tmp_path / "deep.tif", tmp_path / "out.tif")]), DenoiserOptions(model))
     np.testing.assert_array_equal(read_image(tmp_path / "out.tif").pixels, pixels)
 
 

@@ -24,7 +24,7 @@ from .augment import with_variants
 from .duplicates import NamedImage, Overlap
 from .flat_noise import MAX_WINDOW_PX, FlatNoise, find_flat_noise
 from .image_pool import ImagePool, memory_budget
-from .sources import clean_photographs, noisy_sources, photographs, photographs_to_spoil, read_images
+from .sources import clean_photographs, noisy_sources, photographs, photographs_for_noise, read_images
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
     device = torch.device(device)
     noise = parse_noise(config.noise) if config.noise else None
     if noise:
-        noisy_files, clean_files = photographs_to_spoil(config)
+        noisy_files, clean_files = photographs_for_noise(config)
     else:
         noisy_files, clean_files = noisy_sources(config, run), clean_photographs(config)
     count = sum(source.count for source in noisy_files)

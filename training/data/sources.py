@@ -59,7 +59,7 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
     return sources
 
 
-def photographs_to_spoil(config: TrainConfig) -> tuple[list[Source], list[Source]]:
+def photographs_for_noise(config: TrainConfig) -> tuple[list[Source], list[Source]]:
     """Return the photographs to add synthetic noise to, and the clean ones: `config.clean`, else half.
 
     Raises:

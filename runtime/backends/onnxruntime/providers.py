@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...errors import DeviceError, MissingPackageError, cut
+from ...errors import DeviceError, MissingPackageError, shorten
 from ...system.memory import cache_folder
 from ...system.packages import require
 
@@ -79,7 +79,7 @@ def add_rtx(ort: Any, options: Any, index: int) -> None:
             ort.register_execution_provider_library(RTX, plugin.get_library_path())
         except Exception as error:  # the classes of ONNX Runtime's errors have no common base
             raise DeviceError(
-                f"{_RTX_PACKAGE} cannot start: {cut(error)}; it needs a GPU and its driver"
+                f"{_RTX_PACKAGE} cannot start: {shorten(error)}; it needs a GPU and its driver"
             ) from error
     devices = _rtx_devices(ort)
     if index >= len(devices):

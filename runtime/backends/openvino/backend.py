@@ -13,7 +13,7 @@ from ...errors import (
     EnvironmentFault,
     ModelError,
     OutOfMemory,
-    cut,
+    shorten,
 )
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory, usable_cores
@@ -77,7 +77,7 @@ class OpenVinoBackend:
             self._forget(batch.shape)
             if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
                 raise OutOfMemory(self.device, batch.shape) from error
-            raise EnvironmentFault(f"OpenVINO failed: {cut(error)}") from error
+            raise EnvironmentFault(f"OpenVINO failed: {shorten(error)}") from error
 
     def measure_bytes_per_px(self) -> float:
         """See Backend.measure_bytes_per_px; under Linux measured by what a larger tile adds to a small one.
@@ -143,7 +143,7 @@ def _read(core: Any, model: Path) -> Any:
         return core.read_model(str(model))
     except RuntimeError as error:
         raise ModelError(
-            f"{model} cannot be loaded: {cut(error)}; it is damaged, or needs a newer OpenVINO"
+            f"{model} cannot be loaded: {shorten(error)}; it is damaged, or needs a newer OpenVINO"
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...cuda import open_cuda
-from ...errors import DeviceError, OutOfMemory, cut
+from ...errors import DeviceError, OutOfMemory, shorten
 from ...system.gpu import find_gpu
 from ...system.tensorrt import load
 from ..graph_contract import IMAGE, check_graph, check_info, precision_of
@@ -138,7 +138,7 @@ class TensorRTBackend:
             error = self._log.take_errors()
             if is_out_of_memory(error):
                 raise self._out_of_memory()
-            reason = f" ({cut(error)})" if error else ""
+            reason = f" ({shorten(error)})" if error else ""
             raise stale(self.model, self.info, f"{self.name} {self._trt.__version__} cannot load it{reason}")
 
     def _allocate(self) -> None:
@@ -183,7 +183,7 @@ class TensorRTBackend:
         error = self._log.take_errors()
         if is_out_of_memory(error):
             return OutOfMemory(self.device, shape)
-        reason = f": {cut(error)}" if error else ""  # of the first logger that TensorRT was given
+        reason = f": {shorten(error)}" if error else ""  # of the first logger that TensorRT was given
         return DeviceError(f"{self.name} failed to run {self.model} on {self.device}{reason}")
 
 

@@ -47,7 +47,13 @@ def test_an_int8_export_has_both_files_its_ranges_and_its_layers(
 ) -> None:
     lines: list[str] = []
     settings = ExportSettings(
-        tile_px=64, io="uint8", dynamic=True, target="none", int8=settings_for(noisy), fp16=True
+        tile_px=64,
+        io="uint8",
+        dynamic=True,
+        target="none",
+        int8=True,
+        calibration=settings_for(noisy),
+        fp16=True,
     )
     artifacts = export_model(source, tmp_path / "out", settings, lines.append)
     assert [a.precision for a in artifacts] == ["fp32", "fp16", "int8-cpu", "int8"]
@@ -78,7 +84,9 @@ def test_fp16_and_int8_share_one_search_for_nodes_that_overflow(
     for name, factor in (("top.0.weight", 1e6), ("top.0.bias", 1e6), ("top.1.weight", 1e-6)):
         change_weight(bare, name, factor)
     lines: list[str] = []
-    settings = ExportSettings(fp16=True, int8=settings_for(noisy), tile_px=64, target="none", verify=False)
+    settings = ExportSettings(
+        fp16=True, int8=True, calibration=settings_for(noisy), tile_px=64, target="none", verify=False
+    )
     export_model(load_source(write_model(bare, "loud.onnx")), tmp_path / "out", settings, lines.append)
     (line,) = [line for line in lines if line.startswith("FP32 is kept where FP16 would overflow")]
     assert "top.0" in line
@@ -111,7 +119,7 @@ def test_a_network_without_a_layer_that_tolerates_int8_is_refused(
     coarse = dict.fromkeys(measured.ranges, (-1e9, 1e9))  # all that a layer is given becomes 0
     dataclasses.replace(measured, ranges=coarse).save(tmp_path / "ranges.json")
     int8 = settings_for(noisy, ranges=tmp_path / "ranges.json")
-    settings = ExportSettings(tile_px=64, target="none", verify=False, int8=int8)
+    settings = ExportSettings(tile_px=64, target="none", verify=False, int8=True, calibration=int8)
     with pytest.raises(UserError, match=r"no layer of this network tolerates INT8 .* export it with --fp16"):
         export_model(source, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
@@ -144,7 +152,9 @@ def test_an_empty_or_black_folder_is_refused(
     folder.mkdir()
     if pixels is not None:
         write_image(folder / "black.png", Image(pixels))
-    settings = ExportSettings(tile_px=64, target="none", verify=False, int8=settings_for(folder))
+    settings = ExportSettings(
+        tile_px=64, target="none", verify=False, int8=True, calibration=settings_for(folder)
+    )
     with pytest.raises(UserError, match=words):
         export_model(source, tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()

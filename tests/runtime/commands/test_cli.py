@@ -162,7 +162,7 @@ class TestMistakes:
             (["photos/a.png", "--suffix", ""], "would overwrite the input"),
             (["photos/a.png", "--tile", "large"], "--tile takes auto, 0"),
             (["photos/a.png", "--tile", "-1"], "--tile takes auto, 0"),
-            (["photos/a.png", "--strength", "1.5"], "'--strength'"),
+            (["photos/a.png", "--strength", "1.5"], "--strength is 1.5"),
             (["photos/a.png", "--frames", "3"], "name one with --camera"),
             (["photos/a.png", "--serve", "8080"], "name one with --camera"),
             (["photos/a.png", "--reference", "missing"], "missing is no folder"),

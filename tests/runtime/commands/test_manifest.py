@@ -52,14 +52,9 @@ def denoise(folder, make_model):
         skip_existing: bool = True,
         **options,
     ) -> RunReport:
-        jobs = plan_jobs([folder / "in"], OutputPlan(Path(out), ext=ext)).jobs
-        return run_images(
-            jobs,
-            strength,
-            DenoiserOptions(**{"model": model, **options}),
-            keeps_manifest=True,
-            skip_existing=skip_existing,
-        )[1]
+        plan = plan_jobs([folder / "in"], OutputPlan(Path(out), ext=ext))
+        settings = DenoiserOptions(**{"model": model, "strength": strength, **options})
+        return run_images(plan, settings, skip_existing=skip_existing)[1]
 
     return run
 

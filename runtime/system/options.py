@@ -7,17 +7,18 @@ import inspect
 import math
 import operator
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
-from ..runtime.errors import UserError
+from ..errors import UserError
 
 if TYPE_CHECKING:
     from typer import Context
 
+_Config = TypeVar("_Config")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -26,22 +27,26 @@ class Option:
     """The command-line option that sets a field.
 
     Attributes:
-        panel: heading in the help.
+        panel: heading in the help; None: that of --help itself.
         help: one sentence; the bounds are appended.
         name: such as "--lr", of a switch "--on/--off"; None: from the name of the field.
+        short: such as "-o".
         metavar: placeholder of the value in the help.
-        choices: the values allowed.
+        choices: the values allowed, where the type of the field does not say so.
         default_text: the default as the help shows it, if it is not the field's.
+        parse: returns the value for the text and the option's name, or raises UserError; None: by the type.
         minimum, maximum: inclusive bounds.
         above, below: exclusive bounds.
     """
 
-    panel: str
+    panel: str | None
     help: str
     name: str | None = None
+    short: str | None = None
     metavar: str | None = None
     choices: tuple[str, ...] = ()
     default_text: str | None = None
+    parse: Callable[[str, str], Any] | None = None
     minimum: float | None = None
     maximum: float | None = None
     above: float | None = None
@@ -74,15 +79,21 @@ class Option:
         return [(word, bound, compare) for word, bound, compare in bounds if bound is not None]
 
 
-def option(panel: str, help: str, *, default: Any = dataclasses.MISSING, **details: Any) -> Any:
-    """Declare a dataclass field together with its `Option`."""
+def option(panel: str | None, default: Any, help: str, **details: Any) -> Any:
+    """Declare a dataclass field together with its `Option`; a `default` of MISSING: it has to be given."""
     return dataclasses.field(default=default, metadata={"option": Option(panel, help, **details)})
 
 
 @cache
 def options_of(config: type) -> dict[str, Option]:
-    """Return the options of a dataclass by the names of their fields."""
-    return {field.name: field.metadata["option"] for field in dataclasses.fields(config)}
+    """Return the options of a dataclass by the names of their fields; those of nested ones in their place."""
+    options: dict[str, Option] = {}
+    for field in dataclasses.fields(config):
+        if "option" in field.metadata:
+            options[field.name] = field.metadata["option"]
+        elif isinstance(field.default_factory, type):
+            options |= options_of(field.default_factory)
+    return options
 
 
 def option_name(config: type, field: str) -> str:
@@ -97,20 +108,19 @@ def path_options(config: type) -> set[str]:
     return {option_name(config, field) for field in options_of(config) if hints[field] == tuple[str, ...]}
 
 
-def with_options(config: type, default_texts: dict[str, str]) -> Callable[[_Function], _Function]:
-    """Replace the `**options` of a typer command by the options of a dataclass.
+def with_options(
+    *configs: type, default_texts: Mapping[str, str] | None = None
+) -> Callable[[_Function], _Function]:
+    """Replace the `**options` of a typer command by the options of dataclasses, after its first parameter.
 
     Args:
-        config: the dataclass.
+        configs: the dataclasses; no two have fields of one name.
         default_texts: defaults as the help shows them, by field, where they are not the field's own.
     """
 
     def decorate(command: _Function) -> _Function:
         *own, _ = inspect.signature(command, eval_str=True).parameters.values()
-        hints = get_type_hints(config)
-        generated = [
-            _parameter(field, hints[field.name], default_texts) for field in dataclasses.fields(config)
-        ]
+        generated = [one for config in configs for one in _parameters(config, default_texts or {})]
         parameters = [*own[:1], *generated, *own[1:]]
         keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
         command.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
@@ -120,29 +130,75 @@ def with_options(config: type, default_texts: dict[str, str]) -> Callable[[_Func
     return decorate
 
 
-def given_values(context: Context, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields named on the command line, with their values; ranges and paths still as text."""
+def given_values(config: type, context: Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields named on the command line, with their values, parsed but not checked."""
     return {
-        field: value.value if isinstance(value, Enum) else value
+        field: _parsed(config, field, value)
         for field, value in options.items()
-        if (source := context.get_parameter_source(field)) is not None and source.name == "COMMANDLINE"
+        if field in options_of(config)
+        and (source := context.get_parameter_source(field)) is not None
+        and source.name == "COMMANDLINE"
     }
 
 
-def _parameter(field: dataclasses.Field[Any], hint: Any, default_texts: dict[str, str]) -> inspect.Parameter:
+def from_options(config: type[_Config], values: Mapping[str, Any]) -> _Config:
+    """Return a dataclass with the values of its options, parsed and checked.
+
+    Raises:
+        UserError: a value cannot be parsed, or is out of its bounds.
+    """
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        if "option" in field.metadata:
+            fields[field.name] = value = _parsed(config, field.name, values[field.name])
+            field.metadata["option"].check(value, option_name(config, field.name))
+        elif isinstance(field.default_factory, type):
+            fields[field.name] = from_options(field.default_factory, values)
+    return config(**fields)
+
+
+def changed_options(config: Any) -> dict[str, Any]:
+    """Return the values of a dataclass that are not the defaults, by their options."""
+    fields = [field for field in dataclasses.fields(config) if "option" in field.metadata]
+    values = {field.name: getattr(config, field.name) for field in fields}
+    return {
+        option_name(type(config), field.name): values[field.name]
+        for field in fields
+        if values[field.name] != field.default
+    }
+
+
+def _parsed(config: type, field: str, value: Any) -> Any:
+    parse = options_of(config)[field].parse
+    if parse is not None and value is not None:
+        return parse(value, option_name(config, field))
+    return value.value if isinstance(value, Enum) else value
+
+
+def _parameters(config: type, default_texts: Mapping[str, str]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(config)
+    for field in dataclasses.fields(config):
+        if "option" in field.metadata:
+            yield _parameter(field, hints[field.name], default_texts.get(field.name))
+        elif isinstance(field.default_factory, type):
+            yield from _parameters(field.default_factory, default_texts)
+
+
+def _parameter(field: dataclasses.Field[Any], hint: Any, default_text: str | None) -> inspect.Parameter:
     import typer
 
     declared: Option = field.metadata["option"]
-    default_text = default_texts.get(field.name, declared.default_text)
+    default_text = default_text or declared.default_text
     default = None if field.default in ((), dataclasses.MISSING) else field.default
+    name = declared.name or "--" + field.name.replace("_", "-") if declared.short else declared.name
     settings = typer.Option(
-        *([declared.name] if declared.name else []),
+        *filter(None, (name, declared.short)),
         help=f"{declared.help} ({declared.bounds})" if declared.bounds else declared.help,
         metavar=declared.metavar,
         rich_help_panel=declared.panel,
         show_default=default_text or default is not None,
     )
-    annotation: Any = _accepted_type(hint)
+    annotation: Any = str if declared.parse else _accepted_type(hint)
     if declared.choices:
         annotation = Enum(field.name, {choice: choice for choice in declared.choices})
         default = annotation(default)
@@ -157,10 +213,11 @@ def _parameter(field: dataclasses.Field[Any], hint: Any, default_texts: dict[str
 
 
 def _accepted_type(hint: Any) -> Any:
-    """Return the type that typer parses: lists for paths, text for a range."""
+    """Return the type that typer parses: lists for paths, text where a field takes several types."""
     if isinstance(hint, types.UnionType):
-        (hint,) = (kind for kind in get_args(hint) if kind is not type(None))
-    return {tuple[str, ...]: list[str], tuple[float, float]: str}.get(hint, hint)
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        hint = kinds[0] if len(kinds) == 1 else str
+    return list[str] if hint == tuple[str, ...] else hint
 
 
 def parse_range(text: str, name: str) -> tuple[float, float]:
