@@ -70,14 +70,10 @@ def calibrate(
     Args:
         bare: an FP32 graph without input/output contract.
         layers: names of the convolutions that may become INT8.
-        tiles: to measure ranges and means on.
-        held_out: to measure losses on.
         placements: writers of INT8 graphs by precision; layers are compared with the first of them.
         transform: the network's value transform, "identity" or "log".
         network: SHA-256 of the network, stored with the ranges.
-        method: one of METHODS.
         ranges: measured earlier; None: measure them.
-        log: receives a line for each step.
 
     Raises:
         UserError: no layer tolerates INT8.

@@ -26,7 +26,6 @@ def from_network(result: np.ndarray, transform: str) -> np.ndarray:
 
     Args:
         result: float32 N×C×H×W.
-        transform: as in `to_network`.
     """
     x = np.clip(result, 0, 1).transpose(0, 2, 3, 1)
     return np.clip(np.expm1(x * _LOG_256) / 255, 0, 1) if transform == "log" else x

@@ -55,7 +55,6 @@ def load_ranges(path: Path, network: str) -> ActivationRanges:
     """Read what `ActivationRanges.save` wrote.
 
     Args:
-        path: the file.
         network: SHA-256 of the network to quantize.
 
     Raises:

@@ -83,7 +83,6 @@ def choose_tiles(
 
     Args:
         images: all with clean pixels, or none.
-        count: largest number of tiles.
         tile_px: S.
 
     Raises:

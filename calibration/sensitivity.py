@@ -92,12 +92,6 @@ def choose_layers(
 ) -> Choice:
     """Choose as many layers as possible for INT8: return the costliest to floats until the loss is allowed.
 
-    Args:
-        quantize: returns the graph with the named layers in INT8.
-        losses: from `measure_layers`.
-        trial, float_db: the images, and the PSNR on them in floats.
-        allowed_db: largest loss.
-
     Returns:
         The choice, with no layer in INT8 if every combination loses more.
     """
@@ -115,7 +109,6 @@ def mean_errors(
     """Return how far the mean of a layer's result is off in each quantized graph, (channels,) each.
 
     Args:
-        bare: the graph in floats.
         quantized: the same in INT8, with FP32 for the rest.
         layer: name of a convolution of all of them.
         batches: inputs, float32 N×C×H×W, at least one.

@@ -58,12 +58,7 @@ def run_session(session: InferenceSession, batch: np.ndarray) -> np.ndarray:
 
 
 def run_all(session: InferenceSession, name: str, batch: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the input and every output of a session with their names.
-
-    Args:
-        name: of the only input.
-        batch: its value.
-    """
+    """Yield the input and every output of a session with their names."""
     yield name, batch
     outputs = run_outputs(session, {name: batch}, name)
     yield from zip((output.name for output in session.get_outputs()), outputs, strict=True)

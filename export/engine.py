@@ -99,7 +99,6 @@ def make_engine_only(
         onnx_path: a model that n2b-export wrote.
         engine_path: gets the engine, and its description next to it; both replace existing files.
         settings: target, shapes of a dynamic model, and options of the builder; the others are ignored.
-        log: receives a line for each step.
 
     Raises:
         ModelError: the file is not a model of n2b.

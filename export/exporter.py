@@ -37,12 +37,6 @@ def export_model(
     FP16 is `model.fp16.onnx`; INT8 is `model.int8.onnx` and `model.int8-cpu.onnx`, with `ranges.json` and
     `layers.json`. With a TensorRT, an engine is built from the narrowest precision.
 
-    Args:
-        source: the model.
-        folder: gets the files once all of them are written and verified.
-        settings: of the export.
-        log: receives a line for each step.
-
     Returns:
         The ONNX files and the engine, `model.onnx` first.
 

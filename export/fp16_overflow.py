@@ -24,10 +24,6 @@ def nodes_for_fp32(source: Source, log: Callable[[str], None] = lambda _: None) 
     These are nodes with inputs or outputs beyond half of FP16's largest value (65504), or with weights
     beyond it.
 
-    Args:
-        source: the network in FP32.
-        log: receives a line with the nodes that stay in FP32, if any.
-
     Raises:
         ModelError: ONNX Runtime cannot run the graph.
     """

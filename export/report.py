@@ -98,9 +98,7 @@ def write_report(
     """Write `folder`/report.html, and return its path.
 
     Args:
-        folder: gets the page.
         files: the exported files, FP32 first.
-        info: of the model.
         layers: rows of the table of layers; empty without INT8.
 
     Raises:

@@ -82,7 +82,6 @@ def load_source(path: Path, *, opset: int | None = None) -> Source:
     """Read a checkpoint (with torch) or an FP32 ONNX file of n2b (without).
 
     Args:
-        path: from `find_source`.
         opset: of the graph; None: unchanged, or 18 for a checkpoint.
 
     Raises:

@@ -47,10 +47,7 @@ def add_to_repository(
 
     Args:
         repository: created if it does not exist.
-        name: of the model.
         file: an .onnx file, or a plan of TensorRT.
-        info: description of the network.
-        settings: of the export.
 
     Returns:
         The version's folder.
@@ -77,9 +74,7 @@ def config_text(name: str, info: ModelInfo, settings: ExportSettings, *, is_engi
     accelerator; dynamic ONNX does not, since TensorRT would build again for every size.
 
     Args:
-        name: of the model and its folder.
         info: of the served file; stored in the parameter `n2b`, for clients that cut tiles.
-        settings: of the export.
         is_engine: a TensorRT plan, else ONNX.
     """
     tile_px = settings.tile_px

@@ -28,12 +28,8 @@ def export_onnx(
     """Write one ONNX file and, by the settings, verify it.
 
     Args:
-        source: reference for the verification.
-        bare: the graph, without contract.
         info: description with the precision of the graph; io is filled in.
-        path: gets the file.
         settings: input and output of the graph, and whether to verify.
-        log: receives a line for the verification.
 
     Raises:
         UserError: the sizes do not fit the model, or the file cannot be written.

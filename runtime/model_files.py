@@ -88,7 +88,6 @@ def float32_command(model: Path, precision: str) -> str:
     """Return the command that exports a model for 16-bit and floating-point images from a model's source.
 
     Args:
-        model: an .onnx or .engine file.
         precision: of the model; only an FP32 ONNX file can be exported again.
     """
     source: str | Path = "MODEL"

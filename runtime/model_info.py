@@ -54,7 +54,6 @@ class ModelInfo:
         """Parse the output of `to_json`; ignore fields that a newer n2b added.
 
         Args:
-            text: a JSON object.
             source: name of the file, for the error message.
 
         Raises:

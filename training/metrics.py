@@ -23,7 +23,6 @@ class MetricsLog:
     """Appends to `run`/metrics.jsonl.
 
     Args:
-        run: folder of the run.
         first_step: step of the checkpoint that the run continues from; records of later steps, which an
             interrupted run wrote after it, are dropped. 0: the run starts anew.
     """

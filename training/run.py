@@ -40,7 +40,6 @@ def new_run(out: Path | None, given: dict[str, Any]) -> tuple[Path, TrainConfig]
 
     Args:
         out: the folder; None: runs/<date-time>.
-        given: fields of TrainConfig given by the user.
 
     Raises:
         UserError: the folder contains a run, or the configuration is invalid.

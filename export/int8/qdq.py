@@ -28,7 +28,6 @@ def quantize_for_tensorrt(bare: onnx.ModelProto, ranges: Ranges, layers: Collect
     Args:
         bare: in FP32 or FP16, of opset 19 or later; other nodes stay in that precision.
         ranges: of its FP32 form.
-        layers: names of convolutions.
 
     Raises:
         ModelError: a range is missing.
@@ -52,8 +51,6 @@ def quantize_for_cpu(bare: onnx.ModelProto, ranges: Ranges, layers: Collection[s
 
     Args:
         bare: in FP32, of opset 19 or later.
-        ranges: of its activations.
-        layers: names of convolutions.
 
     Raises:
         ModelError: a range is missing.

@@ -73,10 +73,7 @@ def quantize(
     """Calibrate a network and write its INT8 graphs.
 
     Args:
-        source: the network in FP32.
-        settings: what to calibrate on, and how.
         fp32_nodes: the nodes that overflow in FP16, as `nodes_for_fp32` returns them.
-        log: receives a line for each step.
 
     Raises:
         UserError: there is nothing to calibrate on, the settings are impossible, or no layer tolerates INT8.

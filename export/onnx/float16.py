@@ -23,7 +23,6 @@ def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelP
     """Return the same network in FP16, with float16 input and output.
 
     Args:
-        bare: in FP32.
         fp32: names of nodes that stay in FP32, between Casts.
 
     Raises:

@@ -33,7 +33,6 @@ def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int 
     Args:
         network: float32 N×C×H×W → the same, in evaluation mode, on the CPU.
         size_multiple_px: multiple of the sizes that the network takes without padding.
-        channels: C.
 
     Returns:
         A graph of the default opset whose nodes are named after the network's layers.

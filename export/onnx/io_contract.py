@@ -60,8 +60,6 @@ def add_contract(
         bare: float32 or float16 `input` N×C×H×W → `output`.
         info: description of the network; io and precision are filled in.
         io: "uint8", or "float32" in [0, 1].
-        tile_px: H and W of the input, unless dynamic.
-        batch: N of the input, unless dynamic.
         dynamic: leave N, H and W open (`batch`, `height`, `width`).
         precision: for the description; None: that of the graph's floats.
 
@@ -95,10 +93,6 @@ def add_contract(
 
 def strip_contract(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     """Return the bare graph inside a model that `add_contract` made.
-
-    Args:
-        model: as read by `read_onnx`.
-        source: its file, for the error message.
 
     Raises:
         ModelError: the edges are not those that this version of n2b writes for the model's description.

@@ -29,8 +29,6 @@ def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) ->
 
     Args:
         onnx_path: a model that n2b-export wrote.
-        engine_path: gets the plan.
-        settings: of the build.
 
     Returns:
         The engine's description.

@@ -32,7 +32,6 @@ class BuildProgress:
 
     Args:
         console: to draw on; None: standard error.
-        clock: returns the time in seconds.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = monotonic) -> None:

@@ -56,13 +56,8 @@ def check_options(
     """Raise UserError, before anything is built, if the options conflict.
 
     Args:
-        options: of the builder.
         flavour: TensorRT that builds; None: there will be no engine.
         precision: "fp32", "fp16" or "int8", of the engine.
-        dynamic: whether the engine takes a range of shapes.
-        shapes: named for the engine.
-        timing_cache: file named for kernel times.
-        workspace_gib: limit named for scratch memory.
     """
     if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
         raise UserError(f"a workspace of {workspace_gib:g} GiB is impossible; name a positive number")

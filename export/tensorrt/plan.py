@@ -56,7 +56,6 @@ def build_plan(
     Args:
         model: the graph, with its input/output contract.
         asked: expected precision: "fp32", "fp16", "int8".
-        settings: of the build.
         progress: receives the phases, and can cancel the build.
 
     Returns:

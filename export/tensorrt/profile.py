@@ -69,10 +69,8 @@ def dynamic_profile(
     the ones that are named.
 
     Args:
-        shapes: the named ones.
         tile_px, batch: tile and batch that the engine is tuned for.
         multiple_px: the network's stride, of which all sides are multiples.
-        channels: C of the input.
         gpu: that the engine is built for; None if unknown.
 
     Raises:

@@ -21,9 +21,7 @@ def describe_divergence(
     """Return a phrase that names the first layer of `bare` whose result is not the reference's.
 
     Args:
-        bare: the graph to check, without contract.
         precision: of the graph, as in ModelInfo.
-        reference: what it should compute.
         batch: float32 N×C×H×W in [0, 1], as the network takes it; may be small.
     """
     dtype = np.float16 if precision in ("fp16", "int8") else np.float32

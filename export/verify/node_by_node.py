@@ -22,7 +22,6 @@ def run_node_by_node(
 
     Args:
         model: a graph; the sizes on its input do not matter.
-        feeds: its inputs by name.
 
     Yields:
         The name and the (first) result of each node, in the order of the graph; the last one is the

@@ -21,9 +21,6 @@ def ms_per_megapixel(paths: Sequence[Path]) -> list[float]:
 
     The files take turns, so that other load on the machine affects all of them alike.
 
-    Args:
-        paths: ONNX files that n2b-export wrote.
-
     Raises:
         ModelError: ONNX Runtime cannot run one.
     """

@@ -58,7 +58,6 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
 
     Args:
         path: the file, static or dynamic, uint8 or float32.
-        reference: computes the expected results.
         source: file of the reference, for the error message.
 
     Raises:

@@ -29,7 +29,6 @@ def measure_bytes_per_px(backend: Backend, *, before_px: int = 0, share_used: fl
     already, so the result is at least the growth of allocated memory.
 
     Args:
-        backend: the model.
         before_px: side of a smaller tile that is run first, to count only what grows with the tile; 0: none.
         share_used: part of the allocated memory that the backend certainly writes to.
 

@@ -41,7 +41,6 @@ def open_backend(
     with `strict` it is an error.
 
     Args:
-        files: the forms of the model.
         backend: one of BACKENDS.
         device: "auto", "cpu", "cuda" or "cuda:1".
         strict: raise an error instead of using anything but what was requested.

@@ -25,8 +25,6 @@ def run_images(
     """Denoise images; one that fails is reported and the rest is done.
 
     Args:
-        plan: of images.
-        options: of the denoiser.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
 
     Raises:

@@ -49,7 +49,6 @@ class Manifest:
     """A record of the finished results of one key, in any folders.
 
     Args:
-        key: model and settings that make the results.
         folder: of the one record of all; None: each folder of results has its own.
     """
 
@@ -142,7 +141,6 @@ def sha256_of_loaded(model: Path, before: Mapping[Path, Identity | None], *, may
     """Return the SHA-256 of a model that has just been loaded.
 
     Args:
-        model: its file.
         before: what `model_identities` returned before it was loaded.
         may_be_rebuilt: loading it may itself have written the file.
 

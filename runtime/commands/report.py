@@ -144,13 +144,7 @@ def stage_lines(report: RunReport) -> Iterable[str]:
 
 
 def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any]) -> str:
-    """The whole report as one JSON object; a PSNR that is infinite, of equal images, is null.
-
-    Args:
-        report: what was done.
-        denoiser: what was used; None: nothing was left to do.
-        asked: the arguments of the denoiser.
-    """
+    """The whole report as one JSON object; a PSNR that is infinite, of equal images, is null."""
     mean = report.mean_quality()
     content = {
         "asked": asked,

@@ -68,7 +68,6 @@ def open_session(
     """Open the denoiser, and the manifest of what it makes.
 
     Args:
-        options: of the denoiser.
         keeps_manifest: record in the folder of results what each was made from.
         settings: what else the results depend on.
         folder: of the one manifest of all results; None: each folder of results has its own.

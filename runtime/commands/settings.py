@@ -47,7 +47,6 @@ class OutputPlan:
         """Return where the result of a source goes.
 
         Args:
-            source: an image or a video.
             below: its path below the input that named it; the result has the same below `out`.
             extension: of the result, with its dot, unless `ext` names another.
 

@@ -29,7 +29,6 @@ def run_videos(
     """Denoise videos, one after the other; one that fails is reported and the rest is done.
 
     Args:
-        plan: of videos.
         options: of the denoiser; without a model, the one for cameras is used.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
 

@@ -24,7 +24,6 @@ def open_cuda(api: str = "auto", device_index: int = 0) -> Cuda:
 
     Args:
         api: one of CUDA_APIS; auto: cuda-bindings if installed, since it has graphs, else pycuda.
-        device_index: index of the GPU.
 
     Raises:
         UserError: there is no such api.

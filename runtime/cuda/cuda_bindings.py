@@ -33,12 +33,10 @@ class CudaBindings:
 
     @property
     def graphs(self) -> Graphs:
-        """See Cuda.graphs."""
         return self
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """See Cuda.current."""
         self._call("cuCtxPushCurrent", self._context)
         try:
             yield
@@ -46,7 +44,6 @@ class CudaBindings:
             self._call("cuCtxPopCurrent")
 
     def allocate(self, size: int, *, host: bool = True) -> Buffer:
-        """See Cuda.allocate."""
         device_address = int(self._call("cuMemAlloc", size))
         if not host:
             return Buffer(device_address, np.empty(0, np.uint8), (device_address, None))
@@ -59,53 +56,42 @@ class CudaBindings:
         return Buffer(device_address, array, (device_address, host_address))
 
     def free(self, buffer: Buffer) -> None:
-        """See Cuda.free."""
         device_address, host_address = buffer.owned
         self._call("cuMemFree", device_address)
         if host_address is not None:
             self._call("cuMemFreeHost", host_address)
 
     def create_stream(self) -> Stream:
-        """See Cuda.create_stream."""
         stream = self._call("cuStreamCreate", NON_BLOCKING)
         return Stream(int(stream), stream)
 
     def destroy_stream(self, stream: Stream) -> None:
-        """See Cuda.destroy_stream."""
         self._call("cuStreamDestroy", stream.native)
 
     def synchronise(self, stream: Stream) -> None:
-        """See Cuda.synchronise."""
         self._call("cuStreamSynchronize", stream.native)
 
     def create_event(self) -> Event:
-        """See Cuda.create_event."""
         return Event(self._call("cuEventCreate", DISABLE_TIMING))
 
     def destroy_event(self, event: Event) -> None:
-        """See Cuda.destroy_event."""
         self._call("cuEventDestroy", event.native)
 
     def record(self, event: Event, stream: Stream) -> None:
-        """See Cuda.record."""
         self._call("cuEventRecord", event.native, stream.native)
 
     def wait(self, stream: Stream, event: Event) -> None:
-        """See Cuda.wait."""
         self._call("cuStreamWaitEvent", stream.native, event.native, 0)
 
     def copy_in(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """See Cuda.copy_in."""
         device_address, host_address = buffer.owned
         self._call("cuMemcpyHtoDAsync", device_address, host_address, size, stream.native)
 
     def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """See Cuda.copy_out."""
         device_address, host_address = buffer.owned
         self._call("cuMemcpyDtoHAsync", host_address, device_address, size, stream.native)
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Any:
-        """See Graphs.capture."""
         # Of this thread only: calls of other threads, such as allocations, would invalidate the capture.
         mode = self._api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._call("cuStreamBeginCapture", stream.native, mode)
@@ -119,15 +105,12 @@ class CudaBindings:
             self._call("cuGraphDestroy", captured)
 
     def launch(self, graph: Any, stream: Stream) -> None:
-        """See Graphs.launch."""
         self._call("cuGraphLaunch", graph, stream.native)
 
     def destroy_graph(self, graph: Any) -> None:
-        """See Graphs.destroy_graph."""
         self._call("cuGraphExecDestroy", graph)
 
     def close(self) -> None:
-        """See Cuda.close."""
         self._call("cuDevicePrimaryCtxRelease", self._device)
 
     def _call(self, function: str, *arguments: Any) -> Any:

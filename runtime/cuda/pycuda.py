@@ -38,7 +38,6 @@ class PyCuda:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """See Cuda.current."""
         self._call(self._context.push)
         try:
             yield
@@ -46,7 +45,6 @@ class PyCuda:
             self._call(self._driver.Context.pop)
 
     def allocate(self, size: int, *, host: bool = True) -> Buffer:
-        """See Cuda.allocate."""
         memory = self._call(self._driver.mem_alloc, size)
         if not host:
             return Buffer(int(memory), np.empty(0, np.uint8), (memory,))
@@ -58,49 +56,38 @@ class PyCuda:
         return Buffer(int(memory), array, (memory, array.base))
 
     def free(self, buffer: Buffer) -> None:
-        """See Cuda.free."""
         for allocation in buffer.owned:
             self._call(allocation.free)
 
     def create_stream(self) -> Stream:
-        """See Cuda.create_stream."""
         stream = self._call(self._driver.Stream, NON_BLOCKING)
         return Stream(stream.handle, stream)
 
     def destroy_stream(self, stream: Stream) -> None:
-        """See Cuda.destroy_stream."""
         stream.native = None  # pycuda frees it with its last reference
 
     def synchronise(self, stream: Stream) -> None:
-        """See Cuda.synchronise."""
         self._call(stream.native.synchronize)
 
     def create_event(self) -> Event:
-        """See Cuda.create_event."""
         return Event(self._call(self._driver.Event, DISABLE_TIMING))
 
     def destroy_event(self, event: Event) -> None:
-        """See Cuda.destroy_event."""
         event.native = None
 
     def record(self, event: Event, stream: Stream) -> None:
-        """See Cuda.record."""
         self._call(event.native.record, stream.native)
 
     def wait(self, stream: Stream, event: Event) -> None:
-        """See Cuda.wait."""
         self._call(stream.native.wait_for_event, event.native)
 
     def copy_in(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """See Cuda.copy_in."""
         self._call(self._driver.memcpy_htod_async, buffer.device_address, buffer.host[:size], stream.native)
 
     def copy_out(self, buffer: Buffer, size: int, stream: Stream) -> None:
-        """See Cuda.copy_out."""
         self._call(self._driver.memcpy_dtoh_async, buffer.host[:size], buffer.device_address, stream.native)
 
     def close(self) -> None:
-        """See Cuda.close."""
         # pycuda releases only a current context, and leaves it current in that thread: so do it in a thread
         # that ends with it.
         thread = threading.Thread(target=_release, args=(self._context,))

@@ -129,13 +129,7 @@ class TileExecutor:
 
 
 def fill_batches(images: Iterable[Item], batch: int, tiles_of: Callable[[Item], int]) -> Iterator[list[Item]]:
-    """Yield lists of consecutive images whose tiles fill batches, or nearly.
-
-    Args:
-        images: in order.
-        batch: tiles in a run.
-        tiles_of: returns an image's number of tiles.
-    """
+    """Yield lists of consecutive images whose tiles fill batches, or nearly."""
     chunk: list[Item] = []
     tiles = 0
     for image in images:

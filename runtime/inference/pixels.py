@@ -17,7 +17,6 @@ def check_image(
     """Raise ImageError unless a model can denoise an image without loss of depth.
 
     Args:
-        image: any object.
         io: the dtype of the model's input and output, "uint8" or "float32".
         allow_8bit: accept deeper images for a uint8 model, which reduces them to 8 bits.
         export_command: command that makes a model for deeper images.

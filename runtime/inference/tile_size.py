@@ -72,10 +72,7 @@ def tile_size(
     """Return the (height, width) of the tiles in px, (0, 0) for whole images.
 
     Args:
-        backend: the model.
         asked: a side in px, 0 for the whole image, or "auto".
-        halo_px: overlap at each side of a tile.
-        batch: number of tiles in a run.
         max_memory: memory limit in MB (10⁶ bytes); None: `default_memory_mb`.
         loaded_bytes: the part of it that the loaded model already uses.
 

@@ -50,13 +50,7 @@ class DndImage:
 
 
 def list_images(folder: str | Path, crops: Sequence[DndCrop], out: Path) -> list[DndImage]:
-    """Return the images that have these boxes.
-
-    Args:
-        folder: of the benchmark.
-        crops: as `list_crops` returns them.
-        out: the submission's folder.
-    """
+    """Return the images that have these boxes."""
     return [
         DndImage(image_path(folder, image), tuple(of_image), out)
         for image, of_image in groupby(crops, key=lambda crop: crop.image)

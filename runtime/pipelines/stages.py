@@ -45,8 +45,6 @@ def run_overlapped(
     fails its item alone; any other exception ends the run, once what is being written is written.
 
     Args:
-        items: what to work on.
-        read: item → value.
         infer: pairs of a key and what `read` returned → for each, in order, the key, a value and the ms of
             its stages; runs in the thread that iterates, and may take several before it yields the first.
         write: item, what `infer` yielded → value.

@@ -46,12 +46,8 @@ def denoise_stream(
     belongs to one thread.
 
     Args:
-        frames: what to denoise.
-        denoiser: what denoises.
         sinks: take each frame, one after the other; with none the frames are only counted.
         controls: read before each frame.
-        meter: counts the frames.
-        limit: after how many frames to end.
         stop: when to end; it is requested at the end, so that a source that waits for its camera lets go.
 
     Yields:

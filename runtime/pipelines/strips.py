@@ -74,10 +74,6 @@ def denoise_by_strips(
     among them, and the colour profile; orientation is such a tag, and the pixels stay as they lie.
 
     Args:
-        job: the file and its result.
-        denoiser: the model.
-        strength: as Denoiser takes it.
-        on_progress: hears what part is done.
         memory_mb: half of it is for strips; they get no lower than two overlaps.
 
     Raises:

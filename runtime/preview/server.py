@@ -50,7 +50,6 @@ class PageServer:
 
     Args:
         endpoint: its socket is closed with the server.
-        access: the rules for requests.
         live: closed with the server.
         max_viewers: maximum number of simultaneous viewers.
 

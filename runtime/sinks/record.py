@@ -82,10 +82,6 @@ class VideoSink:
     """Writes the denoised frames of a video as a video, with their times and its other streams unchanged.
 
     Call `finish` after the last frame; `close` without it leaves nothing.
-
-    Args:
-        path: of the result.
-        original: path of the video.
     """
 
     def __init__(self, path: Path, original: Path) -> None:

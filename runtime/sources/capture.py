@@ -57,10 +57,6 @@ class Address:
 def find_address(camera: Input, settings: CameraSettings) -> Address:
     """Return the address of a camera for OpenCV.
 
-    Args:
-        camera: an input that is a camera.
-        settings: the requested ones.
-
     Raises:
         UserError: the camera does not take a setting, or a csi:// address has no number.
         EnvironmentFault: the camera needs GStreamer, and the installed OpenCV has none.
@@ -172,8 +168,6 @@ def differences(settings: CameraSettings, capture: Any, height: int, width: int)
     """Describe the settings of a device that differ from the requested ones; None: all are as requested.
 
     Args:
-        settings: the requested ones.
-        capture: the open device.
         height, width: of its first frame, in px.
     """
     cv2 = load_opencv()

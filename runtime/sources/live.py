@@ -37,7 +37,6 @@ class LiveCamera:
     first frame that was requested.
 
     Args:
-        address: the camera.
         reconnect: open a lost camera again and again, after half a second, later every 10 s; False: raise an
             error.
         stop: ends the iteration, also while the camera is lost.

@@ -11,7 +11,6 @@ def time_interleaved(runs: Sequence[Callable[[], object]], rounds: int, *, warm:
     """Return the median duration of each function in seconds.
 
     Args:
-        runs: the functions, called in turn in each round.
         rounds: number of timed rounds; an untimed one comes first, in which they allocate memory.
         warm: leave out the untimed round, since each has run before.
     """

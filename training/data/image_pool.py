@@ -30,8 +30,6 @@ class ImagePool:
     Args:
         images: uint8 arrays (H, W, C), at least one, all of one C; H, W ≥ the patch. They are read one at
             a time, so that a set larger than the memory fits.
-        patch_px: side of a crop.
-        device: where crops are wanted.
         spill: folder for the file; None: the images stay in memory whatever their size.
         budget_bytes: limit of images in memory; None: `memory_budget(device)`.
 

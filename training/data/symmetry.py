@@ -14,7 +14,6 @@ def source_of(symmetry: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
     Args:
         symmetry: int64 (N,), 0..7: +4 mirrors left and right, then the rest of division by 4 counts
             the quarter turns, anticlockwise.
-        size_px: side of the square.
 
     Returns:
         Row and column in the source, each int64 N×size×size on the device of `symmetry`.

@@ -60,9 +60,6 @@ def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> li
 
     The folder appears once all are recorded; if it exists, it is used and no camera is opened.
 
-    Args:
-        cameras: inputs that are cameras.
-
     Returns:
         The PNG files, in order.
 

@@ -32,7 +32,6 @@ def make_labels(
     Args:
         images: noisy images x, uint8 (H, W, 3).
         cache: folder of .npy files, each named by the hash of the filter and the pixels; safe to delete.
-        count: how many images there are at most, for the progress bar.
 
     Raises:
         UserError: the cache cannot be written, or its disk is full.

@@ -25,9 +25,7 @@ def render(template: str, *folders: Path, **values: Any) -> str:
     `option_code` (text whose --options become <code>), `plain_value` (a JSON value as text).
 
     Args:
-        template: file name of the template.
         folders: searched before the folder of the shared templates.
-        values: the variables of the template.
 
     Raises:
         MissingPackageError: Jinja2 is not installed.

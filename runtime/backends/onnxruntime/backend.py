@@ -77,7 +77,6 @@ class OnnxRuntimeBackend:
         self._bytes_per_px: float | None = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """See Backend.run."""
         try:
             return self._session.run([DENOISED], {IMAGE: batch})[0]
         except Exception as error:  # the classes of ONNX Runtime's errors have no common base
@@ -91,7 +90,6 @@ class OnnxRuntimeBackend:
         return self._bytes_per_px
 
     def close(self) -> None:
-        """See Backend.close."""
         self._session = None
         release_free_memory()
 

@@ -18,7 +18,6 @@ def cuda_provider(index: int, max_memory_mb: float | None) -> tuple[str, dict[st
     """Return CUDA on one GPU, and its options.
 
     Args:
-        index: of the GPU.
         max_memory_mb: limit of its arena, in 10⁶ bytes; None: no limit.
     """
     options: dict[str, Any] = {
@@ -38,7 +37,6 @@ def tensorrt_provider(index: int, precision: str, max_memory_mb: float | None) -
     """Return TensorRT on one GPU, and its options; engines and timings are cached.
 
     Args:
-        index: of the GPU.
         precision: of the file, "fp32", "fp16" or "int8". FP32 stays FP32; an INT8 file has FP16 layers.
         max_memory_mb: limit of the workspace, in 10⁶ bytes; None: TensorRT's default.
     """
@@ -62,8 +60,6 @@ def add_rtx(ort: Any, options: Any, index: int) -> None:
 
     Args:
         ort: ONNX Runtime, 1.24 or later.
-        options: of the session.
-        index: of the GPU.
 
     Raises:
         MissingPackageError: the plug-in is not installed, or ONNX Runtime is too old for it.

@@ -70,7 +70,6 @@ class OpenVinoBackend:
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """See Backend.run."""
         try:
             return self._request(batch.shape).infer([batch], share_inputs=True, share_outputs=True)[0]
         except (RuntimeError, MemoryError) as error:
@@ -91,7 +90,6 @@ class OpenVinoBackend:
         return self._bytes_per_px
 
     def close(self) -> None:
-        """See Backend.close."""
         self._requests.clear()
         self._network = self._core = None
         release_free_memory()

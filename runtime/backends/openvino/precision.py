@@ -23,7 +23,6 @@ def tolerates_bf16(backend: Backend, run_in: Callable[[str, np.ndarray], np.ndar
     """Return whether the PSNR of BF16 to FP32 exceeds LEAST_PSNR_DB, measured once per model and CPU.
 
     Args:
-        backend: the model.
         run_in: runs a batch in "f32" or "bf16".
     """
     path = entry_path("bf16", backend.model, ("openvino",))

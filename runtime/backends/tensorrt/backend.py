@@ -27,8 +27,6 @@ class TensorRTBackend:
     CUDA binding has graphs; TensorRT-RTX captures graphs itself.
 
     Args:
-        model: the engine.
-        device_index: index of the GPU.
         cuda_api: one of CUDA_APIS.
 
     Raises:
@@ -75,13 +73,11 @@ class TensorRTBackend:
             raise
 
     def run(self, batch: np.ndarray) -> np.ndarray:
-        """See Backend.run."""
         np.copyto(self.buffer(0, batch.shape), batch)
         self.start(0)
         return self.finish(0)
 
     def buffer(self, slot: int, shape: tuple[int, ...]) -> np.ndarray:
-        """See OverlappedBackend.buffer."""
         with self._cuda.current():
             if slot not in self._slots and slot in range(self.slots):  # the second one at its first use
                 self._slots[slot] = self._make_slot()
@@ -91,7 +87,6 @@ class TensorRTBackend:
                 raise OutOfMemory(self.device, shape) from error
 
     def start(self, slot: int) -> None:
-        """See OverlappedBackend.start."""
         starting = self._slot(slot, is_in_flight=False)
         last = self._last_started
         with self._cuda.current():
@@ -104,7 +99,6 @@ class TensorRTBackend:
         self._last_started = starting
 
     def finish(self, slot: int) -> np.ndarray:
-        """See OverlappedBackend.finish."""
         with self._cuda.current():
             return self._slot(slot, is_in_flight=True).finish()
 
@@ -113,7 +107,6 @@ class TensorRTBackend:
         return ASSUMED_BYTES_PER_PX
 
     def close(self) -> None:
-        """See Backend.close."""
         with self._cuda.current():
             for slot in self._slots.values():
                 if slot.is_in_flight:

@@ -30,10 +30,6 @@ def mismatch(engine: Mapping[str, Any], host: Host) -> str | None:
     runs with later versions, a hardware-compatible one on every GPU from Ampere on. One of TensorRT-RTX runs
     on every GPU from Ampere on, a portable one from the oldest GPU that it names on. Facts that the
     description lacks are not compared.
-
-    Args:
-        engine: its description, `ModelInfo.engine`.
-        host: the machine that opens it.
     """
     reasons = (compare(engine, host) for compare in (_version_mismatch, _gpu_mismatch, _onnx_mismatch))
     return next(filter(None, reasons), None)
@@ -49,13 +45,7 @@ def onnx_beside(model: Path, info: ModelInfo) -> Path | None:
 
 
 def rebuild_arguments(model: Path, onnx: Path, engine: Mapping[str, Any]) -> list[str]:
-    """Return the arguments for n2b-export that rebuild an engine.
-
-    Args:
-        model: path of the engine.
-        onnx: path of the file that it was built from.
-        engine: its description.
-    """
+    """Return the arguments for n2b-export that rebuild an engine."""
     arguments = [str(onnx), "--engine", str(model), "--target", str(engine["flavour"])]
     profile = engine.get("profile")
     shapes = profile if isinstance(profile, dict) else {}

@@ -24,10 +24,6 @@ def rebuild_command(arguments: list[str]) -> str:
 def run_export(model: Path, arguments: list[str]) -> None:
     """Run n2b-export, whose progress and messages go to standard error; it can take minutes.
 
-    Args:
-        model: the engine that it writes.
-        arguments: from `rebuild_arguments`.
-
     Raises:
         EnvironmentFault: n2b-export is not installed, or failed.
         KeyboardInterrupt: Ctrl-C was pressed; n2b-export has ended.

@@ -29,8 +29,6 @@ class RuntimeCache:
     the file is replaced.
 
     Args:
-        rtx: the module of TensorRT-RTX.
-        engine: an engine of TensorRT-RTX.
         path: of the cache file, which need not exist.
     """
 
@@ -50,7 +48,6 @@ class RuntimeCache:
         """Return an execution context that uses and extends this cache; None: out of memory.
 
         Args:
-            engine: the engine.
             user_managed: the caller provides its scratch memory.
         """
         if user_managed:

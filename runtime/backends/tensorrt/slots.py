@@ -31,7 +31,6 @@ class Scratch:
 
     Args:
         cuda: the GPU, whose context is current.
-        engine: the engine.
 
     Raises:
         MemoryError: the GPU's memory is too small.
@@ -59,7 +58,6 @@ class Slot:
     """One batch in flight: `reserve`, `start`, `finish`, each with the GPU's context current.
 
     Args:
-        cuda: the GPU.
         context: execution context of this slot only.
         dtype: of batches and results.
         graphs: captures the engine's work after a first run of the slot's shape; None: no graphs.
