@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from ..runtime.errors import MissingPackageError, ModelError, shorten
+from ..runtime.errors import ModelError, shorten
+from ..runtime.system.packages import require
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -26,11 +27,7 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
         ModelError: ONNX Runtime cannot run it.
         MissingPackageError: ONNX Runtime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        # no extra: "export" would install it over onnxruntime-gpu, which shares its folder
-        raise MissingPackageError("onnxruntime", reason=_reason(error)) from error
+    onnxruntime = require("onnxruntime")  # no extra: "export" would install it over onnxruntime-gpu
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors come as exceptions
     data = model if isinstance(model, bytes) else str(model)
@@ -74,7 +71,3 @@ def run_outputs(session: InferenceSession, feeds: dict[str, np.ndarray], source:
         return [np.asarray(result) for result in session.run(None, feeds)]
     except Exception as error:  # one class for each of its status codes
         raise ModelError(f"ONNX Runtime failed at '{source}': {shorten(error)}") from error
-
-
-def _reason(error: ImportError) -> str | None:
-    return None if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime" else str(error)

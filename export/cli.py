@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..runtime.errors import MissingPackageError, UserError
+from ..runtime.errors import UserError
 from ..runtime.system.console import run_command
 from ..runtime.system.options import changed_options, from_options, option, with_options
-from ..runtime.system.packages import is_installed
+from ..runtime.system.packages import check_installed
 from ..runtime.system.run_folders import link_latest, new_dated_folder
 from .settings import ENGINE_PANEL, OUTPUT_PANEL, ExportSettings, Target
 
@@ -64,8 +64,7 @@ def export(
     Each ONNX file is compared with its source; the files appear all together or not at all.
     """
     for package in ("onnx", "jinja2"):
-        if not is_installed(package):
-            raise MissingPackageError(package, extra="export")
+        check_installed(package, extra="export")
     from .engine import make_engine_only
     from .exporter import export_model
     from .source import find_source, load_source

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
-from ..runtime.errors import MissingPackageError, ModelError, UserError
+from ..runtime.errors import ModelError, UserError
 from ..runtime.model_files import DEFAULT_BUNDLED, bundled_models
 from ..runtime.model_info import ModelInfo
 from ..runtime.system.files import sha256_of_file
+from ..runtime.system.packages import check_installed
 from .onnx.file import read_onnx
 from .onnx.from_torch import network_to_onnx
 from .onnx.io_contract import strip_contract
@@ -97,8 +97,7 @@ def load_source(path: Path, *, opset: int | None = None) -> Source:
 
 
 def _from_checkpoint(path: Path) -> Source:
-    if importlib.util.find_spec("torch") is None:
-        raise MissingPackageError("torch", extra="train")
+    check_installed("torch", extra="train")
     from ..training.checkpoint import load_denoiser
 
     network, info = load_denoiser(path)

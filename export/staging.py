@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..runtime.errors import UserError
+from ..runtime.system.files import umask
 
 
 @contextmanager
@@ -69,9 +69,7 @@ def _remove_empty(folders: list[Path]) -> None:
 
 def _publish(staging: Path, final: Path) -> None:
     if not final.exists():
-        mask = os.umask(0)
-        os.umask(mask)
-        staging.chmod(0o777 & ~mask)  # a temporary folder is private to its owner
+        staging.chmod(0o777 & ~umask())  # a temporary folder is private to its owner
         staging.rename(final)
         return
     earlier = Path(tempfile.mkdtemp(dir=staging))

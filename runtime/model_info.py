@@ -40,9 +40,7 @@ class ModelInfo:
     measured: dict[str, Any] = field(default_factory=dict)  # e.g. {"psnr_db": …, "data": …}
     calibration: dict[str, Any] = field(default_factory=dict)  # of INT8: method, tiles and their hash, layers
     sources: dict[str, str] = field(default_factory=dict)  # files it was made from: name → SHA-256
-    engine: dict[str, Any] = field(
-        default_factory=dict
-    )  # an engine's TensorRT variant, version, GPU and profile
+    engine: dict[str, Any] = field(default_factory=dict)  # TensorRT variant, version, GPU and profile
     schema: int = SCHEMA_VERSION
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -75,17 +73,15 @@ class ModelInfo:
                 f"{source} was written by a newer n2b (schema {schema}, this one reads up to "
                 f"{SCHEMA_VERSION}); upgrade n2b or export the model again"
             )
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        values = {name: value for name, value in values.items() if name in known}
+        values = {name: value for name, value in values.items() if name in _FIELD_TYPES}
         _check_types(values, source)
         try:
             info = cls(**values)
+            info.to_json()  # so that models made from this one can be described too
         except TypeError as error:
             raise ModelError(
                 f"{source}: its description lacks a field ({error}); export the model again"
             ) from error
-        try:
-            info.to_json()  # so that models made from this one can be described too
         except RecursionError as error:
             raise ModelError(
                 f"{source}: its description is nested too deep; export the model again"
@@ -93,12 +89,9 @@ class ModelInfo:
         return info
 
 
-_FIELD_TYPES: dict[str, type] = {
-    "architecture": str, "io": str, "precision": str, "value_transform": str, "channel_order": str,
-    "layout": str, "size_multiple_px": int, "receptive_radius_px": int, "default_halo_px": int,
-    "parameters": int, "flops_per_pixel": int, "trained": dict, "measured": dict, "calibration": dict,
-    "sources": dict, "engine": dict, "schema": int,
-}  # fmt: skip
+_FIELD_TYPES = {
+    f.name: {"str": str, "int": int}.get(str(f.type), dict) for f in dataclasses.fields(ModelInfo)
+}
 _ALLOWED = {"io": ("uint8", "float32"), "channel_order": ("rgb",), "layout": ("NHWC",)}
 
 

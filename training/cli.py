@@ -9,10 +9,9 @@ from typing import Any
 
 import typer
 
-from ..runtime.errors import MissingPackageError
 from ..runtime.system.console import run_command
 from ..runtime.system.options import from_options, given_values, option, path_options, with_options
-from ..runtime.system.packages import is_installed
+from ..runtime.system.packages import check_installed
 from .config import MACHINE_PANEL, TrainConfig
 from .recipes import RECIPE_FIELDS
 from .run import absolute_inputs, is_first_process, latest_run, new_run, remove_failed_run, resumed_run
@@ -60,8 +59,7 @@ def train(ctx: typer.Context, **options: Any) -> None:
     given |= {name: absolute_inputs(value) for name, value in given.items() if isinstance(value, list)}
     before = latest_run()
     run, config = resumed_run(chosen.out, given) if chosen.resume else new_run(chosen.out, given)
-    if not is_installed("torch"):
-        raise MissingPackageError("torch", extra="train")
+    check_installed("torch", extra="train")
     from .loop import train as train_loop
 
     if is_first_process():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from lightning_fabric import Fabric
 
 from ..runtime.errors import DeviceError, N2BError, UserError
 from ..runtime.system.console import INTERRUPTED
+from ..runtime.system.signals import Stop
 from .config import TrainConfig
 
 AGREE_EVERY = 20  # steps between checks whether any process received a signal
@@ -109,23 +109,15 @@ def stop_on_signal(fabric: Fabric) -> Iterator[Callable[[int], bool]]:
 
     A second SIGINT interrupts at once. All processes get the same answer: a signal to one stops all.
     """
-    received: list[int] = []
-
-    def receive(number: int, _: object) -> None:
-        received.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    stop = Stop()
 
     def is_stopped(step: int) -> bool:
         if fabric.world_size == 1:
-            return bool(received)
+            return stop.is_due
         if step % AGREE_EVERY:
             return False
-        count = fabric.all_reduce(torch.tensor(float(len(received)), device=fabric.device), reduce_op="sum")
+        count = fabric.all_reduce(torch.tensor(float(stop.is_due), device=fabric.device), reduce_op="sum")
         return bool(count)
 
-    previous = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with stop.on_signals():
         yield is_stopped
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -6,6 +6,7 @@ import logging
 import math
 import platform
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import Validation, denoise_with, save_snapshot, side_by_side
 from .learner import Learner
 from .objectives import build_objective
-from .progress import Monitor, NullMonitor
+from .progress import Monitor
 
 _logger = logging.getLogger(__name__)
 
@@ -89,9 +90,9 @@ def _loop(run: _Run) -> None:
     initial_stage = config.initial_stage if config.has_labels and not config.initial else 0.0
     first_not_finite = torch.full((), math.inf, device=fabric.device)  # step
     started = time.monotonic() - at.elapsed_s
-    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else NullMonitor()
+    monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else None
     batches = open_batches(fabric, config, run.dataset, objective)
-    with monitor, batches as batch_of, stop_on_signal(fabric) as stopped:
+    with monitor or nullcontext(), batches as batch_of, stop_on_signal(fabric) as stopped:
         while (progress := at.progress(config)) < 1 and not stopped(at.step):
             is_initial = progress < initial_stage
             if initial_stage and not is_initial and at.stage_start == 0:
@@ -112,8 +113,10 @@ def _loop(run: _Run) -> None:
             if is_validated or is_saved or at.step % SHOW_EVERY == 0 or done >= 1:
                 if math.isfinite(bad := float(first_not_finite)):
                     raise _not_finite(round(bad), run.checkpoint)
-                monitor.show(at.step, done, at.elapsed_s, _shared(fabric, losses), rate)
-            if is_validated and fabric.is_global_zero:
+                shared = _shared(fabric, losses)
+                if monitor:
+                    monitor.show(at.step, done, at.elapsed_s, shared, rate)
+            if is_validated and monitor:
                 measured, shown = run.validation.measure(learner.kept, fabric.device)
                 monitor.show_validation(at.step, measured, side_by_side(shown))
                 save_snapshot(run.folder, at.step, shown)

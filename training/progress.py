@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from ..runtime.errors import MissingPackageError
+from ..runtime.system.packages import require
 from .metrics import MetricsLog
 
 
@@ -77,24 +77,6 @@ class Monitor:
             self._writer.add_scalar(name, value, step)
 
 
-class NullMonitor:
-    """A monitor that shows and records nothing, for all processes but the first."""
-
-    def __enter__(self) -> NullMonitor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(
-        self, step: int, progress: float, elapsed_s: float, losses: dict[str, float], learning_rate: float
-    ) -> None:
-        """Do nothing."""
-
-    def show_validation(self, step: int, measured: dict[str, float], image: np.ndarray) -> None:
-        """Do nothing."""
-
-
 class _RemainingTime(ProgressColumn):
     def render(self, task: Task) -> Text:
         seconds = task.fields["remaining_s"]
@@ -106,8 +88,7 @@ class _RemainingTime(ProgressColumn):
 
 
 def _summary_writer(run: Path, first_step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
-    except ImportError as error:
-        raise MissingPackageError("tensorboard", extra="train") from error
+    require("tensorboard", extra="train")
+    from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
+
     return SummaryWriter(str(run), purge_step=first_step + 1 if first_step else None)

@@ -17,6 +17,7 @@ from ...training.data.sources import noisy_sources, photographs, photographs_for
 from ...training.noise import Noise, parse_noise
 from ...training.run import absolute_inputs
 from ..source import Source
+from ..verify.test_images import at_least
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Calibrati
         try:
             for name, read in source.read():
                 count += 1
-                pixels, title = _at_least(read, TILE_PX), _without_folders(name)
+                pixels, title = at_least(read, TILE_PX, TILE_PX), _without_folders(name)
                 if noise is None:
                     yield CalibrationImage(title, pixels)
                 else:
@@ -87,12 +88,6 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Calibrati
             unreadable += 1
     if not count:
         raise UserError(f"none of {unreadable} images to calibrate on can be read; name others with --calib")
-
-
-def _at_least(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """Return an image mirrored at its borders until each side has `side_px`."""
-    missing = [max(0, side_px - side) for side in pixels.shape[:2]]
-    return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
 
 
 def _without_folders(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import onnx
+from google.protobuf.message import Message
 from onnx import numpy_helper
 
 from ...runtime.errors import ModelError, short_repr
@@ -19,10 +20,7 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 
 def keeps_data_elsewhere(model: onnx.ModelProto) -> bool:
     """Return True if any tensor of a model, at any depth, has its values in another file."""
-    graphs = [model.graph, *(part for info in model.training_info for part in _graphs_of_training(info))]
-    tensors = [tensor for graph in graphs for tensor in _tensors_of_graph(graph)]
-    tensors += [t for function in model.functions for node in function.node for t in _tensors_of_node(node)]
-    return any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in tensors)
+    return any(t.data_location == onnx.TensorProto.EXTERNAL or t.external_data for t in _tensors(model))
 
 
 def refuse_unknown_features(model: onnx.ModelProto, source: str) -> None:
@@ -86,22 +84,12 @@ def _has_subgraphs(model: onnx.ModelProto) -> bool:
     )
 
 
-def _graphs_of_training(info: onnx.TrainingInfoProto) -> tuple[onnx.GraphProto, onnx.GraphProto]:
-    return info.initialization, info.algorithm
-
-
-def _tensors_of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        yield from _tensors_of_node(node)
-
-
-def _tensors_of_node(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    for attribute in node.attribute:
-        yield from (attribute.t, *attribute.tensors)
-        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-            yield from (sparse.values, sparse.indices)
-        for graph in (attribute.g, *attribute.graphs):
-            yield from _tensors_of_graph(graph)
+def _tensors(message: Message) -> Iterator[onnx.TensorProto]:
+    """Yield the tensors inside a message, at any depth."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _tensors(part)

@@ -6,7 +6,6 @@ serves every tile and batch size (see io_contract.py, which adds the edges).
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import warnings
 from collections import Counter
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING
 import onnx
 from onnx import helper
 
-from ...runtime.errors import EnvironmentFault, MissingPackageError
+from ...runtime.errors import EnvironmentFault
+from ...runtime.system.packages import check_installed
 from .file import check
 from .opset import DEFAULT_OPSET, set_opset
 
@@ -43,8 +43,7 @@ def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int 
     """
     import torch
 
-    if importlib.util.find_spec("onnxscript") is None:
-        raise MissingPackageError("onnxscript", extra="export")
+    check_installed("onnxscript", extra="export")
     example = torch.zeros(1, channels, 2 * size_multiple_px, 3 * size_multiple_px)
     try:
         with _silence():

@@ -42,7 +42,8 @@ def noisy_images(
     rng = np.random.default_rng(_SEED)
     paths = sample_photographs()[:count]
     if paths:
-        clean = [_centre(to_float(read_image(path).pixels), height_px, width_px) for path in paths]
+        read = (at_least(to_float(read_image(path).pixels), height_px, width_px) for path in paths)
+        clean = [middle_crop(pixels, height_px, width_px) for pixels in read]
         description = f"{len(paths)} sample photograph{'s' if len(paths) > 1 else ''}"
     else:
         clean = [_synthetic(rng, height_px, width_px) for _ in range(count)]
@@ -53,10 +54,10 @@ def noisy_images(
     return TestImages(np.clip(noisy, 0, 1, dtype=np.float32), chosen, described)
 
 
-def _centre(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+def at_least(pixels: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+    """Return an image (H, W, C), mirrored at its borders as far as it is smaller than this."""
     missing = [max(0, height_px - pixels.shape[0]), max(0, width_px - pixels.shape[1])]
-    pixels = np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
-    return middle_crop(pixels, height_px, width_px)
+    return np.pad(pixels, [(n // 2, n - n // 2) for n in missing] + [(0, 0)], mode="symmetric")
 
 
 def _synthetic(rng: np.random.Generator, height_px: int, width_px: int) -> np.ndarray:

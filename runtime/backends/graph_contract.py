@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from ..errors import ModelError
-from ..model_info import METADATA_KEY
+from ..model_info import METADATA_KEY, ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from ..model_info import ModelInfo
     from .protocol import InputShape, Precision
 
 IMAGE, DENOISED = "image", "denoised"  # names of the graph's input and output; export writes them
@@ -62,17 +61,17 @@ def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> Non
             )
 
 
-def check_described(text: str | None, model: Path) -> str:
+def parse_info(text: str | None, model: Path) -> ModelInfo:
     """Return the description in an ONNX file's metadata.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or it is damaged.
     """
     if text is None:
         raise ModelError(
             f"{model} does not describe itself (no '{METADATA_KEY}' in its metadata): use n2b-export"
         )
-    return text
+    return ModelInfo.from_json(text, source=str(model))
 
 
 def precision_of(info: ModelInfo) -> Precision:

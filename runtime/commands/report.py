@@ -182,12 +182,7 @@ def _used(denoiser: Denoiser) -> dict[str, Any]:
 
 def _image(image: ImageReport) -> dict[str, Any]:
     return {
-        "source": image.source,
-        "destination": image.destination,
-        "height": image.height,
-        "width": image.width,
-        "in_strips": image.in_strips,
-        "ms": image.ms,
+        **vars(image),
         "noisy": _quality(image.noisy),
         "denoised": _quality(image.denoised),
         "error": None if image.error is None else str(image.error),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -63,9 +64,7 @@ class TileExecutor:
     """
 
     def __init__(self, backend: Backend, *, batch: int, is_bgr: bool) -> None:
-        self._slots: _Slots = (
-            _OverlappedSlots(backend) if isinstance(backend, OverlappedBackend) else _SingleSlot(backend)
-        )
+        self._slots = backend if isinstance(backend, OverlappedBackend) else _SingleSlot(backend)
         self._fixed_batch = backend.shape.batch
         self._batch = batch
         self._is_bgr = is_bgr
@@ -80,16 +79,17 @@ class TileExecutor:
         in_flight: deque[tuple[int, list[_TileOfTask]]] = deque()
         try:
             for number, tiles in enumerate(_batches(tasks, self._batch)):
-                if len(in_flight) == self._slots.count:
+                if len(in_flight) == self._slots.slots:
                     self._finish(*in_flight.popleft())
-                slot = number % self._slots.count
+                slot = number % self._slots.slots
                 self._start(slot, tiles)
                 in_flight.append((slot, tiles))
             while in_flight:
                 self._finish(*in_flight.popleft())
         finally:
             for slot, _ in in_flight:  # after an error, before the slots' memory is reused
-                self._slots.drain(slot)
+                with suppress(N2BError):  # the first error is the one to report
+                    self._slots.finish(slot)
 
     def _start(self, slot: int, tiles: list[_TileOfTask]) -> None:
         clock = time.perf_counter()
@@ -163,51 +163,17 @@ def _add_time(tiles: list[_TileOfTask], stage: str, since: float) -> float:
     return now
 
 
-class _Slots(Protocol):
-    """Batches in flight, finished in the order in which they were started."""
-
-    count: int
-
-    def buffer(self, slot: int, shape: tuple[int, int, int, int], /) -> np.ndarray:
-        """Return memory of shape N×H×W×3 and the model's dtype, for the caller to fill."""
-        ...
-
-    def start(self, slot: int, /) -> None:
-        """Start to run the slot's batch."""
-        ...
-
-    def finish(self, slot: int, /) -> np.ndarray:
-        """Wait for the result; valid until the slot is started again."""
-        ...
-
-    def drain(self, slot: int, /) -> None:
-        """Wait until the slot's memory is no longer in use, even if its batch failed."""
-        ...
-
-
-class _OverlappedSlots:
-    def __init__(self, backend: OverlappedBackend) -> None:
-        self.count = backend.slots
-        self.buffer, self.start, self.finish = backend.buffer, backend.start, backend.finish
-
-    def drain(self, slot: int, /) -> None:
-        try:
-            self.finish(slot)
-        except N2BError:  # the first error is the one to report
-            return
-
-
 class _SingleSlot:
-    """A backend that runs one batch at a time."""
+    """A backend that runs one batch at a time, as an OverlappedBackend of one slot."""
 
-    count = 1
+    slots = 1
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._memory = np.empty(0, backend.info.io)
         self._batch = self._result = self._memory
 
-    def buffer(self, _slot: int, shape: tuple[int, int, int, int], /) -> np.ndarray:
+    def buffer(self, _slot: int, shape: tuple[int, ...], /) -> np.ndarray:
         values = int(np.prod(shape))
         if self._memory.size < values:
             self._memory = np.zeros(values, self._memory.dtype)
@@ -219,6 +185,3 @@ class _SingleSlot:
 
     def finish(self, _slot: int, /) -> np.ndarray:
         return self._result
-
-    def drain(self, _slot: int, /) -> None:
-        """Do nothing: `start` returns after the run."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from ..denoiser import Denoiser
 from ..images.image import Image, read_image, write_image
 from ..images.metrics import psnr, ssim
 from .job import Job
 from .result import ImageReport, Quality
-from .stages import Outcome, run_overlapped
+from .stages import run_overlapped
 
-if TYPE_CHECKING:
-    import numpy as np
-
+_Denoised = tuple[Image, np.ndarray]  # a result to be written, and the pixels before
 Progress = Callable[[float], object]  # hears how much of an image is done, up to 1
 
 
@@ -39,39 +39,26 @@ def denoise_files(
     def infer(images: Iterator[tuple[Any, Image]]) -> Iterator[tuple[Any, _Denoised, dict[str, float]]]:
         items = (((key, image), image.pixels) for key, image in images)
         for (key, noisy), clean, ms in denoiser.denoise_each(items, strength, on_progress=on_progress):
-            yield key, _Denoised(noisy.with_pixels(clean), noisy.pixels), ms
+            yield key, (noisy.with_pixels(clean), noisy.pixels), ms
 
     for outcome in run_overlapped(jobs, read=read, infer=infer, write=_write):
-        yield _report(outcome)
-
-
-@dataclass(frozen=True, eq=False)
-class _Denoised:
-    """A result to be written, and the pixels before."""
-
-    image: Image
-    noisy: np.ndarray
+        if outcome.error is not None:
+            yield ImageReport(str(outcome.item.source), error=outcome.error)
+        else:
+            yield replace(outcome.value, ms=outcome.ms)
 
 
 def _write(job: Job, denoised: _Denoised) -> ImageReport:
-    image = denoised.image
+    image, noisy = denoised
     write_image(job.destination, image)
     height, width = image.pixels.shape[:2]
     report = ImageReport(str(job.source), str(job.destination), height, width)
     if job.reference is not None:
         reference = read_image(job.reference).pixels
-        report.noisy = _quality(denoised.noisy, reference)
+        report.noisy = _quality(noisy, reference)
         report.denoised = _quality(image.pixels, reference)
     return report
 
 
 def _quality(pixels: np.ndarray, reference: np.ndarray) -> Quality:
     return Quality(psnr(pixels, reference), ssim(pixels, reference))
-
-
-def _report(outcome: Outcome[Job]) -> ImageReport:
-    if outcome.error is not None:
-        return ImageReport(str(outcome.item.source), error=outcome.error)
-    report: ImageReport = outcome.value
-    report.ms = outcome.ms
-    return report

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -20,14 +19,7 @@ from ..system.signals import Stop
 from .result import ImageReport
 from .stages import READ, WRITE
 
-
-@dataclass(frozen=True, eq=False)
-class _Denoised:
-    """A frame on its way to the sinks."""
-
-    frame: Frame
-    pixels: np.ndarray
-    ms: dict[str, float]  # by stage
+_Denoised = tuple[Frame, np.ndarray, dict[str, float]]  # with the time of each stage in ms
 
 
 def denoise_stream(
@@ -63,14 +55,13 @@ def denoise_stream(
     denoised = _denoise(islice(frames, limit), denoiser, controls, stop)
     with closing(prefetch(denoised, while_waiting=poll if interactive else None)) as results:
         try:
-            for result in results:
+            for frame, pixels, ms in results:
                 started = time.perf_counter()
-                wants_more = [sink.write(result.frame, result.pixels) for sink in sinks]
-                result.ms[WRITE] = (time.perf_counter() - started) * 1e3
-                meter.add(result.frame, time.monotonic_ns())
-                height, width = result.pixels.shape[:2]
-                name = f"{result.frame.source} frame {result.frame.index}"
-                yield ImageReport(name, height=height, width=width, ms=result.ms)
+                wants_more = [sink.write(frame, pixels) for sink in sinks]
+                ms[WRITE] = (time.perf_counter() - started) * 1e3
+                meter.add(frame, time.monotonic_ns())
+                height, width = pixels.shape[:2]
+                yield ImageReport(f"{frame.source} frame {frame.index}", height=height, width=width, ms=ms)
                 if not all(wants_more):
                     break
         finally:
@@ -86,5 +77,5 @@ def _denoise(
             break
         read = time.perf_counter()
         ((_, pixels, ms),) = denoiser.denoise_each([(frame, frame.pixels)], controls.strength)
-        yield _Denoised(frame, pixels, {READ: (read - clock) * 1e3, **ms})
+        yield frame, pixels, {READ: (read - clock) * 1e3, **ms}
         clock = time.perf_counter()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TypeVar
 
 from ..controls import Controls
@@ -68,16 +69,8 @@ class Live:
 
     def statistics(self) -> dict[str, object]:
         """Return the statistics that the page shows, as plain values for JSON."""
-        stats = self._meter.stats()
         return {
-            "frames": stats.frames,
-            "fps": stats.fps,
-            "latency_p50_ms": stats.latency_p50_ms,
-            "latency_p99_ms": stats.latency_p99_ms,
-            "dropped": stats.dropped,
-            "reconnects": stats.reconnects,
-            "width": stats.width,
-            "height": stats.height,
+            **asdict(self._meter.stats()),
             "noise": self._noise,
             "strength": self.controls.strength,
             "silent_s": time.monotonic() - self._put_at_s,

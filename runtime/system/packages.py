@@ -59,6 +59,12 @@ def is_installed(module: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
+def check_installed(module: str, extra: str) -> None:
+    """Raise MissingPackageError unless a module of that package can be found; nothing is imported."""
+    if not is_installed(module):
+        raise MissingPackageError(module, extra=extra)
+
+
 def install_hint(package: str, extra: str | None = None) -> str:
     """Return the command that installs a missing package, and no OpenCV in place of one that is there."""
     if package == "tensorrt":

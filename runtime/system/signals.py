@@ -37,6 +37,7 @@ class Stop:
     def __init__(self) -> None:
         self._at_s: float | None = None
         self._is_requested = False
+        self._received: set[int] = set()
         self.by_signal = False
 
     def request_after(self, seconds: float) -> None:
@@ -54,7 +55,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Make SIGINT (Ctrl-C) and SIGTERM request the end within the block; a second one interrupts at once.
+        """Make SIGINT (Ctrl-C) and SIGTERM request the end within the block; a second of a kind interrupts.
 
         Only in the main thread, which alone receives signals.
         """
@@ -68,8 +69,9 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _on_signal(self, _number: int, _frame: Any) -> None:
-        if self.by_signal:
+    def _on_signal(self, number: int, _frame: Any) -> None:
+        if number in self._received:
             raise KeyboardInterrupt
+        self._received.add(number)
         self.by_signal = True
         self.request()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...runtime.errors import MissingPackageError
+from ...runtime.system.packages import require
 
 STRENGTH = 2.0  # factor on the estimated σ
 MIN_SIGMA = 1.0  # grey levels: BM3D divides by σ, and rounding to 8 bit alone makes 0.3
@@ -37,18 +37,14 @@ def bm3d_label(image: np.ndarray, sigma: float | None = None) -> np.ndarray:
     Raises:
         MissingPackageError: bm3d is not installed or cannot load.
     """
-    try:
-        from bm3d import BM3DProfileLC, bm3d
-    except ImportError as error:
-        reason = None if isinstance(error, ModuleNotFoundError) and error.name == "bm3d" else str(error)
-        raise MissingPackageError("bm3d", extra="bm3d", reason=reason) from error
+    package = require("bm3d", extra="bm3d")
+    bm3d, profile = package.bm3d, package.BM3DProfileLC()
     height, width = image.shape[:2]
     padding = [(0, max(0, MIN_SIZE_PX - size)) for size in (height, width)]
     padded = np.pad(image, [*padding, (0, 0)], mode="symmetric")
     if sigma is None:
         sigma = max(MIN_SIGMA, STRENGTH * estimate_sigma(image))
     sigmas = sigma / 255 * np.sqrt((_OPPONENT**2).sum(axis=1))
-    profile = BM3DProfileLC()
     profile.nf = 0  # no spectrum of the noise: a sixth of the time, and labels as good
     profile.num_threads = 1
     channels = padded / 255.0 @ _OPPONENT.T + _OFFSET

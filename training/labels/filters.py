@@ -6,15 +6,15 @@ collapse; the default therefore smooths with a Gaussian before the bilateral fil
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.errors import MissingPackageError, UserError
+from ...runtime.errors import UserError
 from ...runtime.images.convert import round_to_uint8
 from ...runtime.system.opencv import load_opencv
+from ...runtime.system.packages import check_installed
 from ..value_transform import check_domain
 from .bm3d import bm3d_label
 
@@ -71,8 +71,8 @@ def parse_filter(spec: str, domain: str = "linear") -> Filter:
         raise UserError(f"filter '{spec}' is not of the form {kind.usage}") from error
     if len(given) > len(kind.defaults) or not all(0 < value < 1e6 for value in given):
         raise UserError(f"filter '{spec}' is not of the form {kind.usage}, with positive numbers")
-    if name == "bm3d" and importlib.util.find_spec("bm3d") is None:
-        raise MissingPackageError("bm3d", extra="bm3d")
+    if name == "bm3d":
+        check_installed("bm3d", extra="bm3d")
     return Filter(name, given + kind.defaults[len(given) :], domain)
 
 

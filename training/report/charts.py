@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import MissingPackageError
+from ...runtime.system.packages import require
 from ..metrics import Curve
 
 SIZE_INCHES = (4.8, 3.0)  # small, so that text is readable on a phone
@@ -66,11 +66,10 @@ def draw(chart: Chart, *, dark: bool = False) -> bytes:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError("matplotlib", extra="train") from error
+    require("matplotlib", extra="train")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     look: dict[str, Any] = _DARK if dark else _LIGHT
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor=look["page"])
     figure.subplots_adjust(**_MARGINS)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...runtime.errors import MissingPackageError
 from ...runtime.images.convert import round_to_uint8
 from ...runtime.system.opencv import load_opencv
+from ...runtime.system.packages import require
 
 CROP_PX = 128
 _MAX_SCALE = 4.0  # amplification of what was removed
@@ -125,11 +125,10 @@ def contact_sheet(rows: Sequence[Row]) -> bytes:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure as Canvas
-    except ImportError as error:
-        raise MissingPackageError("matplotlib", extra="train") from error
+    require("matplotlib", extra="train")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
     placed, (height, width) = _arrange(rows)
     canvas_figure = Canvas(figsize=(width / 100, height / 100), dpi=100)
     for title, _, top, left in placed:

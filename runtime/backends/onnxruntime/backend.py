@@ -9,7 +9,7 @@ import numpy as np
 
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory
-from ..graph_contract import DENOISED, IMAGE, check_described, check_graph, check_info, precision_of
+from ..graph_contract import DENOISED, IMAGE, check_graph, check_info, parse_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .session import (
@@ -107,7 +107,7 @@ def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:
 
 def _read_info(session: Any, model: Path) -> ModelInfo:
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    return ModelInfo.from_json(check_described(text, model), source=str(model))
+    return parse_info(text, model)
 
 
 def _precision_of_file(model: Path) -> str:

@@ -19,7 +19,7 @@ from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory, usable_cores
 from ...system.packages import require
 from ..devices import parse_device
-from ..graph_contract import check_described, check_graph, check_info, precision_of
+from ..graph_contract import check_graph, check_info, parse_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .precision import tolerates_bf16
@@ -166,7 +166,7 @@ def _sides(port: Any) -> list[int | None]:
 
 def _read_info(network: Any, model: Path) -> ModelInfo:
     text = network.get_rt_info(_DESCRIPTION).astype(str) if network.has_rt_info(_DESCRIPTION) else None
-    return ModelInfo.from_json(check_described(text, model), source=str(model))
+    return parse_info(text, model)
 
 
 def _check_supported(info: ModelInfo, model: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ...errors import EnvironmentFault
+from ...system.packages import is_installed
 
 _EXPORT = "n2b.export"  # run as a program, never imported
 _STDERR = 2
@@ -28,7 +28,7 @@ def run_export(model: Path, arguments: list[str]) -> None:
         EnvironmentFault: n2b-export is not installed, or failed.
         KeyboardInterrupt: Ctrl-C was pressed; n2b-export has ended.
     """
-    if importlib.util.find_spec(_EXPORT) is None:
+    if not is_installed(_EXPORT):
         raise EnvironmentFault(
             f"{model} cannot be rebuilt: n2b-export is not installed: "
             f"pip install 'noise2blur[export]', then {rebuild_command(arguments)}"
