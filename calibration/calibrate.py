@@ -16,15 +16,7 @@ from .layers import last_layer
 from .network_values import from_network, to_network
 from .ranges import ActivationRanges, Ranges, measure_ranges
 from .samples import Tiles
-from .sensitivity import (
-    ALLOWED_LOSS_DB,
-    Choice,
-    LayerLoss,
-    Trial,
-    choose_layers,
-    mean_errors,
-    measure_layers,
-)
+from .sensitivity import ALLOWED_LOSS_DB, Choice, LayerLoss, Trial, choose_layers, mean_errors, measure_layers
 from .session import open_session, run_session
 
 _logger = logging.getLogger(__name__)

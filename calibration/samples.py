@@ -190,7 +190,4 @@ def _stratum(tile: np.ndarray) -> tuple[int, int]:
     luma = tile.mean(axis=2)
     side = luma.shape[0] // _TEXTURE_PX * _TEXTURE_PX
     means = luma[:side, :side].reshape(side // _TEXTURE_PX, _TEXTURE_PX, -1, _TEXTURE_PX).mean(axis=(1, 3))
-    return (
-        int(np.digitize(luma.mean(), BRIGHTNESS_EDGES)),
-        int(np.digitize(means.std(), TEXTURE_EDGES)),
-    )
+    return (int(np.digitize(luma.mean(), BRIGHTNESS_EDGES)), int(np.digitize(means.std(), TEXTURE_EDGES)))

@@ -118,11 +118,7 @@ def _choose_served(files: list[ExportedFile], flavour: str | None) -> ExportedFi
 
 
 def _add_to_triton(
-    source: Source,
-    file: ExportedFile,
-    repository: Path,
-    settings: ExportSettings,
-    log: Callable[[str], None],
+    source: Source, file: ExportedFile, repository: Path, settings: ExportSettings, log: Callable[[str], None]
 ) -> None:
     info = dataclasses.replace(source.info, precision=file.precision)
     folder = add_to_repository(repository, settings.triton_name, file.path, info, settings)

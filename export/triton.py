@@ -108,10 +108,7 @@ def _dynamic_batching(batch: int, *, is_engine: bool) -> list[str]:
 
 def _tensorrt_accelerator(precision: str, workspace_gib: float | None) -> list[str]:
     workspace = WORKSPACE_BYTES if workspace_gib is None else int(workspace_gib * 2**30)
-    parameters = {
-        "precision_mode": _PRECISION_MODES[precision],
-        "max_workspace_size_bytes": str(workspace),
-    }
+    parameters = {"precision_mode": _PRECISION_MODES[precision], "max_workspace_size_bytes": str(workspace)}
     return [
         "optimization { execution_accelerators { gpu_execution_accelerator [ {",
         '  name: "tensorrt"',

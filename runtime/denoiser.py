@@ -6,10 +6,9 @@ import asyncio
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, overload
 
@@ -17,12 +16,13 @@ import numpy as np
 
 from .backends import Backend, BackendName, Rebuild, open_backend
 from .cuda import CudaApi
-from .errors import OutOfMemory, UserError
+from .errors import UserError
 from .frame import Frame
-from .inference.executor import ImageTask, TileExecutor, fill_batches
+from .inference.adaptive import AdaptiveTiles
+from .inference.executor import ImageTask, Progress, TileExecutor, fill_batches
 from .inference.pixels import check_image, check_out, is_deeper
-from .inference.tile_size import batch_size, check_sizes, halved_tile, is_number, tile_size
-from .inference.tiling import TilePlan, plan_tiles
+from .inference.tile_size import batch_size, check_sizes, check_strength, tile_size
+from .inference.tiling import TilePlan
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
 from .system.prefetch import prefetch
@@ -32,7 +32,6 @@ _logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 CHANNELS = ("rgb", "bgr")
-_REMEMBERED_SIZES = 16  # image sizes whose plans are kept
 _CLOSED = "this Denoiser is closed; make a new one"
 
 
@@ -44,7 +43,7 @@ class Denoiser:
 
     It may be shared between threads: a lock lets one image at a time into the model, so that the memory
     stays within its budget. If memory runs out nevertheless, the tiles are halved, a warning is logged, and
-    the image is denoised with them. Warnings go to the logger `n2b.runtime.denoiser`.
+    the image is denoised with them. Warnings go to loggers below `n2b.runtime`.
 
     Args:
         model: an .onnx or .engine file, the folder of an export, or the name of a bundled model ("gaussian",
@@ -76,7 +75,6 @@ class Denoiser:
         passed_over: what "auto" did not take, each with its reason.
         channels, allow_8bit, halo_px: as above, the overlap resolved.
         batch: tiles that run at once.
-        tile_hw: height and width of the tiles in px, overlap included; (0, 0): whole images.
 
     Raises:
         UserError: an argument is out of range, or does not fit the model or the memory.
@@ -129,7 +127,7 @@ class Denoiser:
             self.allow_8bit = allow_8bit
             self.halo_px = self.info.default_halo_px if halo_px is None else halo_px
             self.batch = batch_size(opened, batch)
-            self.tile_hw = tile_size(
+            tile_hw = tile_size(
                 opened,
                 tile,
                 halo_px=self.halo_px,
@@ -142,8 +140,7 @@ class Denoiser:
             raise
         self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
         self._has_warned_of_8bit = False
-        self._fixed = opened.shape.tile_hw is not None
-        self._plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
+        self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px)
         self._executor = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
 
     def __call__(
@@ -152,7 +149,7 @@ class Denoiser:
         strength: float = 1.0,
         *,
         out: np.ndarray | None = None,
-        on_progress: Callable[[float], Any] | None = None,
+        on_progress: Progress | None = None,
     ) -> np.ndarray:
         """Denoise an image.
 
@@ -227,25 +224,19 @@ class Denoiser:
         items: Iterable[tuple[Item, np.ndarray]],
         strength: float = 1.0,
         *,
-        on_progress: Callable[[float], Any] | None = None,
+        on_progress: Progress | None = None,
     ) -> Iterator[tuple[Item, np.ndarray, dict[str, float]]]:
         """Denoise images one after the other, in the calling thread; in order.
 
         Args:
             items: pairs of anything and an image as `__call__` takes it.
-            strength: as of `__call__`.
-            on_progress: as of `__call__`, for each image.
+            strength, on_progress: as of `__call__`.
 
         Yields:
-            The first of each pair, the denoised image, and the time of each stage in ms
-            (executor.TASK_STAGES).
+            The first of each pair, the denoised image, and the ms of each stage (executor.TASK_STAGES).
         """
-
-        def tile_count(begun: tuple[Item, ImageTask, np.ndarray]) -> int:
-            return len(self._plan(*begun[1].noisy.shape[:2]).tiles)
-
         begun = ((item, *self._begin(image, strength, None, on_progress)) for item, image in items)
-        for chunk in fill_batches(begun, self.batch, tile_count):
+        for chunk in fill_batches(begun, self.batch, lambda one: self._tiles.count(one[1])):
             self._run([task for _, task, _ in chunk])
             for item, task, result in chunk:
                 yield item, result, task.ms
@@ -256,7 +247,12 @@ class Denoiser:
 
     def plan(self, height: int, width: int) -> TilePlan:
         """Return how an image of this size is cut into tiles."""
-        return self._plan(height, width)
+        return self._tiles.plan(height, width)
+
+    @property
+    def tile_hw(self) -> tuple[int, int]:
+        """Height and width of the tiles in px, overlap included; (0, 0): whole images."""
+        return self._tiles.tile_hw
 
     def close(self) -> None:
         """Free the model and its memory; waits for an image that is being denoised. May be called again."""
@@ -280,72 +276,24 @@ class Denoiser:
         self.close()
 
     def _begin(
-        self,
-        image: np.ndarray,
-        strength: float,
-        out: np.ndarray | None,
-        on_progress: Callable[[float], Any] | None,
+        self, image: np.ndarray, strength: float, out: np.ndarray | None, on_progress: Progress | None
     ) -> tuple[ImageTask, np.ndarray]:
-        """The work that an image means, and the array that its result will be in."""
-        if not is_number(strength) or not 0 <= strength <= 1:
-            raise UserError(
-                f"a strength of {strength!r} is out of range: 0 keeps the image, 1 denoises fully"
-            )
+        """Return the work that an image means, and the array that its result will be in."""
+        check_strength(strength)
         self.check(image)
-        self._warn_of_8bit(image)
-        result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
-        if image.ndim == 2:
-            return ImageTask(image[..., None], result[..., None], strength, on_progress), result
-        result[..., 3:] = image[..., 3:]  # alpha
-        return ImageTask(image[..., :3], result[..., :3], strength, on_progress), result
-
-    def _warn_of_8bit(self, image: np.ndarray) -> None:
         if is_deeper(image, self.info.io) and not self._has_warned_of_8bit:
             self._has_warned_of_8bit = True
             _logger.warning(
                 f"images of {image.dtype} go through a model that takes 8 bit: 256 levels are left of them; "
                 f"all are kept by a model from {self._float32_command}"
             )
+        result = np.empty(image.shape, image.dtype) if out is None else check_out(out, image)
+        noisy, clean = (image[..., None], result[..., None]) if image.ndim == 2 else (image, result)
+        clean[..., 3:] = noisy[..., 3:]  # alpha
+        return ImageTask(noisy[..., :3], clean[..., :3], strength, on_progress), result
 
     def _run(self, tasks: Sequence[ImageTask]) -> None:
         with self._lock:
-            executor = self._check_open()
-            for task in tasks:
-                if task.strength == 0:
-                    task.clean[...] = task.noisy
-            tasks = [task for task in tasks if task.strength > 0]
-            while tasks:
-                planned = [(task, self._plan(*task.noisy.shape[:2])) for task in tasks]
-                try:
-                    executor.run(planned)
-                    break
-                except (OutOfMemory, MemoryError) as error:
-                    self._halve_tile(max((plan.tile_hw for _, plan in planned), key=np.prod), error)
-
-    def _halve_tile(self, tile_hw: tuple[int, int], error: BaseException) -> None:
-        """Take smaller tiles from now on; raises the error again where there are none."""
-        multiple = self.info.size_multiple_px
-        halved = None if self._fixed else halved_tile(tile_hw, halo_px=self.halo_px, multiple_px=multiple)
-        if halved is None:
-            raise error
-        self.tile_hw = halved
-        self._plan.cache_clear()
-        _logger.warning(
-            f"out of memory over tiles of {tile_hw[0]}×{tile_hw[1]} px; "
-            f"going on with {halved[0]}×{halved[1]} px"
-        )
-
-    def _check_open(self) -> TileExecutor:
-        if self._executor is None:
-            raise UserError(_CLOSED)
-        return self._executor
-
-    def _make_plan(self, height: int, width: int) -> TilePlan:
-        return plan_tiles(
-            height,
-            width,
-            tile_px=self.tile_hw,
-            halo_px=self.halo_px,
-            multiple_px=self.info.size_multiple_px,
-            fixed=self._fixed,
-        )
+            if self._executor is None:
+                raise UserError(_CLOSED)
+            self._tiles.run(self._executor, tasks)

@@ -78,12 +78,7 @@ class MissingPackageError(EnvironmentFault):
     """
 
     def __init__(
-        self,
-        package: str,
-        *,
-        extra: str | None = None,
-        reason: str | None = None,
-        hint: str | None = None,
+        self, package: str, *, extra: str | None = None, reason: str | None = None, hint: str | None = None
     ) -> None:
         command = f"pip install 'noise2blur[{extra}]'" if extra else f"pip install {package}"
         state = f"cannot be loaded ({reason})" if reason else "is not installed"

@@ -13,12 +13,7 @@ DEFAULT, PAPER, REAL = "default", "paper", "real"
 RECIPES: dict[str, dict[str, Any]] = {
     DEFAULT: {"saturate": True},
     # Noise2Blur as published: a plain NENet, Adam at a constant rate, nothing bounded
-    PAPER: {
-        "nenet_skip": False,
-        "bounded": False,
-        "schedule": "constant",
-        "warmup_steps": 0,
-    },
+    PAPER: {"nenet_skip": False, "bounded": False, "schedule": "constant", "warmup_steps": 0},
     # a camera's own noise; docs/training.md has the gain of each setting
     REAL: {
         "filter": "bilateral:15,50,7,3",

@@ -40,10 +40,7 @@ def export_int8(
     files = []
     for precision in ("int8-cpu", "int8"):
         info = dataclasses.replace(
-            source.info,
-            precision=precision,
-            calibration=quantized.description(precision),
-            sources=sources,
+            source.info, precision=precision, calibration=quantized.description(precision), sources=sources
         )
         path = staging / f"model.{precision}.onnx"
         files.append(export_onnx(source, quantized.graphs[precision], info, path, settings, log))

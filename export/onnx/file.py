@@ -9,12 +9,7 @@ import onnx
 
 from ...runtime.errors import ModelError, shorten
 from ...runtime.model_info import METADATA_KEY, ModelInfo
-from .checks import (
-    describe_input,
-    keeps_data_elsewhere,
-    refuse_broken_weights,
-    refuse_unknown_features,
-)
+from .checks import describe_input, keeps_data_elsewhere, refuse_broken_weights, refuse_unknown_features
 
 LARGEST_BYTES = 2**31 - 1  # of a protobuf message
 LARGEST_DESCRIPTION = 16_000_000  # characters; n2b writes some thousands

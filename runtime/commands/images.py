@@ -12,7 +12,7 @@ from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
-    from ..pipelines.images import Progress
+    from ..inference.executor import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
     from .jobs import Plan

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
-    from ..pipelines.images import Progress
+    from ..inference.executor import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
     from .manifest import Manifest

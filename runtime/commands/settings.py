@@ -113,9 +113,7 @@ class DenoiserOptions:
     )
     batch: int | None = _tiles(None, "Tiles that run at once.", metavar="N", minimum=1)
     max_memory: float | None = _tiles(
-        None,
-        "Memory for the model and its work; default: half of what is free, at most 2000.",
-        metavar="MB",
+        None, "Memory for the model and its work; default: half of what is free, at most 2000.", metavar="MB"
     )
 
     def for_camera(self) -> DenoiserOptions:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from .pixels import blend, from_model, swap_into, to_model
 from .tiling import Tile, TilePlan, extract, keep, stitch
 
 Item = TypeVar("Item")
+Progress = Callable[[float], object]  # called with the fraction of an image that is done, up to 1
 
 _MAX_EMPTY_FRACTION = 0.1  # unused places per tile; above it, more images are collected first
 TILES, MODEL, STITCH = TASK_STAGES = ("tiles", "model", "stitch")
@@ -37,7 +38,7 @@ class ImageTask:
     noisy: np.ndarray
     clean: np.ndarray
     strength: float = 1.0
-    on_progress: Callable[[float], Any] | None = None
+    on_progress: Progress | None = None
     ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASK_STAGES, 0.0))
 
 

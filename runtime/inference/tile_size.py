@@ -32,6 +32,12 @@ def check_sizes(tile: object, halo_px: object, batch: object, max_memory: object
         raise UserError(f"{max_memory!r} MB of memory is not possible; give a positive number")
 
 
+def check_strength(strength: object) -> None:
+    """Raise UserError unless it is a number from 0 to 1."""
+    if not is_number(strength) or not 0 <= strength <= 1:
+        raise UserError(f"a strength of {strength!r} is out of range: 0 keeps the image, 1 denoises fully")
+
+
 def is_number(value: object) -> TypeGuard[float]:
     """Return True for a finite real number, numpy's too, that is no bool."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,7 +6,7 @@ As the benchmark's own scripts write them, for the sRGB track: `0001_01.mat` hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 from ..denoiser import Denoiser
 from ..images.dnd import DndCrop, image_path, read_windows
+from ..inference.executor import Progress
 from ..system.files import atomic_path
 from ..system.packages import require
 from .result import ImageReport
@@ -58,11 +59,7 @@ def list_images(folder: str | Path, crops: Sequence[DndCrop], out: Path) -> list
 
 
 def write_submission(
-    images: Sequence[DndImage],
-    denoiser: Denoiser,
-    *,
-    strength: float,
-    on_progress: Callable[[float], object],
+    images: Sequence[DndImage], denoiser: Denoiser, *, strength: float, on_progress: Progress
 ) -> Iterator[ImageReport]:
     """Denoise the boxes of images, and write them.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 from ..denoiser import Denoiser
 from ..images.image import Image, read_image, write_image
 from ..images.metrics import psnr, ssim
+from ..inference.executor import Progress
 from .job import Job
 from .result import ImageReport, Quality
 from .stages import run_overlapped
 
 _Denoised = tuple[Image, np.ndarray]  # a result to be written, and the pixels before
-Progress = Callable[[float], object]  # hears how much of an image is done, up to 1
 
 
 def denoise_files(

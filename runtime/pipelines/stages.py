@@ -33,11 +33,7 @@ class Outcome(Generic[Item]):
 
 
 def run_overlapped(
-    items: Iterable[Item],
-    *,
-    read: Callable[[Item], Any],
-    infer: Infer,
-    write: Callable[[Item, Any], Any],
+    items: Iterable[Item], *, read: Callable[[Item], Any], infer: Infer, write: Callable[[Item, Any], Any]
 ) -> Iterator[Outcome[Item]]:
     """Take each item through three stages, of which `read` and `write` have a thread each.
 

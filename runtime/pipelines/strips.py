@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ..errors import ImageError, MissingPackageError
 from ..images import tiff_writer
 from ..images.formats import FormatError
 from ..images.large_tiff import LargeTiff, load_tifffile, tiff_layout
-from ..inference.executor import MODEL
+from ..inference.executor import MODEL, Progress
 from ..inference.tile_size import DEFAULT_MEMORY_MB
 from ..inference.tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
 from ..system.files import atomic_path
@@ -61,11 +61,7 @@ def _pixels_mb(path: Path) -> float:
 
 
 def denoise_by_strips(
-    job: Job,
-    denoiser: Denoiser,
-    strength: float,
-    on_progress: Callable[[float], object],
-    memory_mb: float = DEFAULT_MEMORY_MB,
+    job: Job, denoiser: Denoiser, strength: float, on_progress: Progress, memory_mb: float = DEFAULT_MEMORY_MB
 ) -> ImageReport:
     """Denoise a TIFF file, of which a few strips are in memory at any time.
 
@@ -122,7 +118,7 @@ def _denoised(
     plan: TilePlan,
     denoiser: Denoiser,
     strength: float,
-    on_progress: Callable[[float], object],
+    on_progress: Progress,
     report: ImageReport,
 ) -> Generator[np.ndarray, None, None]:
     """Yield the rows of the result, a row of tiles at a time, and add up the time that they take."""

@@ -12,14 +12,7 @@ from ...system.memory import release_free_memory
 from ..graph_contract import DENOISED, IMAGE, check_graph, check_info, parse_info, precision_of
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
-from .session import (
-    ON_RTX,
-    ON_TENSORRT,
-    fault_of,
-    open_on_cpu_or_cuda,
-    open_on_rtx,
-    open_on_tensorrt,
-)
+from .session import ON_RTX, ON_TENSORRT, fault_of, open_on_cpu_or_cuda, open_on_rtx, open_on_tensorrt
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _SHARE_USED = 0.5  # its arena doubles when it grows, so at least half of it is written to

@@ -8,13 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import (
-    DeviceError,
-    EnvironmentFault,
-    ModelError,
-    OutOfMemory,
-    shorten,
-)
+from ...errors import DeviceError, EnvironmentFault, ModelError, OutOfMemory, shorten
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory, usable_cores
 from ...system.packages import require
