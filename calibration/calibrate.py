@@ -29,19 +29,12 @@ Placement = Callable[[onnx.ModelProto, Ranges, Collection[str]], onnx.ModelProto
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Everything that is needed to write the INT8 graphs of a network.
+    """Everything that is needed to write the INT8 graphs of a network."""
 
-    Attributes:
-        ranges: of the activations.
-        losses: of each layer in INT8 alone, the costliest first.
-        choices: which layers become INT8, by placement.
-        mean_errors: error of the result's mean, (channels,), by placement.
-    """
-
-    ranges: ActivationRanges
-    losses: list[LayerLoss]
-    choices: dict[str, Choice]
-    mean_errors: dict[str, np.ndarray]
+    ranges: ActivationRanges  # of the activations
+    losses: list[LayerLoss]  # of each layer in INT8 alone, the costliest first
+    choices: dict[str, Choice]  # which layers become INT8, by placement
+    mean_errors: dict[str, np.ndarray]  # error of the result's mean, (channels,), by placement
 
 
 def calibrate(

@@ -31,19 +31,12 @@ SAME_RANGE = ("MaxPool", "Resize", "DepthToSpace", "Transpose")
 
 @dataclass(frozen=True)
 class ActivationRanges:
-    """The lowest and highest value of each activation that INT8 has to represent.
+    """The lowest and highest value of each activation that INT8 has to represent."""
 
-    Attributes:
-        method: one of METHODS.
-        network: SHA-256 of the network that was measured.
-        ranges: by the name of the tensor.
-        tiles: description of the tiles: count, tile_px, seed, sha256, names.
-    """
-
-    method: str
-    network: str
-    ranges: Ranges
-    tiles: dict[str, Any]
+    method: str  # one of METHODS
+    network: str  # SHA-256 of the network that was measured
+    ranges: Ranges  # by the name of the tensor
+    tiles: dict[str, Any]  # description of the tiles: count, tile_px, seed, sha256, names
 
     def save(self, path: Path) -> None:
         """Write JSON."""

@@ -32,19 +32,12 @@ class CalibrationImage(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """Tiles of noisy images.
+    """Tiles of noisy images."""
 
-    Attributes:
-        noisy: uint8 (N, S, S, 3).
-        clean: the same without noise; None if unknown.
-        names: image and upper left pixel of each tile, such as "a.png 128,0" (x, y).
-        seed: of the choice.
-    """
-
-    noisy: np.ndarray
-    clean: np.ndarray | None
-    names: tuple[str, ...]
-    seed: int
+    noisy: np.ndarray  # uint8 (N, S, S, 3)
+    clean: np.ndarray | None  # the same without noise; None if unknown
+    names: tuple[str, ...]  # image and upper left pixel of each tile, such as "a.png 128,0" (x, y)
+    seed: int  # of the choice
 
     def __len__(self) -> int:
         return len(self.noisy)

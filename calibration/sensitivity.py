@@ -18,17 +18,11 @@ Quantize = Callable[[Collection[str]], onnx.ModelProto]  # names of layers → t
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Inputs for a network, and the images that it should make of them.
+    """Inputs for a network, and the images that it should make of them."""
 
-    Attributes:
-        inputs: float32 N×C×H×W, as the network takes them.
-        images: expected results, float32 N×H×W×C in [0, 1].
-        to_images: converts the network's results, N×C×H×W, to images.
-    """
-
-    inputs: np.ndarray
-    images: np.ndarray
-    to_images: Callable[[np.ndarray], np.ndarray]
+    inputs: np.ndarray  # float32 N×C×H×W, as the network takes them
+    images: np.ndarray  # expected results, float32 N×H×W×C in [0, 1]
+    to_images: Callable[[np.ndarray], np.ndarray]  # converts the network's results, N×C×H×W, to images
 
     def results(self, model: onnx.ModelProto) -> Iterator[np.ndarray]:
         """Yield the image that a bare graph makes of each input, float32 H×W×C."""
@@ -52,19 +46,12 @@ class LayerLoss:
 
 @dataclass(frozen=True)
 class Choice:
-    """The convolutions that become INT8.
+    """The convolutions that become INT8."""
 
-    Attributes:
-        layers: their names, the costliest first.
-        kept: names of those that stay in floats.
-        loss_db: PSNR in floats less PSNR with `layers` in INT8.
-        float_db: PSNR in floats.
-    """
-
-    layers: tuple[str, ...]
-    kept: tuple[str, ...]
-    loss_db: float
-    float_db: float
+    layers: tuple[str, ...]  # their names, the costliest first
+    kept: tuple[str, ...]  # names of those that stay in floats
+    loss_db: float  # PSNR in floats less PSNR with `layers` in INT8
+    float_db: float  # PSNR in floats
 
 
 def measure_layers(

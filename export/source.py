@@ -26,19 +26,12 @@ CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt")
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A model to export.
+    """A model to export."""
 
-    Attributes:
-        path: of the file.
-        bare: FP32 graph without input/output contract.
-        info: description of the model.
-        reference: computes the expected results of exported files.
-    """
-
-    path: Path
-    bare: onnx.ModelProto
-    info: ModelInfo
-    reference: Reference
+    path: Path  # of the file
+    bare: onnx.ModelProto  # FP32 graph without input/output contract
+    info: ModelInfo  # description of the model
+    reference: Reference  # computes the expected results of exported files
 
 
 def find_source(model: Path | None) -> Path:

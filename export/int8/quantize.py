@@ -32,17 +32,12 @@ PLACEMENTS: dict[str, Placement] = {"int8": quantize_for_tensorrt, "int8-cpu": q
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """The INT8 graphs of a network.
+    """The INT8 graphs of a network."""
 
-    Attributes:
-        graphs: without contract, by precision: "int8" for TensorRT, "int8-cpu" for CPUs.
-        calibration: what they were made from.
-        images: description of the images that were calibrated on.
-    """
-
+    # without contract, by precision: "int8" for TensorRT, "int8-cpu" for CPUs
     graphs: dict[str, onnx.ModelProto]
-    calibration: Calibration
-    images: str
+    calibration: Calibration  # what they were made from
+    images: str  # description of the images that were calibrated on
 
     def description(self, precision: str) -> dict[str, Any]:
         """Return the calibration as the model file describes it."""

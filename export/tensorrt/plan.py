@@ -29,23 +29,16 @@ if TYPE_CHECKING:  # the stubs of one flavour check the calls to both
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Settings of an engine build.
+    """Settings of an engine build."""
 
-    Attributes:
-        flavour: one of FLAVOURS.
-        profile: input shapes; must fit the model's input.
-        workspace_gib: limit of a kernel's scratch memory; None: TensorRT's default.
-        timing_cache: file with measured kernel times for the next build; None for TensorRT-RTX.
-        options: further options of the builder; must pass `check_options`.
-        verbose: show TensorRT's own messages.
-    """
-
-    flavour: str
-    profile: Profile
-    workspace_gib: float | None = None
+    flavour: str  # one of FLAVOURS
+    profile: Profile  # input shapes; must fit the model's input
+    workspace_gib: float | None = None  # limit of a kernel's scratch memory; None: TensorRT's default
+    # file with measured kernel times for the next build; None for TensorRT-RTX
     timing_cache: Path | None = None
+    # further options of the builder; must pass `check_options`
     options: BuilderOptions = field(default_factory=BuilderOptions)
-    verbose: bool = False
+    verbose: bool = False  # show TensorRT's own messages
 
 
 def build_plan(

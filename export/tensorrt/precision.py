@@ -35,15 +35,10 @@ _PRECISIONS = {
 
 @dataclass(frozen=True)
 class BuiltPrecision:
-    """Number of convolutions in each precision.
+    """Number of convolutions in each precision."""
 
-    Attributes:
-        convolutions: their number by precision: "fp32", "fp16", "int8", …
-        read_from: "engine", the finished plan, or "network", the parsed graph, whose types a strongly typed
-            build keeps.
-    """
-
-    convolutions: Mapping[str, int]
+    convolutions: Mapping[str, int]  # their number by precision: "fp32", "fp16", "int8", …
+    # "engine", the finished plan, or "network", the parsed graph, whose types a strongly typed build keeps
     read_from: str
 
     @property

@@ -34,21 +34,13 @@ LAYER_CROP_PX = 128  # side of the crop used to find a diverging layer
 
 @dataclass(frozen=True)
 class Agreement:
-    """Comparison of an exported file's results with its reference's.
+    """Comparison of an exported file's results with its reference's."""
 
-    Attributes:
-        psnr_db: of all results together, including the gradient's, for a peak of 1; infinite if equal.
-        largest_difference: of any value, relative to the whole range.
-        images: description of what was denoised.
-        overflow: the first layer with a value that FP16 cannot hold, if any.
-        artifacts: visible artifacts of rounding.
-    """
-
-    psnr_db: float
-    largest_difference: float
-    images: str
-    overflow: str | None = None
-    artifacts: VisibleArtifacts | None = None
+    psnr_db: float  # of all results together, including the gradient's, for a peak of 1; infinite if equal
+    largest_difference: float  # of any value, relative to the whole range
+    images: str  # description of what was denoised
+    overflow: str | None = None  # the first layer with a value that FP16 cannot hold, if any
+    artifacts: VisibleArtifacts | None = None  # visible artifacts of rounding
 
 
 def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:

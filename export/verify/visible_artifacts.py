@@ -15,21 +15,13 @@ MAX_SHIFT = 0.2  # grey levels, mean of a channel
 
 @dataclass(frozen=True, eq=False)
 class VisibleArtifacts:
-    """Comparison of results with those of their reference.
+    """Comparison of results with those of their reference."""
 
-    Attributes:
-        psnr_clean_db: PSNR to the clean images.
-        reference_clean_db: that of the reference.
-        levels: distinct values of a smooth gradient's result, relative to the reference's.
-        shift: mean of result less reference of each channel over the images, in grey levels.
-        noisy, result, expected: the first image, uint8 or float32 H×W×3.
-    """
-
-    psnr_clean_db: float
-    reference_clean_db: float
-    levels: float
-    shift: tuple[float, ...]
-    noisy: np.ndarray
+    psnr_clean_db: float  # PSNR to the clean images
+    reference_clean_db: float  # that of the reference
+    levels: float  # distinct values of a smooth gradient's result, relative to the reference's
+    shift: tuple[float, ...]  # mean of result less reference of each channel over the images, in grey levels
+    noisy: np.ndarray  # noisy, result, expected: the first image, uint8 or float32 H×W×3
     result: np.ndarray
     expected: np.ndarray
 

@@ -23,17 +23,11 @@ _FALLBACK_FORMAT = ".mkv"  # for videos in formats that cannot be written; it ho
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a run: images or videos, never both.
+    """The jobs of a run: images or videos, never both."""
 
-    Attributes:
-        jobs: one for each image or video.
-        is_video: True for videos.
-        keeps_manifest: True if the results go into a folder, which then gets a manifest.
-    """
-
-    jobs: list[Job]
-    is_video: bool = False
-    keeps_manifest: bool = False
+    jobs: list[Job]  # one for each image or video
+    is_video: bool = False  # True for videos
+    keeps_manifest: bool = False  # True if the results go into a folder, which then gets a manifest
 
 
 @dataclass(frozen=True)

@@ -34,15 +34,10 @@ Identity = tuple[int, int, int]  # of a file: changes when it is replaced or wri
 
 @dataclass(frozen=True)
 class ManifestKey:
-    """Everything that the results of a run depend on, besides the input.
+    """Everything that the results of a run depend on, besides the input."""
 
-    Attributes:
-        model_sha256: of the model's file.
-        settings: all else that changes a result by more than rounding, as JSON values.
-    """
-
-    model_sha256: str
-    settings: Mapping[str, Any]
+    model_sha256: str  # of the model's file
+    settings: Mapping[str, Any]  # all else that changes a result by more than rounding, as JSON values
 
 
 class Manifest:

@@ -25,20 +25,13 @@ TILES, MODEL, STITCH = TASK_STAGES = ("tiles", "model", "stitch")
 
 @dataclass(eq=False)
 class ImageTask:
-    """An image to denoise.
+    """An image to denoise."""
 
-    Attributes:
-        noisy: (H, W, 1 or 3).
-        clean: output array of the same shape and dtype; must not overlap `noisy`.
-        strength: 0..1, fraction of the model's change to apply.
-        on_progress: called with the fraction of the image that is done, up to 1.
-        ms: time spent in each of TASK_STAGES; a batch's time is divided among its tiles.
-    """
-
-    noisy: np.ndarray
-    clean: np.ndarray
-    strength: float = 1.0
-    on_progress: Progress | None = None
+    noisy: np.ndarray  # (H, W, 1 or 3)
+    clean: np.ndarray  # output array of the same shape and dtype; must not overlap `noisy`
+    strength: float = 1.0  # 0..1, fraction of the model's change to apply
+    on_progress: Progress | None = None  # called with the fraction of the image that is done, up to 1
+    # time spent in each of TASK_STAGES; a batch's time is divided among its tiles
     ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TASK_STAGES, 0.0))
 
 

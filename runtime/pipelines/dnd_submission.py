@@ -27,17 +27,11 @@ EVALUATION_VERSION = "1.0"  # of the benchmark
 
 @dataclass(frozen=True)
 class DndImage:
-    """An image of the benchmark that goes into a submission.
+    """An image of the benchmark that goes into a submission."""
 
-    Attributes:
-        source: its file.
-        crops: its boxes.
-        out: the submission's folder.
-    """
-
-    source: Path
-    crops: tuple[DndCrop, ...]
-    out: Path
+    source: Path  # its file
+    crops: tuple[DndCrop, ...]  # its boxes
+    out: Path  # the submission's folder
 
     @property
     def crop_files(self) -> list[Path]:

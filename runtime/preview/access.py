@@ -26,16 +26,11 @@ class Access:
     read and that other sites do not send. Host and Origin are checked so that a foreign page in the same
     browser can neither connect nor, by a name that it resolves to this machine (DNS rebinding), act as this
     page.
-
-    Attributes:
-        token: required token; None: none, for a page that only this machine can reach.
-        port: of the page; a part of the cookie's name, since cookies do not depend on the port.
-        names: lower-case host names of this machine; its addresses are always accepted.
     """
 
-    token: str | None
-    port: int
-    names: frozenset[str]
+    token: str | None  # required token; None: none, for a page that only this machine can reach
+    port: int  # of the page; a part of the cookie's name, since cookies do not depend on the port
+    names: frozenset[str]  # lower-case host names of this machine; its addresses are always accepted
 
     @property
     def cookie_name(self) -> str:

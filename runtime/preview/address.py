@@ -15,19 +15,12 @@ _NOWHERE = ("192.0.2.1", 9)  # an address for documentation (RFC 5737)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A listening socket.
+    """A listening socket."""
 
-    Attributes:
-        listening: the socket.
-        host: as requested, without brackets.
-        ip: the bound address; 0.0.0.0 or ::: all of the machine.
-        port: the bound port, never 0.
-    """
-
-    listening: socket.socket
-    host: str
-    ip: str
-    port: int
+    listening: socket.socket  # the socket
+    host: str  # as requested, without brackets
+    ip: str  # the bound address; 0.0.0.0 or ::: all of the machine
+    port: int  # the bound port, never 0
 
     @property
     def is_loopback(self) -> bool:

@@ -22,15 +22,10 @@ _MEASURED_PX = 512  # side of the crop on which noise is estimated
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """One frame, noisy and denoised.
+    """One frame, noisy and denoised."""
 
-    Attributes:
-        number: the frame's index in its stream.
-        before, after: (H, W, C) of the same shape and dtype, C = 1 (grey) or 3 (RGB).
-    """
-
-    number: int
-    before: np.ndarray
+    number: int  # the frame's index in its stream
+    before: np.ndarray  # before, after: (H, W, C) of the same shape and dtype, C = 1 (grey) or 3 (RGB)
     after: np.ndarray
 
 

@@ -39,19 +39,12 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class Address:
-    """The address of a camera for OpenCV.
+    """The address of a camera for OpenCV."""
 
-    Attributes:
-        name: for messages, without a password.
-        target: a number, a device, a URL or a GStreamer pipeline.
-        kind: selects OpenCV's backend.
-        settings: requested settings of a device.
-    """
-
-    name: str
-    target: int | str
-    kind: Literal["device", "network", "gstreamer"]
-    settings: CameraSettings = CameraSettings()
+    name: str  # for messages, without a password
+    target: int | str  # a number, a device, a URL or a GStreamer pipeline
+    kind: Literal["device", "network", "gstreamer"]  # selects OpenCV's backend
+    settings: CameraSettings = CameraSettings()  # requested settings of a device
 
 
 def find_address(camera: Input, settings: CameraSettings) -> Address:

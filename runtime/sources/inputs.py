@@ -20,19 +20,12 @@ _CAMERA, _DND = "camera:", "dnd:"  # prefixes by which a name says what it is
 
 @dataclass(frozen=True)
 class Input:
-    """An input, as its name says.
+    """An input, as its name says."""
 
-    Attributes:
-        name: as it was given.
-        kind: "image" and "video" are files; "device", "network", "csi" and "pipeline" are cameras.
-        path: of a file, a folder or a glob, or the DND benchmark's folder; None for cameras.
-        address: of a camera, without its prefix: a number, a device, a URL or a GStreamer pipeline;
-            "" for anything else.
-    """
-
-    name: str
-    kind: Kind
-    path: Path | None = None
+    name: str  # as it was given
+    kind: Kind  # "image" and "video" are files; "device", "network", "csi" and "pipeline" are cameras
+    path: Path | None = None  # of a file, a folder or a glob, or the DND benchmark's folder; None for cameras
+    # of a camera, without its prefix: a number, a device, a URL or a GStreamer pipeline; "" for anything else
     address: str = ""
 
     @property

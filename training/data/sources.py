@@ -28,14 +28,10 @@ FRAMES = "frames"  # folder in the run for recorded cameras
 
 @dataclass(frozen=True)
 class Source:
-    """One or more images from one file.
+    """One or more images from one file."""
 
-    Attributes:
-        count: maximum number of images.
-        read: yields name and pixels (uint8 (H, W, 3)) of one image at a time, or raises ImageError.
-    """
-
-    count: int
+    count: int  # maximum number of images
+    # yields name and pixels (uint8 (H, W, 3)) of one image at a time, or raises ImageError
     read: Callable[[], Iterator[NamedImage]]
 
 

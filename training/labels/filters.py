@@ -25,21 +25,18 @@ class Filter:
 
     In the domain "log" the filter is applied to t = 255 · log(v + 1) / log 256, so that its parameters are
     grey levels of 0..255 there too, and the result is transformed back. A median is the same in both.
-
-    Attributes:
-        name: the kind, such as "mean".
-        values: all of its parameters.
-        domain: "linear" or "log".
-        is_slow: one image takes seconds and keeps one core busy: worth several processes and a
-            progress bar. Else it takes milliseconds, and OpenCV lets other threads run meanwhile.
     """
 
-    name: str
-    values: tuple[float | None, ...]
-    domain: str = "linear"
+    name: str  # the kind, such as "mean"
+    values: tuple[float | None, ...]  # all of its parameters
+    domain: str = "linear"  # or "log"
 
     @property
     def is_slow(self) -> bool:
+        """Return True if an image takes seconds and keeps one core busy: worth processes and a progress bar.
+
+        Else it takes milliseconds, and OpenCV lets other threads run meanwhile.
+        """
         return self.name == "bm3d"
 
     def __call__(self, image: np.ndarray) -> np.ndarray:

@@ -46,17 +46,12 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """The noise of an image, in grey levels, and of its label.
+    """The noise of an image, in grey levels, and of its label."""
 
-    Attributes:
-        sigma: standard deviation.
-        fine_sigma: the same by differences of neighbours alone; less, where noise is smooth or is texture.
-        left: how much of it is in the label, as a part of `sigma`.
-    """
-
-    sigma: float
+    sigma: float  # standard deviation
+    # the same by differences of neighbours alone; less, where noise is smooth or is texture
     fine_sigma: float
-    left: float
+    left: float  # how much of it is in the label, as a part of `sigma`
 
 
 def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:

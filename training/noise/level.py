@@ -33,23 +33,14 @@ def parse_level(text: str) -> Level:
 
 @dataclass(frozen=True)
 class NoiseKind(ABC):
-    """Base of the noises: how a kind is written, and its effect.
+    """Base of the noises: how a kind is written, and its effect."""
 
-    Attributes:
-        usage: its form, such as "gaussian:SIGMA".
-        value_count: minimum and maximum number of levels.
-        limits: minimum and maximum of each level.
-        label_filter: filter whose labels suit it.
-        is_additive: it is added, with mean zero.
-        replaces: it replaces pixels.
-    """
-
-    usage: ClassVar[str]
-    value_count: ClassVar[tuple[int, int]] = (1, 1)
-    limits: ClassVar[tuple[tuple[float, float], ...]]
-    label_filter: ClassVar[str] = "bilateral"
-    is_additive: ClassVar[bool] = False
-    replaces: ClassVar[bool] = False
+    usage: ClassVar[str]  # its form, such as "gaussian:SIGMA"
+    value_count: ClassVar[tuple[int, int]] = (1, 1)  # minimum and maximum number of levels
+    limits: ClassVar[tuple[tuple[float, float], ...]]  # minimum and maximum of each level
+    label_filter: ClassVar[str] = "bilateral"  # filter whose labels suit it
+    is_additive: ClassVar[bool] = False  # it is added, with mean zero
+    replaces: ClassVar[bool] = False  # it replaces pixels
 
     @abstractmethod
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:

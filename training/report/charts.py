@@ -28,27 +28,16 @@ _DARK = {"page": "#1b1d21", "ink": "#dddddd", "grid": "#3a3d44",
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: its curves, labels and reference lines.
+    """One chart: its curves, labels and reference lines."""
 
-    Attributes:
-        name: of the file, without suffix.
-        title: heading on the page.
-        curves: by name in the legend.
-        y_label: quantity and unit of all of them.
-        is_log: of the vertical axis.
-        marks: steps with a vertical line, by its label.
-        levels: values with a horizontal line, by its label.
-        caption: what to look for, one or two sentences.
-    """
-
-    name: str
-    title: str
-    curves: dict[str, Curve]
-    y_label: str
-    caption: str
-    is_log: bool = False
-    marks: dict[str, float] | None = None
-    levels: dict[str, float] | None = None
+    name: str  # of the file, without suffix
+    title: str  # heading on the page
+    curves: dict[str, Curve]  # by name in the legend
+    y_label: str  # quantity and unit of all of them
+    caption: str  # what to look for, one or two sentences
+    is_log: bool = False  # of the vertical axis
+    marks: dict[str, float] | None = None  # steps with a vertical line, by its label
+    levels: dict[str, float] | None = None  # values with a horizontal line, by its label
 
     def describe(self) -> str:
         """Return the chart in words, as alternative text."""
