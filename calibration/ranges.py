@@ -47,9 +47,6 @@ class ActivationRanges:
 def load_ranges(path: Path, network: str) -> ActivationRanges:
     """Read what `ActivationRanges.save` wrote.
 
-    Args:
-        network: SHA-256 of the network to quantize.
-
     Raises:
         UserError: there is no such file, or it is of another network.
         ModelError: it is damaged, or larger than 16 MB.

@@ -85,11 +85,7 @@ def bundled_models() -> dict[str, Path]:
 
 
 def float32_command(model: Path, precision: str) -> str:
-    """Return the command that exports a model for 16-bit and floating-point images from a model's source.
-
-    Args:
-        precision: of the model; only an FP32 ONNX file can be exported again.
-    """
+    """Return the command that exports a model for 16-bit and floating-point images from a model's source."""
     source: str | Path = "MODEL"
     if model.parent == BUNDLED:
         source = model.stem

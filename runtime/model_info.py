@@ -51,9 +51,6 @@ class ModelInfo:
     def from_json(cls, text: str, *, source: str) -> ModelInfo:
         """Parse the output of `to_json`; ignore fields that a newer n2b added.
 
-        Args:
-            source: name of the file, for the error message.
-
         Raises:
             ModelError: the text does not describe a model that this version can use.
         """

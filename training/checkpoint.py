@@ -31,10 +31,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU, with torch's weights-only reader.
-
-    Args:
-        path: a checkpoint, or the folder of a run.
+    """Read a checkpoint, or that in a run's folder, onto the CPU, with torch's weights-only reader.
 
     Raises:
         ModelError: it is missing, damaged, or no checkpoint of n2b.
@@ -60,9 +57,6 @@ def checkpoint_path(path: Path) -> Path:
 
 def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     """Return the denoising network of a checkpoint, in evaluation mode on the CPU, and its ModelInfo.
-
-    Args:
-        path: a checkpoint, or the folder of a run.
 
     Returns:
         The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both

@@ -36,10 +36,7 @@ def absolute_inputs(inputs: list[str] | None) -> tuple[str, ...]:
 
 
 def new_run(out: Path | None, given: dict[str, Any]) -> tuple[Path, TrainConfig]:
-    """Make the folder of a new run and save its configuration there.
-
-    Args:
-        out: the folder; None: runs/<date-time>.
+    """Make the folder of a new run (None: runs/<date-time>) and save its configuration there.
 
     Raises:
         UserError: the folder contains a run, or the configuration is invalid.

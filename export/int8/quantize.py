@@ -67,9 +67,6 @@ def quantize(
 ) -> Quantized:
     """Calibrate a network and write its INT8 graphs.
 
-    Args:
-        fp32_nodes: the nodes that overflow in FP16, as `nodes_for_fp32` returns them.
-
     Raises:
         UserError: there is nothing to calibrate on, the settings are impossible, or no layer tolerates INT8.
         ModelError: the network has no convolutions, or cannot be INT8.

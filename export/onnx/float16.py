@@ -20,10 +20,7 @@ LARGEST = float(np.finfo(np.float16).max)  # 65504
 
 
 def to_fp16(bare: onnx.ModelProto, *, fp32: Collection[str] = ()) -> onnx.ModelProto:
-    """Return the same network in FP16, with float16 input and output.
-
-    Args:
-        fp32: names of nodes that stay in FP32, between Casts.
+    """Return the same network in FP16, with float16 input and output; the nodes `fp32` stay, between Casts.
 
     Raises:
         ModelError: the graph is not FP32, or a weight cannot be held in FP16; the message names it.

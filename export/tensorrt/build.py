@@ -27,9 +27,6 @@ def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) ->
 
     The engine is a plain plan, which every tool for this TensorRT can load.
 
-    Args:
-        onnx_path: a model that n2b-export wrote.
-
     Returns:
         The engine's description.
 

@@ -29,9 +29,6 @@ class BuildProgress:
     """A progress bar of the builder's nested phases, by which a build can be cancelled.
 
     A context manager. Its methods may be called from any thread.
-
-    Args:
-        console: to draw on; None: standard error.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = monotonic) -> None:

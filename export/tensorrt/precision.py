@@ -94,9 +94,6 @@ def precision_of_network(network: trt.INetworkDefinition) -> BuiltPrecision:
 def precision_in_engine(information: str) -> BuiltPrecision | None:
     """Read the precision from the inspector of an engine that was built with detailed verbosity.
 
-    Args:
-        information: its JSON, of which the layers' types and the formats of their inputs are used.
-
     Returns:
         The precision; None if no convolution is recognizable, since all were fused into other layers.
     """

@@ -20,9 +20,6 @@ def run_node_by_node(
     On most CPUs a session over a whole FP16 graph computes in FP32 throughout, which hides rounding and
     overflow. Run node by node, an activation beyond 65504 is infinite, as on a GPU.
 
-    Args:
-        model: a graph; the sizes on its input do not matter.
-
     Yields:
         The name and the (first) result of each node, in the order of the graph; the last one is the
         graph's output.

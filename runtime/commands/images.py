@@ -24,9 +24,6 @@ def run_images(
 ) -> tuple[Denoiser, RunReport]:
     """Denoise images; one that fails is reported and the rest is done.
 
-    Args:
-        skip_existing: leave out what the manifest shows as finished; it is then kept too.
-
     Raises:
         UserError: the only image there is cannot be denoised.
     """

@@ -41,11 +41,7 @@ class ManifestKey:
 
 
 class Manifest:
-    """A record of the finished results of one key, in any folders.
-
-    Args:
-        folder: of the one record of all; None: each folder of results has its own.
-    """
+    """A record of the finished results of one key, in one `folder`, or in that of each result."""
 
     def __init__(self, key: ManifestKey, folder: Path | None = None) -> None:
         self._key = key

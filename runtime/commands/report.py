@@ -23,11 +23,7 @@ FRAMES_KEPT = 10_000  # of a video or a camera: a few minutes
 
 
 class RunReport:
-    """The results of a run: counts, times, and the details of its images or frames.
-
-    Args:
-        keep: of how many images to keep the details, the latest; None: of all.
-    """
+    """The results of a run: counts, times, and the details of its images or frames, of the latest `keep`."""
 
     def __init__(self, keep: int | None = None) -> None:
         self.images: deque[ImageReport] = deque(maxlen=keep)

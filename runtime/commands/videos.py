@@ -28,10 +28,6 @@ def run_videos(
 ) -> tuple[Denoiser, RunReport]:
     """Denoise videos, one after the other; one that fails is reported and the rest is done.
 
-    Args:
-        options: of the denoiser; without a model, the one for cameras is used.
-        skip_existing: leave out what the manifest shows as finished; it is then kept too.
-
     Raises:
         UserError: the only video there is cannot be denoised.
     """

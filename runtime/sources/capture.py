@@ -158,11 +158,7 @@ def _need_gstreamer(what: str) -> None:
 
 
 def differences(settings: CameraSettings, capture: Any, height: int, width: int) -> str | None:
-    """Describe the settings of a device that differ from the requested ones; None: all are as requested.
-
-    Args:
-        height, width: of its first frame, in px.
-    """
+    """Describe the settings of a device that differ from the requested ones; None: all are as requested."""
     cv2 = load_opencv()
     actual: list[str] = []
     requested_hw = settings.height or height, settings.width or width

@@ -56,9 +56,6 @@ def frames(
 def camera_frames(camera: str | Path | int | Input) -> Frames:
     """Open the frames of a camera until it stops, which is an error here, or of a video until it ends.
 
-    Args:
-        camera: a camera as `frames` takes it, or a video.
-
     Raises:
         DeviceError: the camera does not open, gives no frame or stops.
         ImageError: a file that is no video which OpenCV can decode.

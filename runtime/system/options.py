@@ -223,9 +223,6 @@ def _accepted_type(hint: Any) -> Any:
 def parse_range(text: str, name: str) -> tuple[float, float]:
     """Parse "0.5-2" as (0.5, 2.0), "1" as (1.0, 1.0).
 
-    Args:
-        name: the option, for the message.
-
     Raises:
         UserError: it is neither one number nor two.
     """

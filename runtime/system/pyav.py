@@ -22,8 +22,5 @@ def matrix_of(colorspace: int) -> str:
     """Return the matrix between a video's YUV and RGB, as an argument of `reformat`.
 
     Like FFmpeg, take ITU-R BT.601 for a video without one.
-
-    Args:
-        colorspace: of the video, by ITU-T H.273 table 4.
     """
     return "ITU709" if colorspace == BT709 else "ITU601"

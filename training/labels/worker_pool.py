@@ -23,11 +23,7 @@ from .filters import Filter
 
 
 class FilterProcesses:
-    """The filter, callable from several threads at once; a context manager.
-
-    Args:
-        blur: the filter; it is sent to each process once.
-    """
+    """A filter, callable from several threads at once; a context manager."""
 
     def __init__(self, blur: Filter) -> None:
         self._blur = blur
@@ -52,10 +48,7 @@ class FilterProcesses:
                     pipe.close()  # type: ignore[union-attr]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return the filtered image.
-
-        Args:
-            image: uint8 (H, W, 3); the result is like it.
+        """Return the filtered image, uint8 (H, W, 3).
 
         Raises:
             EnvironmentFault: the filter failed, or its process died.

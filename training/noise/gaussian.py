@@ -13,16 +13,12 @@ from .level import Level, NoiseKind
 
 @dataclass(frozen=True)
 class GaussianNoise(NoiseKind):
-    """x = y + n, n ~ N(0, σ²) for each value of each pixel.
-
-    Args:
-        sigma: standard deviation σ on the 0..255 scale.
-    """
+    """x = y + n, n ~ N(0, σ²) for each value of each pixel."""
 
     usage: ClassVar = "gaussian:SIGMA"
     limits: ClassVar = ((0, 255),)
     is_additive: ClassVar = True
-    sigma: Level
+    sigma: Level  # standard deviation σ on the 0..255 scale
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sigma = self.sigma.draw(rng)

@@ -17,14 +17,11 @@ class JpegNoise(NoiseKind):
 
     By itself it is no noise, for it is the same at each call; it makes another noise, put before it in a
     chain, that of a camera.
-
-    Args:
-        quality: 1 (worst) to 100, rounded to a whole number.
     """
 
     usage: ClassVar = "jpeg:QUALITY"
     limits: ClassVar = ((1, 100),)
-    quality: Level
+    quality: Level  # 1 (worst) to 100, rounded to a whole number
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a compressed copy of `clean`, uint8 (H, W, 3)."""

@@ -15,16 +15,13 @@ class SaltPepperNoise(NoiseKind):
     """Each pixel is replaced with probability p, by black or white with equal chances.
 
     All channels of a pixel are replaced together, so that the specks are black and white, not coloured.
-
-    Args:
-        fraction: p, of the pixels.
     """
 
     usage: ClassVar = "saltpepper:FRACTION"
     limits: ClassVar = ((0, 1),)
     label_filter: ClassVar = "median:31"
     replaces: ClassVar = True
-    fraction: Level
+    fraction: Level  # p, of the pixels
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         fraction = self.fraction.draw(rng)

@@ -14,18 +14,14 @@ from .level import Level, NoiseKind
 
 @dataclass(frozen=True)
 class SpeckleNoise(NoiseKind):
-    """x = y + n·y, n uniform in [−√(3v), √(3v)], so of mean 0 and variance v, for each value of each pixel.
-
-    Args:
-        variance: v; does not depend on the scale of the values.
-    """
+    """x = y + n·y, n uniform in [−√(3v), √(3v)], of mean 0 and variance v, for each value of each pixel."""
 
     usage: ClassVar = "speckle:VARIANCE"
     limits: ClassVar = ((0, 1),)
     # The mean of logarithms, which the paper takes, is darker than the logarithm of the mean, by 5 % at a
     # variance of 0.1; the median is not.
     label_filter: ClassVar = "median:35"
-    variance: Level
+    variance: Level  # v; does not depend on the scale of the values
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         largest = math.sqrt(3 * self.variance.draw(rng))

@@ -25,9 +25,6 @@ class TextNoise(NoiseKind):
     The covered pixels take the letters' colour whole (no transparency). The last string is broken off
     where p is met, so the fraction is exact to a pixel.
 
-    Args:
-        fraction: p, of the pixels.
-
     The letters' shapes are OpenCV's: another major version of it draws other fonts.
     """
 
@@ -35,7 +32,7 @@ class TextNoise(NoiseKind):
     limits: ClassVar = ((0, 0.9),)  # ever more strings would fall on each other
     label_filter: ClassVar = "median:35"
     replaces: ClassVar = True
-    fraction: Level
+    fraction: Level  # p, of the pixels
 
     def __call__(self, clean: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         cv2 = load_opencv()

@@ -58,9 +58,6 @@ def tensorrt_provider(index: int, precision: str, max_memory_mb: float | None) -
 def add_rtx(ort: Any, options: Any, index: int) -> None:
     """Add TensorRT-RTX, a plug-in that caches its compiled kernels, to the options of a session.
 
-    Args:
-        ort: ONNX Runtime, 1.24 or later.
-
     Raises:
         MissingPackageError: the plug-in is not installed, or ONNX Runtime is too old for it.
         DeviceError: it cannot start, or finds no such GPU.

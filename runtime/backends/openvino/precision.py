@@ -22,8 +22,7 @@ _SIGMA = 25  # of the noise in the test image, in levels of 255
 def tolerates_bf16(backend: Backend, run_in: Callable[[str, np.ndarray], np.ndarray]) -> bool:
     """Return whether the PSNR of BF16 to FP32 exceeds LEAST_PSNR_DB, measured once per model and CPU.
 
-    Args:
-        run_in: runs a batch in "f32" or "bf16".
+    `run_in` takes "f32" or "bf16".
     """
     path = entry_path("bf16", backend.model, ("openvino",))
     psnr_db = (read_entry(path) or {}).get("psnr_db")

@@ -26,9 +26,6 @@ class TensorRTBackend:
     previous result. An engine of TensorRT for one size runs as a CUDA graph from the second run on, if the
     CUDA binding has graphs; TensorRT-RTX captures graphs itself.
 
-    Args:
-        cuda_api: one of CUDA_APIS.
-
     Raises:
         ModelError: the engine or its description is missing or damaged.
         StaleEngineError: the engine was built for another GPU, TensorRT or ONNX file.

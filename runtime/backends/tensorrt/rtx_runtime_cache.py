@@ -27,9 +27,6 @@ class RuntimeCache:
 
     TensorRT-RTX uses a file only if it fits its version, the GPU and the driver; else it compiles again, and
     the file is replaced.
-
-    Args:
-        path: of the cache file, which need not exist.
     """
 
     def __init__(self, rtx: Any, engine: Any, path: Path) -> None:
@@ -47,8 +44,7 @@ class RuntimeCache:
     def create_context(self, engine: Any, *, user_managed: bool) -> Any:
         """Return an execution context that uses and extends this cache; None: out of memory.
 
-        Args:
-            user_managed: the caller provides its scratch memory.
+        With `user_managed` the caller provides its scratch memory.
         """
         if user_managed:
             rtx = self._rtx

@@ -29,9 +29,6 @@ from ..graph_contract import DENOISED, IMAGE
 class Scratch:
     """The scratch memory of an engine's contexts, used by one at a time.
 
-    Args:
-        cuda: the GPU, whose context is current.
-
     Raises:
         MemoryError: the GPU's memory is too small.
     """
@@ -93,11 +90,7 @@ class Slot:
         return self._host(0)
 
     def start(self, after: Event | None) -> bool:
-        """Enqueue the batch's copies and the engine; return False if TensorRT cannot run the engine.
-
-        Args:
-            after: the `computed` event of the previous slot, which uses the same memory.
-        """
+        """Enqueue the batch's copies and, `after` an event, the engine; return False if it cannot run."""
         assert self._memory is not None
         source, result = self._memory
         self._cuda.copy_in(source, self._size, self._stream)
