@@ -66,11 +66,15 @@ def infer(
             raise UserError("--show wants a window and --headless none; leave one of them out")
         denoiser, report = run_camera(camera, outputs.out, model)
     else:
-        from .commands.infer import run_inputs
+        from .commands.images import run_images
+        from .commands.jobs import plan_jobs
+        from .commands.videos import run_videos
 
         for name in changed_options(camera):
             raise UserError(f"{name} is for a camera; name one with --camera 0")
-        denoiser, report = run_inputs(inputs or [], outputs, model)
+        plan = plan_jobs(inputs or [], outputs)
+        run = run_videos if plan.is_video else run_images
+        denoiser, report = run(plan, model, skip_existing=outputs.skip_existing)
     _print(report, denoiser, model, from_options(_Printing, options))
     return SOME_FAILED if report.failed else 0
 

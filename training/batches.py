@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from ..runtime.system.prefetch import prefetch
 from .config import TrainConfig
 from .data.dataset import Dataset
 from .objectives import Batch, Objective
 from .value_transform import to_domain
 
-_Item = TypeVar("_Item")
-
 
 @contextmanager
 def open_batches(
-    fabric: Fabric, config: TrainConfig, dataset: Dataset, objective: Objective
-) -> Iterator[Callable[[int], Batch]]:
-    """Yield a function from a step to this process's share of its batch.
+    fabric: Fabric, config: TrainConfig, dataset: Dataset, objective: Objective, first_step: int
+) -> Iterator[Iterator[Batch]]:
+    """Yield this process's shares of the batches, from that of `first_step` on.
 
     If the images are on disk, the next batch is gathered in a thread while the device works on this one.
     """
 
-    def make(step: int) -> Batch:
-        return draw_batch(fabric, config, dataset, objective, step)
+    def batches() -> Iterator[Batch]:
+        if fabric.device.type == "cuda":
+            torch.cuda.set_device(fabric.device)  # a thread must select its GPU itself
+        for step in count(first_step):
+            yield draw_batch(fabric, config, dataset, objective, step)
 
     if dataset.noisy.is_on_disk or dataset.clean.is_on_disk:
-        with Prefetcher(make, fabric.device) as batch_of:
-            yield batch_of
+        with closing(prefetch(batches())) as prefetched:
+            yield prefetched
     else:
-        yield make
+        yield batches()
 
 
 def draw_batch(
@@ -60,35 +61,3 @@ def draw_batch(
             name: torch.from_numpy(v[mine]).to(fabric.device, non_blocking=True) for name, v in random.items()
         },
     )
-
-
-class Prefetcher(Generic[_Item]):
-    """Returns `make(step)` and prepares that of the next step in a thread; a context manager.
-
-    Args:
-        make: a function of the step alone, called for one step at a time; its errors are raised by the
-            call for that step.
-        device: of the crops; a thread must select its GPU itself.
-    """
-
-    def __init__(self, make: Callable[[int], _Item], device: torch.device) -> None:
-        self._make = make
-        self._thread = ThreadPoolExecutor(1, "prefetch", initializer=_select_device, initargs=(device,))
-        self._pending: dict[int, Future[_Item]] = {}
-
-    def __enter__(self) -> Prefetcher[_Item]:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def __call__(self, step: int) -> _Item:
-        """Return the result for a step; consecutive steps do not wait."""
-        current = self._pending.pop(step, None) or self._thread.submit(self._make, step)
-        self._pending = {step + 1: self._thread.submit(self._make, step + 1)}
-        return current.result()
-
-
-def _select_device(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_device(device)

@@ -91,8 +91,8 @@ def _loop(run: _Run) -> None:
     first_not_finite = torch.full((), math.inf, device=fabric.device)  # step
     started = time.monotonic() - at.elapsed_s
     monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else None
-    batches = open_batches(fabric, config, run.dataset, objective)
-    with monitor or nullcontext(), batches as batch_of, stop_on_signal(fabric) as stopped:
+    opening = open_batches(fabric, config, run.dataset, objective, at.step)
+    with monitor or nullcontext(), opening as batches, stop_on_signal(fabric) as stopped:
         while (progress := at.progress(config)) < 1 and not stopped(at.step):
             is_initial = progress < initial_stage
             if initial_stage and not is_initial and at.stage_start == 0:
@@ -101,7 +101,7 @@ def _loop(run: _Run) -> None:
                     learner.restart()  # Adam's moments were those of another loss: the step explodes
             rate = learning_rate(config, at.step - at.stage_start, progress)
             learner.begin_step()
-            losses = objective.losses(batch_of(at.step), is_initial=is_initial)
+            losses = objective.losses(next(batches), is_initial=is_initial)
             total = learner.step(losses, rate)
 
             at.step += 1

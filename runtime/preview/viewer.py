@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..inference.tile_size import is_number
 from .live import Live
 from .messages import Pair, shared_width_px
 
@@ -68,9 +69,9 @@ class Viewer:
             return False
         if name == "snapshot" and value is True:
             self._wants_snapshot = True
-        elif name == "next" and _is_number(value) and 1 <= value <= 100_000:
+        elif name == "next" and is_number(value) and 1 <= value <= 100_000:
             self._wanted_px = shared_width_px(int(value))
-        elif name == "strength" and _is_number(value) and 0 <= value <= 1:
+        elif name == "strength" and is_number(value) and 0 <= value <= 1:
             self._live.controls.strength = float(value)
             return True
         else:
@@ -108,7 +109,3 @@ class Viewer:
 
     async def _send(self, message: str | bytes) -> None:
         await asyncio.wait_for(self._connection.send(message), SEND_TIMEOUT_S)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
