@@ -12,6 +12,7 @@ import onnx
 
 from ..runtime.errors import UserError
 from ..runtime.images.convert import to_float
+from ..runtime.system.console import Log
 from .layers import last_layer
 from .network_values import from_network, to_network
 from .ranges import ActivationRanges, Ranges, measure_ranges
@@ -48,7 +49,7 @@ def calibrate(
     network: str,
     method: str = "percentile",
     ranges: ActivationRanges | None = None,
-    log: Callable[[str], None] = lambda _: None,
+    log: Log = lambda _: None,
 ) -> Calibration:
     """Measure ranges, choose the layers of each placement, and measure the mean error of the result.
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 
 from ..runtime.images.metrics import psnr
+from ..runtime.system.console import Log
 from .session import open_session, run_session, with_outputs
 
 ALLOWED_LOSS_DB = 0.10
@@ -55,11 +56,7 @@ class Choice:
 
 
 def measure_layers(
-    quantize: Quantize,
-    layers: Sequence[str],
-    trial: Trial,
-    float_db: float,
-    log: Callable[[str], None] = lambda _: None,
+    quantize: Quantize, layers: Sequence[str], trial: Trial, float_db: float, log: Log = lambda _: None
 ) -> list[LayerLoss]:
     """Return the loss of each layer in INT8 alone, the costliest first."""
     losses = []

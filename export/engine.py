@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
 from ..runtime.errors import UserError
 from ..runtime.model_info import ModelInfo
+from ..runtime.system.console import Log
 from ..runtime.system.gpu import find_gpu
 from ..runtime.system.memory import cache_folder
 from ..runtime.system.options import changed_options
@@ -20,8 +20,6 @@ from .tensorrt.build import build_engine, built_precision
 from .tensorrt.options import check_options
 from .tensorrt.plan import BuildSettings
 from .tensorrt.profile import Profile, dynamic_profile, static_profile
-
-Log = Callable[[str], None]
 
 
 def choose_flavour(target: str | None) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
+from ..runtime.system.console import Log
 from .engine import check_engine, choose_flavour, make_engine, open_profile
 from .fp16_overflow import nodes_for_fp32
 from .int8.export import export_int8
@@ -30,7 +30,7 @@ FILES = (  # possible names of exported models
 
 
 def export_model(
-    source: Source, folder: Path, settings: ExportSettings, log: Callable[[str], None] = lambda _: None
+    source: Source, folder: Path, settings: ExportSettings, log: Log = lambda _: None
 ) -> list[ExportedFile]:
     """Write `model.onnx`, further files by the settings, and `report.html` into `folder`.
 
@@ -102,7 +102,7 @@ def _with_speed(files: list[ExportedFile]) -> list[ExportedFile]:
 
 
 def _export_engine(
-    source: Source, onnx: ExportedFile, flavour: str, settings: ExportSettings, log: Callable[[str], None]
+    source: Source, onnx: ExportedFile, flavour: str, settings: ExportSettings, log: Log
 ) -> ExportedFile:
     path = onnx.path.with_name(f"model.{onnx.precision}.engine")
     make_engine(onnx.path, path, flavour, engine_profile(source, settings), settings, log)
@@ -118,7 +118,7 @@ def _choose_served(files: list[ExportedFile], flavour: str | None) -> ExportedFi
 
 
 def _add_to_triton(
-    source: Source, file: ExportedFile, repository: Path, settings: ExportSettings, log: Callable[[str], None]
+    source: Source, file: ExportedFile, repository: Path, settings: ExportSettings, log: Log
 ) -> None:
     info = dataclasses.replace(source.info, precision=file.precision)
     folder = add_to_repository(repository, settings.triton_name, file.path, info, settings)

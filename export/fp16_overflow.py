@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from ..calibration.network_values import to_network
 from ..calibration.session import open_session, run_all, with_outputs
+from ..runtime.system.console import Log
 from .onnx.float16 import LARGEST
 from .source import Source
 from .verify.test_images import noisy_images
@@ -18,7 +17,7 @@ MARGIN = 2.0  # values of other images may be larger by this factor
 _HEIGHT_PX, _WIDTH_PX = 256, 288  # multiples of every network's stride
 
 
-def nodes_for_fp32(source: Source, log: Callable[[str], None] = lambda _: None) -> dict[str, float]:
+def nodes_for_fp32(source: Source, log: Log = lambda _: None) -> dict[str, float]:
     """Return the nodes that would overflow in FP16, with the largest magnitude at each of them.
 
     These are nodes with inputs or outputs beyond half of FP16's largest value (65504), or with weights

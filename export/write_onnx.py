@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 
 from ..runtime.model_info import ModelInfo
+from ..runtime.system.console import Log
 from ..runtime.system.files import write_atomically
 from .onnx.file import to_bytes
 from .onnx.io_contract import add_contract
@@ -18,12 +18,7 @@ from .verify.verify import verify_onnx
 
 
 def export_onnx(
-    source: Source,
-    bare: onnx.ModelProto,
-    info: ModelInfo,
-    path: Path,
-    settings: ExportSettings,
-    log: Callable[[str], None],
+    source: Source, bare: onnx.ModelProto, info: ModelInfo, path: Path, settings: ExportSettings, log: Log
 ) -> ExportedFile:
     """Write one ONNX file and, by the settings, verify it.
 

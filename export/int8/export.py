@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from ...calibration.ranges import RANGES_NAME
+from ...runtime.system.console import Log
 from ...runtime.system.files import sha256_of_file, write_atomically
 from ..report import ExportedFile, LayerRow
 from ..settings import ExportSettings
@@ -19,11 +20,7 @@ LAYERS_NAME = "layers.json"
 
 
 def export_int8(
-    source: Source,
-    staging: Path,
-    settings: ExportSettings,
-    fp32_nodes: Collection[str],
-    log: Callable[[str], None],
+    source: Source, staging: Path, settings: ExportSettings, fp32_nodes: Collection[str], log: Log
 ) -> tuple[list[ExportedFile], list[LayerRow]]:
     """Write `model.int8-cpu.onnx`, `model.int8.onnx`, `ranges.json` and `layers.json`.
 
@@ -61,7 +58,7 @@ def _rows(quantized: Quantized) -> list[LayerRow]:
     ]
 
 
-def _log_rows(rows: list[LayerRow], quantized: Quantized, log: Callable[[str], None]) -> None:
+def _log_rows(rows: list[LayerRow], quantized: Quantized, log: Log) -> None:
     log("loss of PSNR by INT8 in one layer alone, dB:")
     for row in rows:
         log(

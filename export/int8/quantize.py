@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ...calibration.ranges import load_ranges
 from ...calibration.samples import Tiles, choose_tiles, split_tiles
 from ...calibration.sensitivity import ALLOWED_LOSS_DB
 from ...runtime.errors import UserError
+from ...runtime.system.console import Log
 from ..onnx.float16 import to_fp16
 from ..onnx.opset import opset_of, set_opset
 from ..settings import CalibrationSettings
@@ -60,10 +61,7 @@ class Quantized:
 
 
 def quantize(
-    source: Source,
-    settings: CalibrationSettings,
-    fp32_nodes: Collection[str] = (),
-    log: Callable[[str], None] = lambda _: None,
+    source: Source, settings: CalibrationSettings, fp32_nodes: Collection[str] = (), log: Log = lambda _: None
 ) -> Quantized:
     """Calibrate a network and write its INT8 graphs.
 
@@ -107,9 +105,7 @@ def _write(floats: onnx.ModelProto, precision: str, calibration: Calibration, la
     return shift_bias(graph, last, -calibration.mean_errors[precision])
 
 
-def _tiles(
-    source: Source, settings: CalibrationSettings, log: Callable[[str], None]
-) -> tuple[str, Tiles, Tiles]:
+def _tiles(source: Source, settings: CalibrationSettings, log: Log) -> tuple[str, Tiles, Tiles]:
     """Return a description of the images, tiles to calibrate on, and tiles to measure the loss on."""
     with tempfile.TemporaryDirectory() as recordings:
         description, images = calibration_images(source, settings.images, Path(recordings))

@@ -41,12 +41,7 @@ def open_backend(
     with `strict` it is an error.
 
     Args:
-        backend: one of BACKENDS.
-        device: "auto", "cpu", "cuda" or "cuda:1".
-        strict: raise an error instead of using anything but what was requested.
-        rebuild: "auto": first rebuild an engine that does not fit this machine from the ONNX file next to it,
-            by n2b-export, which can take minutes; or "never".
-        cuda_api: CUDA binding that allocates an engine's GPU memory, one of CUDA_APIS.
+        backend, device, strict, rebuild, cuda_api: as of `Denoiser`.
         max_memory_mb: limit of ONNX Runtime's GPU memory, in 10⁶ bytes; None: no limit.
 
     Raises:

@@ -16,6 +16,7 @@ from n2b import __version__
 
 from ..errors import N2BError, UserError
 
+Log = Callable[[str], object]  # receives a line for each step of a long work
 INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
 
 # `--tile_overlap` is read as `--tile-overlap`
