@@ -54,7 +54,6 @@ def calibrate(
     """Measure ranges, choose the layers of each placement, and measure the mean error of the result.
 
     Args:
-        bare: an FP32 graph without input/output contract.
         layers: names of the convolutions that may become INT8.
         placements: writers of INT8 graphs by precision; layers are compared with the first of them.
         transform: the network's value transform, "identity" or "log".

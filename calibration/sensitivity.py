@@ -94,7 +94,6 @@ def mean_errors(
 
     Args:
         quantized: the same in INT8, with FP32 for the rest.
-        layer: name of a convolution of all of them.
         batches: inputs, float32 N×C×H×W, at least one.
     """
     result = next(node.output[0] for node in bare.graph.node if node.name == layer)

@@ -97,10 +97,6 @@ def write_report(
 ) -> Path:
     """Write `folder`/report.html, and return its path.
 
-    Args:
-        files: the exported files, FP32 first.
-        layers: rows of the table of layers; empty without INT8.
-
     Raises:
         MissingPackageError: Jinja2 is not installed.
     """

@@ -75,7 +75,6 @@ def config_text(name: str, info: ModelInfo, settings: ExportSettings, *, is_engi
 
     Args:
         info: of the served file; stored in the parameter `n2b`, for clients that cut tiles.
-        is_engine: a TensorRT plan, else ONNX.
     """
     tile_px = settings.tile_px
     dims = [-1, -1, CHANNELS] if settings.dynamic else [settings.batch, tile_px, tile_px, CHANNELS]

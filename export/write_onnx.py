@@ -24,7 +24,6 @@ def export_onnx(
 
     Args:
         info: description with the precision of the graph; io is filled in.
-        settings: input and output of the graph, and whether to verify.
 
     Raises:
         UserError: the sizes do not fit the model, or the file cannot be written.

@@ -34,7 +34,6 @@ def calibration_images(
     Args:
         source: the model; without named images, a run's model is calibrated on the run's images.
         named: a file, a folder, a glob, a video, camera:0 or dnd:FOLDER.
-        recordings: a folder for recordings of a camera.
 
     Raises:
         UserError: there are no images; raised while reading if none can be read.

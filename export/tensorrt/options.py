@@ -57,7 +57,6 @@ def check_options(
 
     Args:
         flavour: TensorRT that builds; None: there will be no engine.
-        precision: "fp32", "fp16" or "int8", of the engine.
     """
     if workspace_gib is not None and not 0 < workspace_gib < 2**20:  # nor NaN
         raise UserError(f"a workspace of {workspace_gib:g} GiB is impossible; name a positive number")

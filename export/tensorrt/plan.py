@@ -47,7 +47,6 @@ def build_plan(
     """Build a plan.
 
     Args:
-        model: the graph, with its input/output contract.
         asked: expected precision: "fp32", "fp16", "int8".
         progress: receives the phases, and can cancel the build.
 

@@ -48,10 +48,6 @@ def verify_onnx(path: Path, reference: Reference, *, source: str) -> Agreement:
 
     FP32 files and those for CPUs run as in use; files with FP16 run node by node, as a GPU computes.
 
-    Args:
-        path: the file, static or dynamic, uint8 or float32.
-        source: file of the reference, for the error message.
-
     Raises:
         VerificationError: FP32 is off by more than 1/255, FP16 is below 50 dB, INT8 below 12, or a value is
             not finite; the message names the first such layer.

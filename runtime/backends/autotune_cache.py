@@ -22,7 +22,6 @@ def entry_path(name: str, model: Path, packages: tuple[str, ...]) -> Path:
 
     Args:
         name: of the measurement, such as "fastest".
-        packages: names of the packages that the result depends on.
     """
     versions = [f"{package} {_version(package)}" for package in packages]
     parts = [sha256_of_file(model), *versions, cpu_name(), str(usable_cores())]

@@ -27,7 +27,6 @@ def check_graph(
 
     Args:
         inputs, outputs: dtype and shape of each tensor by its name.
-        source: path of the model, for the error message.
 
     Raises:
         ModelError: the graph does not follow the contract.

@@ -26,8 +26,6 @@ def run_dnd(
     Args:
         folder: holds info.mat and images_srgb/.
         out: where the files go; those to upload into its folder `bundled`.
-        options: of the denoiser; without a model, the one for cameras is used.
-        skip_existing: leave out images that are finished.
 
     Raises:
         UserError: the folder is no such benchmark.

@@ -58,7 +58,6 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
 
     Args:
         inputs: image files or video files, folders (with their subfolders), globs.
-        outputs: where the results go.
 
     Raises:
         UserError: an input does not exist, images and videos are mixed, a result would overwrite an input or

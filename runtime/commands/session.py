@@ -69,7 +69,6 @@ def open_session(
 
     Args:
         keeps_manifest: record in the folder of results what each was made from.
-        settings: what else the results depend on.
         folder: of the one manifest of all results; None: each folder of results has its own.
         keep: how many images or frames the report keeps details of; None: all.
 

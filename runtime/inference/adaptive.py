@@ -23,9 +23,7 @@ class AdaptiveTiles:
     """The tiles that a model runs over. Not safe to share between threads.
 
     Args:
-        backend: the model.
         tile_hw: height and width of a tile in px, overlap included; (0, 0): whole images.
-        halo_px: overlap on each side of a tile.
     """
 
     def __init__(self, backend: Backend, tile_hw: tuple[int, int], halo_px: int) -> None:

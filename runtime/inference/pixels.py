@@ -19,7 +19,6 @@ def check_image(
     Args:
         io: the dtype of the model's input and output, "uint8" or "float32".
         allow_8bit: accept deeper images for a uint8 model, which reduces them to 8 bits.
-        export_command: command that makes a model for deeper images.
     """
     if not isinstance(image, np.ndarray):
         raise ImageError(f"an image is a numpy array, not {type(image).__name__}")

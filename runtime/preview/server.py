@@ -51,7 +51,6 @@ class PageServer:
     Args:
         endpoint: its socket is closed with the server.
         live: closed with the server.
-        max_viewers: maximum number of simultaneous viewers.
 
     Raises:
         MissingPackageError: the package websockets is not installed.

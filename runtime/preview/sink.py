@@ -27,7 +27,6 @@ class PageSink:
     Args:
         address: [HOST:]PORT; without a host, 127.0.0.1. Port 0 selects a free one.
         controls: changed by the page.
-        max_viewers: maximum number of simultaneous viewers.
 
     Raises:
         UserError: the address is invalid.

@@ -34,7 +34,6 @@ class VideoWriter:
 
     Args:
         path: of the video; it ends in one of `VIDEO_FORMATS`.
-        height, width: of the frames, in px.
         original: path of the video that the frames are from, whose clock, colour description and other
             streams (audio, subtitles) are copied, the latter bit by bit; None: there is none.
 

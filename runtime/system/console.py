@@ -34,7 +34,6 @@ def run_command(command: Callable[..., Any], name: str) -> None:
 
     Args:
         command: a function with typer's annotations that returns the exit status (None: 0).
-        name: the command's name, for its messages.
     """
     import typer
 

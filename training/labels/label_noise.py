@@ -26,7 +26,6 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
 
     Args:
         pairs: some images, each followed by its label: uint8 (H, W, 6).
-        spec: the filter that made the labels.
     """
     measured = [measure_noise(pair[..., :3], pair[..., 3:]) for pair in pairs]
     noisy = [noise for noise in measured if noise]

@@ -33,7 +33,6 @@ class OpenVinoBackend:
 
     Args:
         model: an ONNX file that n2b-export made, except INT8 files for TensorRT.
-        device: "auto" or "cpu".
 
     Raises:
         ModelError: the file is missing, damaged, not a denoiser of n2b, or computed wrongly by OpenVINO.

@@ -56,7 +56,6 @@ class Slot:
 
     Args:
         context: execution context of this slot only.
-        dtype: of batches and results.
         graphs: captures the engine's work after a first run of the slot's shape; None: no graphs.
     """
 
