@@ -15,7 +15,30 @@ from .video_writer import VIDEO_FORMATS, VideoWriter
 _logger = logging.getLogger(__name__)
 
 
-class RecordSink:
+class _OpenVideo:
+    """The video that a sink is writing, and the size of its frames."""
+
+    _video: VideoWriter | None = None
+    _size_hw: tuple[int, ...] = 0, 0
+
+    def finish(self) -> None:
+        """Complete the video and give it its name.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        video, self._video = self._video, None
+        if video is not None:
+            video.finish()
+
+    def discard(self) -> None:
+        """Discard a video that is not finished."""
+        video, self._video = self._video, None
+        if video is not None:
+            video.discard()
+
+
+class RecordSink(_OpenVideo):
     """Records the denoised frames as a video, at the times of their arrival.
 
     The video gets its name when it is complete. Frames of another size start a new video: out-2.mp4,
@@ -36,10 +59,7 @@ class RecordSink:
         if path.exists():
             raise UserError(f"{path} already exists; move it, or choose another name for --record")
         self._path = path
-        self._number = 0
-        self._video: VideoWriter | None = None
-        self._size_hw = 0, 0
-        self._start_ns = 0
+        self._number = self._start_ns = 0
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Add one frame.
@@ -53,16 +73,11 @@ class RecordSink:
         try:
             self._video.write(denoised, frame.timestamp_ns - self._start_ns)
         except BaseException:
-            video, self._video = self._video, None
-            video.discard()
+            self.discard()
             raise
         return True
 
-    def close(self) -> None:
-        """Finish the video."""
-        video, self._video = self._video, None
-        if video is not None:
-            video.finish()
+    close = _OpenVideo.finish
 
     def _begin(self, frame: Frame, height: int, width: int) -> None:
         self.close()
@@ -78,7 +93,7 @@ class RecordSink:
         self._start_ns = frame.timestamp_ns
 
 
-class VideoSink:
+class VideoSink(_OpenVideo):
     """Writes the denoised frames of a video as a video, with their times and its other streams unchanged.
 
     Call `finish` after the last frame; `close` without it leaves nothing.
@@ -87,8 +102,6 @@ class VideoSink:
     def __init__(self, path: Path, original: Path) -> None:
         load_av()
         self._path, self._original = path, original
-        self._video: VideoWriter | None = None
-        self._size_hw = 0, 0
 
     def write(self, frame: Frame, denoised: np.ndarray, /) -> bool:
         """Add one frame.
@@ -108,18 +121,4 @@ class VideoSink:
         self._video.write(denoised, frame.timestamp_ns)
         return True
 
-    def finish(self) -> None:
-        """Complete the video and give it its name.
-
-        Raises:
-            UserError: the disk is full.
-        """
-        video, self._video = self._video, None
-        if video is not None:
-            video.finish()
-
-    def close(self) -> None:
-        """Discard a video that is not finished."""
-        video, self._video = self._video, None
-        if video is not None:
-            video.discard()
+    close = _OpenVideo.discard
