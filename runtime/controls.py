@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 @dataclass
 class Controls:
-    """The settings of a running stream, read before each frame; any thread may set them.
+    """The settings of a running stream, read before each frame; any thread may set them."""
 
-    Attributes:
-        strength: 0 leaves the image unchanged, 1 denoises fully; values between mix both.
-    """
-
-    strength: float = 1.0
+    strength: float = 1.0  # 0 leaves the image unchanged, 1 denoises fully; values between mix both

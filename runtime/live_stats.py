@@ -15,26 +15,17 @@ _WINDOW = 300  # latest frames that are averaged: ten seconds at 30 fps
 
 @dataclass(frozen=True)
 class LiveStats:
-    """The statistics of a stream at one moment.
+    """The statistics of a stream at one moment."""
 
-    Attributes:
-        frames: denoised frames.
-        dropped: frames skipped in favour of newer ones.
-        corrupt: frames that could not be decoded.
-        reconnects: times the source was lost and opened again.
-        fps: denoised frames per second, over the latest frames.
-        latency_p50_ms, latency_p99_ms: from the arrival of a frame to its end in the sinks.
-        width, height: of the latest frame, in px.
-    """
-
-    frames: int = 0
-    dropped: int = 0
-    corrupt: int = 0
-    reconnects: int = 0
-    fps: float = 0.0
+    frames: int = 0  # denoised frames
+    dropped: int = 0  # frames skipped in favour of newer ones
+    corrupt: int = 0  # frames that could not be decoded
+    reconnects: int = 0  # times the source was lost and opened again
+    fps: float = 0.0  # denoised frames per second, over the latest frames
+    # latency_p50_ms, latency_p99_ms: from the arrival of a frame to its end in the sinks
     latency_p50_ms: float = 0.0
     latency_p99_ms: float = 0.0
-    width: int = 0
+    width: int = 0  # of the latest frame in px, as the height
     height: int = 0
 
 

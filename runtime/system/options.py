@@ -24,32 +24,20 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Option:
-    """The command-line option that sets a field.
+    """The command-line option that sets a field."""
 
-    Attributes:
-        panel: heading in the help; None: that of --help itself.
-        help: one sentence; the bounds are appended.
-        name: such as "--lr", of a switch "--on/--off"; None: from the name of the field.
-        short: such as "-o".
-        metavar: placeholder of the value in the help.
-        choices: the values allowed, where the type of the field does not say so.
-        default_text: the default as the help shows it, if it is not the field's.
-        parse: returns the value for the text and the option's name, or raises UserError; None: by the type.
-        minimum, maximum: inclusive bounds.
-        above, below: exclusive bounds.
-    """
-
-    panel: str | None
-    help: str
-    name: str | None = None
-    short: str | None = None
-    metavar: str | None = None
-    choices: tuple[str, ...] = ()
-    default_text: str | None = None
+    panel: str | None  # heading in the help; None: that of --help itself
+    help: str  # one sentence; the bounds are appended
+    name: str | None = None  # such as "--lr", of a switch "--on/--off"; None: from the name of the field
+    short: str | None = None  # such as "-o"
+    metavar: str | None = None  # placeholder of the value in the help
+    choices: tuple[str, ...] = ()  # the values allowed, where the type of the field does not say so
+    default_text: str | None = None  # the default as the help shows it, if it is not the field's
+    # returns the value for the text and the option's name, or raises UserError; None: by the type
     parse: Callable[[str, str], Any] | None = None
-    minimum: float | None = None
+    minimum: float | None = None  # inclusive bounds, this and the next
     maximum: float | None = None
-    above: float | None = None
+    above: float | None = None  # exclusive bounds, this and the next
     below: float | None = None
 
     @property
