@@ -73,7 +73,7 @@ class Histogram:
 
 
 def entropy_threshold(magnitudes: np.ndarray, reach: float) -> float:
-    """Return where to clip |value| so that LEVELS levels lose the least information.
+    """Return where to clip |value|, at most at `reach`, so that LEVELS levels lose the least information.
 
     Of all cuts after at least LEVELS bins, take the one with the least Kullback-Leibler divergence of the
     distribution in LEVELS levels from that with all values beyond the cut in its last bin (Migacz,
@@ -82,9 +82,6 @@ def entropy_threshold(magnitudes: np.ndarray, reach: float) -> float:
     Args:
         magnitudes: counts over 0 … reach, in bins of equal width.
         reach: the upper end of the last bin.
-
-    Returns:
-        The threshold, at most `reach`.
     """
     filled = np.flatnonzero(magnitudes)
     last = int(filled[-1]) + 1 if len(filled) else 1

@@ -74,10 +74,9 @@ def choose_layers(
     *,
     allowed_db: float = ALLOWED_LOSS_DB,
 ) -> Choice:
-    """Choose as many layers as possible for INT8: return the costliest to floats until the loss is allowed.
+    """Return as many layers as possible for INT8: the costliest go to floats until the loss is allowed.
 
-    Returns:
-        The choice, with no layer in INT8 if every combination loses more.
+    If every combination loses more, none is in INT8.
     """
     ordered = [loss.layer for loss in losses]
     for kept in range(len(ordered)):

@@ -40,7 +40,7 @@ def check_repository(repository: Path, name: str) -> None:
 def add_to_repository(
     repository: Path, name: str, file: Path, info: ModelInfo, settings: ExportSettings
 ) -> Path:
-    """Add a model, or its next version, to a model repository.
+    """Add a model, or its next version, to a model repository; return the folder of the version.
 
     By default the server serves the newest version. Other models and earlier versions stay; the config is
     replaced, as it has to fit the version that is served.
@@ -48,9 +48,6 @@ def add_to_repository(
     Args:
         repository: created if it does not exist.
         file: an .onnx file, or a plan of TensorRT.
-
-    Returns:
-        The version's folder.
 
     Raises:
         UserError: the repository cannot be written.

@@ -33,7 +33,7 @@ VALIDATIONS = 20  # in a run
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
-    """Train to the end of the schedule and leave a checkpoint, also when SIGINT or SIGTERM ends it early.
+    """Train to the end of the schedule, or to SIGINT or SIGTERM; return the path of the checkpoint.
 
     Every step draws its crops from (seed, step) alone and the checkpoint holds all other state, so that
     a resumed run of `config.steps` gives bit for bit what an uninterrupted one gives on one CPU. Under
@@ -42,9 +42,6 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
     Args:
         run: folder for the checkpoint, the curves and the report.
         resume: continue from the checkpoint of the run, if it exists.
-
-    Returns:
-        The checkpoint's path.
 
     Raises:
         UserError: the images, the noise or the filter are unusable.

@@ -16,10 +16,7 @@ LARGEST_DESCRIPTION = 16_000_000  # characters; n2b writes some thousands
 
 
 def read_onnx(path: str | Path) -> tuple[onnx.ModelProto, ModelInfo]:
-    """Read a single-file ONNX model that n2b wrote.
-
-    Returns:
-        The model, checked for validity, and its description.
+    """Read and check a single-file ONNX model that n2b wrote; return it and its description.
 
     Raises:
         ModelError: the file is missing, damaged, not ONNX, not a denoiser of n2b, of an unsupported

@@ -27,15 +27,12 @@ if TYPE_CHECKING:
 NETWORK_INPUT, NETWORK_OUTPUT = "input", "output"  # tensors of a bare graph
 
 
-def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int = 3) -> onnx.ModelProto:
-    """Export a fully convolutional network.
+def network_to_onnx(network: nn.Module, *, size_multiple_px: int) -> onnx.ModelProto:
+    """Return a fully convolutional network as a graph of the default opset, its nodes named after its layers.
 
     Args:
-        network: float32 N×C×H×W → the same, in evaluation mode, on the CPU.
+        network: float32 N×3×H×W → the same, in evaluation mode, on the CPU.
         size_multiple_px: multiple of the sizes that the network takes without padding.
-
-    Returns:
-        A graph of the default opset whose nodes are named after the network's layers.
 
     Raises:
         EnvironmentFault: this torch cannot export the network.
@@ -44,7 +41,7 @@ def network_to_onnx(network: nn.Module, *, size_multiple_px: int, channels: int 
     import torch
 
     check_installed("onnxscript", extra="export")
-    example = torch.zeros(1, channels, 2 * size_multiple_px, 3 * size_multiple_px)
+    example = torch.zeros(1, 3, 2 * size_multiple_px, 3 * size_multiple_px)
     try:
         with _silence():
             program = torch.onnx.export(

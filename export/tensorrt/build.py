@@ -23,12 +23,9 @@ Result = TypeVar("Result")
 
 
 def build_engine(onnx_path: Path, engine_path: Path, settings: BuildSettings) -> ModelInfo:
-    """Build an engine and write it, with its description as `<engine>.json`.
+    """Build an engine and write it, with its description as `<engine>.json`; return the description.
 
     The engine is a plain plan, which every tool for this TensorRT can load.
-
-    Returns:
-        The engine's description.
 
     Raises:
         ModelError: `onnx_path` is not a model of n2b.

@@ -94,8 +94,7 @@ def precision_of_network(network: trt.INetworkDefinition) -> BuiltPrecision:
 def precision_in_engine(information: str) -> BuiltPrecision | None:
     """Read the precision from the inspector of an engine that was built with detailed verbosity.
 
-    Returns:
-        The precision; None if no convolution is recognizable, since all were fused into other layers.
+    None if no convolution is recognizable, since all were fused into other layers.
     """
     try:
         entries = json.loads(information)["Layers"]

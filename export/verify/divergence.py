@@ -35,12 +35,10 @@ def describe_divergence(
 def first_divergence(
     expected: Iterable[tuple[str, np.ndarray]], results: dict[str, np.ndarray], *, limit: float
 ) -> tuple[str, float] | None:
-    """Return the first layer whose relative error (RMS of difference over RMS of reference) exceeds `limit`.
+    """Return the first layer whose relative error exceeds `limit`, and that error; None if all agree.
 
-    Layers of only one side are skipped; a value that is not finite is an infinite error.
-
-    Returns:
-        The layer's name and its relative error, or None when all agree.
+    The error is the RMS of the difference over that of the reference, infinite if a value is not finite.
+    Layers of only one side are skipped.
     """
     for name, reference in expected:
         if name in results and not (error := _relative_error(results[name], reference)) <= limit:

@@ -35,7 +35,7 @@ class Outcome(Generic[Item]):
 def run_overlapped(
     items: Iterable[Item], *, read: Callable[[Item], Any], infer: Infer, write: Callable[[Item, Any], Any]
 ) -> Iterator[Outcome[Item]]:
-    """Take each item through three stages, of which `read` and `write` have a thread each.
+    """Yield the outcome of each item in three stages, in order; `read` and `write` have a thread each.
 
     At most one item waits before, and one after, those that are inferred. A UserError of `read` or `write`
     fails its item alone; any other exception ends the run, once what is being written is written.
@@ -44,9 +44,6 @@ def run_overlapped(
         infer: pairs of a key and what `read` returned → for each, in order, the key, a value and the ms of
             its stages; runs in the thread that iterates, and may take several before it yields the first.
         write: item, what `infer` yielded → value.
-
-    Yields:
-        One outcome an item, in order.
     """
     read_outcomes = prefetch(
         _stage(Outcome(item), READ, lambda outcome: read(outcome.item)) for item in items

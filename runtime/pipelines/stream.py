@@ -35,15 +35,12 @@ def denoise_stream(
     """Denoise frames as they come, until the source or a sink ends, the limit is reached, or it is to stop.
 
     Reading and denoising have a thread; the sinks are written by the thread that iterates, since a window
-    belongs to one thread.
+    belongs to one thread. Each frame gives one report.
 
     Args:
         sinks: take each frame, one after the other; with none the frames are only counted.
         controls: read before each frame.
         stop: when to end; it is requested at the end, so that a source that waits for its camera lets go.
-
-    Yields:
-        One report a frame.
     """
     stop = stop or Stop()
     interactive = [sink for sink in sinks if isinstance(sink, InteractiveSink)]

@@ -56,12 +56,9 @@ def _count_frames(path: str | Path) -> int:
 
 
 def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> list[Path]:
-    """Record each camera in turn, `seconds` each, at a few frames per second.
+    """Record each camera in turn, `seconds` each, at a few frames per second; return the PNG files in order.
 
     The folder appears once all are recorded; if it exists, it is used and no camera is opened.
-
-    Returns:
-        The PNG files, in order.
 
     Raises:
         DeviceError: a camera does not open, or stops.
