@@ -193,6 +193,7 @@ def _image(image: ImageReport) -> dict[str, Any]:
         "height": image.height,
         "width": image.width,
         "in_strips": image.in_strips,
+        "warnings": image.warnings,
         "ms": image.ms,
         "noisy": _quality(image.noisy),
         "denoised": _quality(image.denoised),

@@ -15,10 +15,14 @@ from .header import FormatError, Header
 DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
 _BAND_BYTES = 1 << 20  # converted at a time
 
-# OpenCV's log, before and since 5.0, contains the messages of libtiff.
-_LIBTIFF = re.compile(r"(?:TIFF_Error|TIFF_Warning|^OpenCV TIFF:) +(?P<text>.*)")
+# OpenCV's log contains the messages of libtiff: before 4.11 errors and warnings look alike.
+_LIBTIFF = re.compile(r"(?P<kind>TIFF_Error|TIFF_Warning|^OpenCV TIFF:) +(?P<text>.*)")
+_OF_DECODERS = re.compile(r"\w*(Decode|Fax|JPEGLib)")
 # Some are about tags that do not decide the pixels, or about JPEG data, which is lossy.
-_ABOUT_TAGS = re.compile(r"_?TIFF(ReadDir|Fetch|V?SetField|AdvanceDir|CheckDir)|EstimateStrip|ChopUp|OJPEG")
+_ABOUT_TAGS = re.compile(
+    r"_?TIFF(ReadDir|Fetch|V?SetField|AdvanceDir|CheckDir)|EstimateStrip|ChopUp|OJPEG"
+    r"|[\w: ,]*Invalid (tile|strip) byte count"
+)
 _NOT_SUPPORTED = re.compile(r"not (configured|implemented)|compression method")
 _LOSSY = re.compile(r"JPEGLib: .*Corrupt JPEG data")
 
@@ -54,6 +58,8 @@ def _heed(messages: list[str], header: Header) -> None:
         header.damage += [line for line in messages if line and not line.startswith(("[", "OpenCV"))]
     for match in filter(None, map(_LIBTIFF.search, messages if header.format == "TIFF" else ())):
         text = match["text"].strip(". ")
+        if match["kind"] == "TIFF_Warning" and not _OF_DECODERS.match(text):
+            continue
         if _NOT_SUPPORTED.search(text):
             raise FormatError(
                 f"is a TIFF file of a compression that OpenCV cannot decode ({text}); convert it to "

@@ -12,6 +12,7 @@ from .header import FormatError
 
 _MOST_PAGES = 64  # followed in a chain of pages
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE
+_RAW = "is a raw file of a camera; develop it first, to TIFF or PNG"
 _OLD_REDUCED = 2  # of OLD_SUBFILE
 
 
@@ -66,11 +67,13 @@ def find_pages(data: memoryview) -> Pages:
         FormatError: the file is damaged, or raw data of a camera.
     """
     structure = tags.read_structure(data)
+    if bytes(data[8:10]) == b"CR":  # CR2
+        raise FormatError(_RAW)
     pages = list(_pages(data, structure))
     first = pages[0]
     is_raw = any(page.value.get(t.PHOTOMETRIC) in (t.COLOUR_FILTERS, t.LINEAR_RAW) for page in pages)
-    if is_raw or t.DNG_VERSION in first.entries or bytes(data[8:10]) == b"CR":  # as in CR2
-        raise FormatError("is a raw file of a camera; develop it first, to TIFF or PNG")
+    if is_raw or t.DNG_VERSION in first.entries:
+        raise FormatError(_RAW)
     full = [page for page in pages if not page.is_secondary]
     main = first
     if first.is_secondary and full:

@@ -96,6 +96,7 @@ def denoise_by_strips(
     plan = _plan(denoiser, source, memory_mb / 2)
     _log(job.source, source, plan)
     report = ImageReport(str(job.source), str(job.destination), *plan.image_hw, ms={MODEL: 0}, in_strips=True)
+    report.warnings = tuple(source.header.warnings())
     try:
         with (
             atomic_path(job.destination) as temporary,
