@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..system.opencv import load_opencv, record_messages
+from . import bmp
 from .convert import from_float, to_float
 from .header import FormatError, Header
 
@@ -29,6 +30,8 @@ _LOSSY = re.compile(r"JPEGLib: .*Corrupt JPEG data")
 
 def decode(data: np.ndarray, header: Header) -> np.ndarray:
     """Return the pixels as OpenCV decodes them: (H, W) or (H, W, 3 or 4), BGR or BGRA."""
+    if header.format == "BMP":
+        return bmp.decode(data.data)
     cv2 = load_opencv()
     messages: list[str] = []
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from .header import FormatError, unpack
 from .metadata import JpegCoding
@@ -86,8 +87,12 @@ def _quality(table: bytes) -> int:
     """Return the quality whose table is the nearest."""
 
     def difference(quality: int) -> int:
-        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-        scaled = (min(max((value * scale + 50) // 100, 1), 255) for value in _LUMA)
-        return sum(abs(ours - theirs) for ours, theirs in zip(scaled, table, strict=True))
+        return sum(abs(ours - theirs) for ours, theirs in zip(_table(quality), table, strict=True))
 
     return min(range(100, 0, -1), key=difference)
+
+
+@cache
+def _table(quality: int) -> tuple[int, ...]:
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    return tuple(min(max((value * scale + 50) // 100, 1), 255) for value in _LUMA)
