@@ -11,7 +11,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from n2b.runtime.images.image import Image, from_float, read_image, to_float, write_image
+from n2b.runtime.images.convert import from_float, to_float
+from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.sources import find_images
 from n2b.training.noise import parse_noise
 

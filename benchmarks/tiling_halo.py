@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from n2b.runtime import Denoiser
-from n2b.runtime.images.image import read_image, to_float
+from n2b.runtime.images.convert import to_float
+from n2b.runtime.images.image import read_image
 from n2b.runtime.sources import find_images
 
 HALOS_PX = (0, 16, 32, 48, 64, 96, 128, 160)

@@ -69,6 +69,13 @@ class Entry:
         letter = _INTEGERS.get(self.kind)
         return struct.unpack(f"{order}{self.count}{letter}", self.value) if letter else ()
 
+    def swapped(self) -> Entry:
+        """Return it in the other byte order."""
+        size = {5: 4, 10: 4}.get(self.kind, _BIG_VALUE_BYTES.get(self.kind, 1))  # fractions are two numbers
+        value = bytes(self.value)
+        pieces = (value[i : i + size][::-1] for i in range(0, len(value), size))
+        return Entry(self.kind, self.count, b"".join(pieces))
+
 
 Directory = dict[int, "Entry | Directory"]
 
@@ -154,6 +161,13 @@ def make_upright(block: bytes) -> bytes:
 def overwrite_integer(data: memoryview, structure: Structure, entry: Entry, value: int) -> None:
     """Replace the first value of an entry."""
     struct.pack_into(structure.order + _INTEGERS[entry.kind], data, entry.offset, value)
+
+
+def overwrite_first(data: memoryview, structure: Structure, offset: int) -> None:
+    """Make the directory at `offset` the first one."""
+    struct.pack_into(
+        structure.order + ("Q" if structure.is_big else "I"), data, 8 if structure.is_big else 4, offset
+    )
 
 
 def read_description(data: memoryview, structure: Structure, entries: dict[int, Entry]) -> Directory:

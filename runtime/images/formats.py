@@ -1,19 +1,17 @@
 """Recognise image formats and read their headers, one module per format.
 
-OpenCV decodes and encodes pixels; before 5.0 it keeps EXIF blocks and colour profiles of few formats or none,
-and JetPack has 4.8. These modules read and write them.
+OpenCV decodes and encodes pixels, except that BMP is decoded here; before 5.0 it keeps EXIF blocks and colour
+profiles of few formats or none, and JetPack has 4.8. These modules read and write them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import jpeg, png, tiff, webp
+from . import bmp, jpeg, png, tiff, webp
 from .header import FormatError, Header
 
 __all__ = ["FORMATS", "Format", "FormatError", "Header", "read_header"]
-
-_BMP_MAGIC = b"BM"
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,6 @@ def read_header(data: memoryview) -> Header:
         return tiff.read_header(data)
     if start.startswith(webp.MAGIC) and start.endswith(b"WEBP"):
         return webp.read_header(data)
-    if start.startswith(_BMP_MAGIC):
-        return Header("BMP")  # it has no metadata that is kept
+    if start.startswith(bmp.MAGIC):
+        return bmp.read_header(data)
     raise FormatError("is not a PNG, JPEG, TIFF, WebP or BMP image")

@@ -8,25 +8,24 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError
+from ..errors import ImageError, N2BError, cut
 from ..system.files import atomic_path
-from ..system.opencv import load_opencv, quiet
-from . import exif, jpeg, png, tiff_writer, webp
-from .convert import from_float, to_float
+from . import exif, png, tiff_writer
+from .decode import DEPTHS, decode, to_rgb, turn_upright
+from .encode import encode
 from .formats import FORMATS, Format, FormatError, Header, read_header
+from .metadata import Metadata
 
 _logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = tuple(suffix for form in FORMATS for suffix in form.suffixes)
-
-_DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
-_BAND_BYTES = 1 << 20  # converted at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +37,8 @@ class Image:
         alpha: (H, W), of the same dtype, the colours not multiplied by it; None when opaque.
         icc_profile: the colour profile's bytes.
         exif: an EXIF block (a TIFF structure) with orientation 1: the pixels are upright.
+        metadata: everything else that a file of it keeps.
+        warnings: what was wrong with the file, a clause each.
 
     Raises:
         ImageError: the arrays are not as described.
@@ -47,6 +48,8 @@ class Image:
     alpha: np.ndarray | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -54,7 +57,7 @@ class Image:
             raise ImageError(
                 f"an image has the shape (H, W, 1) or (H, W, 3), H and W at least 1, not {shape}"
             )
-        if dtype not in map(np.dtype, _DEPTHS):
+        if dtype not in map(np.dtype, DEPTHS):
             raise ImageError(f"an image has the dtype uint8, uint16 or float32, not {dtype}")
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (shape[:2], dtype):
             raise ImageError(
@@ -70,30 +73,47 @@ class Image:
 def read_image(path: str | Path) -> Image:
     """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation.
 
-    Palettes become RGB. Damaged metadata is left out, and of several pages or frames the first is read; both
-    are logged as warnings. Decoding needs memory for the file and two copies of the pixels.
+    Palettes become RGB. Logged as warnings: damaged metadata, which is left out; further pages or frames, of
+    which the first of full size is read; and damage that the decoder reports of a lossy image, which is read
+    all the same. Decoding needs memory for the file and two copies of the pixels.
 
     Raises:
         ImageError: the file is missing, not an image, damaged or not supported.
     """
     data = _read_bytes(path)
-    try:
+    with reading(path):
         header = read_header(data.data)
-        decoded = _decode(data, header)
+        decoded = decode(data, header)
+        del data
+        orientation = _orientation(header)
+        decoded = turn_upright(decoded, orientation)
+        pixels, alpha = to_rgb(decoded, header)
+        block = None if header.exif is None else exif.make_upright(header.exif)
+        metadata = header.metadata if orientation == 1 else header.metadata.upright()
+    profile = profile_for(pixels.shape[2], header.icc_profile)
+    if header.icc_profile and not profile:
+        header.dropped.append("colour profile")
+    warnings = tuple(header.warnings())
+    for warning in warnings:
+        _logger.warning(f"{path}: {warning}")
+    return Image(pixels, alpha, profile, block, metadata, warnings)
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn whatever is raised in reading a file into an ImageError that names it."""
+    try:
+        yield
+    except N2BError:
+        raise
     except FormatError as error:
         raise ImageError(f"{path} {error}") from error
-    del data
-    decoded = _turn_upright(decoded, _orientation(header))
-    pixels, alpha = _to_rgb(decoded, header)
-    block = None if header.exif is None else exif.make_upright(header.exif)
-    image = Image(pixels, alpha, profile_for(pixels.shape[2], header.icc_profile), block)
-    if header.icc_profile and not image.icc_profile:
-        header.dropped.append("colour profile")
-    for part in header.dropped:
-        _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
-    if header.has_more_images:
-        _logger.warning(f"{path}: it contains several images; only the first is read")
-    return image
+    except MemoryError as error:
+        raise ImageError(f"{path} does not fit into memory; free some or cut the image into parts") from error
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or cut(error)}") from error
+    except Exception as error:  # damage in a place that no check knows
+        raise ImageError(f"{path} is damaged: {cut(error) or type(error).__name__}") from error
 
 
 def _read_bytes(path: str | Path) -> np.ndarray:
@@ -110,70 +130,6 @@ def _read_bytes(path: str | Path) -> np.ndarray:
     return data
 
 
-def _decode(data: np.ndarray, header: Header) -> np.ndarray:
-    """Return the pixels as OpenCV decodes them: (H, W) or (H, W, 3 or 4), BGR or BGRA."""
-    cv2 = load_opencv()
-    try:
-        with quiet():
-            pixels = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        if "CV_IO_MAX_IMAGE" in str(error):
-            raise FormatError(
-                "is larger than OpenCV decodes (2^30 pixels, 2^20 a side, unless set otherwise); as TIFF, "
-                "n2b-infer denoises it in strips; or cut it into parts, or set OPENCV_IO_MAX_IMAGE_PIXELS, "
-                "OPENCV_IO_MAX_IMAGE_WIDTH and _HEIGHT"
-            ) from error
-        if error.code == cv2.Error.StsNoMem:
-            raise FormatError("does not fit into memory; free some or cut the image into parts") from error
-        pixels = None
-    if pixels is None:
-        raise FormatError(f"is damaged, or a kind of {header.format} that OpenCV cannot decode")
-    if pixels.dtype.name not in _DEPTHS:
-        raise FormatError(f"has {pixels.dtype} samples; convert it to 8 or 16 bit")
-    return pixels
-
-
-def _to_rgb(decoded: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return (H, W, C) RGB or grey and alpha (H, W) from decoded pixels, which may be overwritten."""
-    cv2 = load_opencv()
-    if header.is_inverted:
-        np.subtract(white(decoded.dtype), decoded, out=decoded)
-    if decoded.ndim == 2 or decoded.shape[2] == 1:
-        return decoded.reshape(*decoded.shape[:2], 1), None
-    if decoded.shape[2] == 3:
-        for band in _bands(decoded):
-            band[...] = cv2.cvtColor(band, cv2.COLOR_BGR2RGB)
-        return decoded, None
-    alpha = np.ascontiguousarray(decoded[:, :, 3])
-    if header.is_grey_with_alpha:
-        return np.ascontiguousarray(decoded[:, :, :1]), alpha
-    pixels = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGB)
-    if header.is_premultiplied:
-        for colours, opacity in zip(_bands(pixels), _bands(alpha), strict=True):
-            divide_by_alpha(colours, opacity)
-    return pixels, alpha
-
-
-def _bands(pixels: np.ndarray) -> Iterator[np.ndarray]:
-    """Return views of some rows each, so that an operation on them needs little extra memory."""
-    rows = max(1, _BAND_BYTES // pixels[0].nbytes)
-    for top in range(0, len(pixels), rows):
-        yield pixels[top : top + rows]
-
-
-def divide_by_alpha(pixels: np.ndarray, alpha: np.ndarray) -> None:
-    """Divide premultiplied colours (H, W, C) by alpha (H, W), in place; black where alpha is 0."""
-    opacity = to_float(alpha)[:, :, None]
-    visible = np.broadcast_to(opacity > 0, pixels.shape)
-    straight = np.divide(to_float(pixels), opacity, out=np.zeros(pixels.shape, np.float32), where=visible)
-    pixels[...] = from_float(straight, pixels.dtype)
-
-
-def white(dtype: np.dtype) -> Any:
-    """Return the value of white in pixels of this dtype."""
-    return np.float32(1) if dtype == np.float32 else np.iinfo(dtype).max
-
-
 def _orientation(header: Header) -> int:
     """Return the EXIF orientation; a damaged block is dropped from the header."""
     if header.exif is None:
@@ -186,15 +142,6 @@ def _orientation(header: Header) -> int:
         return 1
 
 
-def _turn_upright(decoded: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror pixels so that EXIF orientation 1..8 becomes 1."""
-    cv2 = load_opencv()
-    if orientation >= 5:
-        decoded = cv2.transpose(decoded)
-    around = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}.get(orientation)  # the axis, as cv2.flip counts it
-    return decoded if around is None else cv2.flip(decoded, around)
-
-
 def profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
     """Return the colour profile if it is whole and for this number of channels, else None."""
     if icc_profile is None or len(icc_profile) < 128 or icc_profile[36:40] != b"acsp":
@@ -202,7 +149,7 @@ def profile_for(channels: int, icc_profile: bytes | None) -> bytes | None:
     return icc_profile if icc_profile[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 
-def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> None:
+def write_image(path: str | Path, image: Image, *, jpeg_quality: int | None = None) -> None:
     """Write an image, whole or not at all, in the format of the suffix of `path`.
 
     JPEG, WebP and BMP need memory for a copy of the pixels; PNG and TIFF do not. TIFF stores grey with alpha
@@ -212,7 +159,8 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
     Args:
         path: ends in one of IMAGE_SUFFIXES, in either case.
         image: written with its EXIF block and colour profile.
-        jpeg_quality: 1..100, for JPEG only.
+        jpeg_quality: 1..100, for JPEG only; None: that of the JPEG file it was read from, else 95. Chroma is
+            sampled as in that file.
 
     Raises:
         ImageError: the format is unknown or cannot hold this depth, transparency or size.
@@ -226,15 +174,20 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int = 95) -> No
         _logger.warning(f"{path}: the colour profile does not fit these pixels, and is left out")
     if not form.holds_metadata and (profile or image.exif):
         _logger.warning(f"{path}: {form.name} holds no EXIF block and no colour profile; they are left out")
+    if lost := image.metadata.not_in(form.name):
+        _logger.warning(f"{path}: {form.name} cannot hold the {', '.join(lost)} of its input; left out")
     try:
-        metadata = {"exif": exif.make_upright(image.exif) if image.exif else None, "icc_profile": profile}
+        parts: dict[str, Any] = {
+            "exif": exif.make_upright(image.exif) if image.exif else None,
+            "icc_profile": profile,
+        }
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             if form.name == "PNG":
-                png.write(file, image.pixels, image.alpha, **metadata)
+                png.write(file, image.pixels, image.alpha, **parts, metadata=image.metadata)
             elif form.name == "TIFF":
-                tiff_writer.write(file, image.pixels, image.alpha, **metadata)
+                tiff_writer.write(file, image.pixels, image.alpha, **parts, metadata=image.metadata)
             else:
-                for piece in _encode(form.name, image, jpeg_quality, metadata):
+                for piece in encode(form.name, image, jpeg_quality, **parts):
                     file.write(piece)
     except FormatError as error:
         raise ImageError(f"{path} {error}") from error
@@ -259,37 +212,9 @@ def _obstacles(form: Format, image: Image) -> list[str]:
     """Return what the format cannot hold of the image."""
     obstacles = []
     if image.pixels.dtype.name not in form.dtypes:
-        obstacles.append(f"{_DEPTHS[image.pixels.dtype.name]} samples")
+        obstacles.append(f"{DEPTHS[image.pixels.dtype.name]} samples")
     if image.alpha is not None and not form.holds_alpha:
         obstacles.append("transparency")
     if max(image.pixels.shape[:2]) > form.largest_side_px:
         obstacles.append(f"more than {form.largest_side_px} px a side")
     return obstacles
-
-
-def _encode(
-    name: str, image: Image, jpeg_quality: int, metadata: dict[str, bytes | None]
-) -> list[bytes | memoryview]:
-    """Encode as JPEG, WebP or BMP; return the pieces of the file."""
-    cv2 = load_opencv()
-    pixels = np.ascontiguousarray(image.pixels)
-    if image.alpha is not None:
-        pixels = np.concatenate(
-            [np.broadcast_to(pixels[:, :, ::-1], (*pixels.shape[:2], 3)), image.alpha[:, :, None]], axis=2
-        )
-    elif pixels.shape[2] == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    parameters = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if name == "JPEG" else []
-    try:
-        with quiet():
-            is_done, encoded = cv2.imencode(f".{name.lower()}", pixels, parameters)
-    except cv2.error as error:
-        raise FormatError(f"cannot be encoded as {name}: {' '.join(str(error).split())}") from error
-    if not is_done:
-        raise FormatError(f"cannot be encoded as {name}; write .png")
-    data = memoryview(encoded).cast("B")
-    if name == "JPEG":
-        return jpeg.embed(data, **metadata)
-    if name == "WebP":
-        return webp.embed(data, image.pixels.shape[:2], has_alpha=image.alpha is not None, **metadata)
-    return [data]

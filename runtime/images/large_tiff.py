@@ -13,9 +13,10 @@ import numpy as np
 from ..errors import ImageError, MissingPackageError, shorten
 from ..system.packages import require
 from . import tiff
+from .decode import divide_by_alpha, white
 from .exif import Directory, Entry
 from .formats import FormatError, Header
-from .image import divide_by_alpha, profile_for, white
+from .image import profile_for, reading
 from .tiff_writer import TiffInfo
 
 _READ_BYTES = 32 << 20  # read from the file at a time
@@ -48,12 +49,8 @@ class LargeTiff:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            self.header, self.info = _describe(_map(path))
-        except FormatError as error:
-            raise ImageError(f"{path} {error}") from error
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        with reading(path):
+            self.header, self.info, self._offset = _describe(_map(path))
 
     def bands(self, spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
         """Read rows of the image.
@@ -90,6 +87,8 @@ class LargeTiff:
             band = next(rows)
         except (MissingPackageError, MemoryError, KeyboardInterrupt):
             raise
+        except FormatError as error:
+            raise ImageError(f"{self.path} {error}") from error
         except StopIteration as error:
             raise ImageError(f"{self.path} is cut short") from error
         except Exception as error:  # the errors of tifffile and its decoders have no common base
@@ -104,7 +103,13 @@ class LargeTiff:
         """Read all rows in order, in the chunks of the file."""
         tifffile = load_tifffile()
         with tifffile.TiffFile(self.path) as file:
-            page = file.pages.first
+            file.filehandle.seek(self._offset)
+            page = tifffile.TiffPage(file, 0)
+            if ((page.imagelength, page.imagewidth, page.samplesperpixel), page.dtype) != (
+                self.info.shape,
+                self.info.dtype,
+            ):
+                raise FormatError("is damaged: its tags contradict each other")
             decoded = self._plain(file, page) if page.is_final else self._decoded(page)
             for band in decoded:
                 yield np.ascontiguousarray(band, self.info.dtype)
@@ -131,9 +136,10 @@ class LargeTiff:
                     yield band
                 top = piece_top
                 band = np.zeros((min(rows, height - top), width, samples), self.info.dtype)
-            if piece is not None:  # a piece missing in a sparse file is black
-                place = band[:, left : left + piece.shape[2]]
-                place[...] = piece[0, : len(band), : place.shape[1]]
+            if piece is None:
+                raise FormatError("is damaged: a strip or tile is missing")
+            place = band[:, left : left + piece.shape[2]]
+            place[...] = piece[0, : len(band), : place.shape[1]]
         yield band
 
 
@@ -162,16 +168,17 @@ def _map(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
-def _describe(data: memoryview) -> tuple[Header, TiffInfo]:
+def _describe(data: memoryview) -> tuple[Header, TiffInfo, int]:
     layout, (description, order) = tiff.read_layout(data), tiff.read_transferable(data)
     description = _copied(description)  # before read_header neutralises tags
-    header = tiff.read_header(data)
+    header = tiff.read_header(data, checks_pixels=False)  # tifffile's decoders do
     if layout is None or not layout.is_plain:
         raise FormatError(
             "is too large for the memory and cannot be read in parts; convert it to interleaved RGB"
         )
     profile = profile_for(1 if layout.shape[2] == 1 else 3, header.icc_profile)
-    return header, TiffInfo(layout.shape, np.dtype(layout.dtype), description, order, profile)
+    info = TiffInfo(layout.shape, np.dtype(layout.dtype), description, order, profile)
+    return header, info, layout.offset
 
 
 def _copied(directory: Directory) -> Directory:

@@ -10,16 +10,23 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 
-from .header import LARGEST_PROFILE_BYTES, Header, cut, unpack
+from .header import LARGEST_PROFILE_BYTES, FormatError, Header, cut, unpack
+from .metadata import Density, Metadata
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB, _ALPHA = 0, 2, 4  # colour types; alpha is added to either
 _AVERAGE = 3  # filter: subtract the mean of the left and the upper byte
+_TRANSFERABLE = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tEXt", b"zTXt", b"iTXt")
+_XMP = b"XML:com.adobe.xmp\0"
+_XMP_PLAIN = _XMP + b"\0\0\0\0"  # not compressed, of no language
+_NAMES = {kind: f"{kind.decode()} chunk" for kind in (*_TRANSFERABLE, b"pHYs")}  # for messages
+_NAMES |= {b"iCCP": "colour profile", b"eXIf": "EXIF block"}
 _BAND_BYTES = 1 << 20  # filtered and compressed at a time
 
 
@@ -27,32 +34,54 @@ def read_header(data: memoryview) -> Header:
     """Read the chunks up to the last one, which a truncated file lacks."""
     header = Header("PNG")
     colour = None
-    position = len(MAGIC)
-    while True:
-        length, kind = unpack(">I4s", data, position)
-        content = cut(data, position + 8, length)
-        (checksum,) = unpack(">I", data, position + 8 + length)
-        position += 12 + length
-        if kind == b"IEND":
-            break
-        if kind == b"IHDR":
+    for kind, content, is_whole in _chunks(data):
+        if not is_whole:
+            if kind in (b"IHDR", b"PLTE", b"tRNS"):
+                raise FormatError(f"is damaged: its {kind.decode()} chunk")
+            if kind in _NAMES:
+                header.dropped.append(_NAMES[kind])
+        elif kind == b"IHDR":
             (colour,) = unpack("B", content, 9)
             header.is_grey_with_alpha = colour == _GREY + _ALPHA
         elif kind == b"tRNS" and colour == _GREY:
             header.dropped.append("transparent colour")  # OpenCV ignores it in grey images
         elif kind == b"acTL":
             header.has_more_images = unpack(">I", content, 0)[0] > 1
-        elif kind in (b"iCCP", b"eXIf"):
-            name = "colour profile" if kind == b"iCCP" else "EXIF block"
-            if zlib.crc32(content, zlib.crc32(kind)) != checksum:
-                header.dropped.append(name)
-            elif kind == b"eXIf":
-                header.exif = bytes(content)
-            else:
-                header.icc_profile = _decompress_profile(bytes(content))
-                if header.icc_profile is None:
-                    header.dropped.append(name)
+        else:
+            _read_metadata(kind, content, header)
     return header
+
+
+def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
+    """Yield kind and content of each chunk before the last, and whether its checksum holds."""
+    position = len(MAGIC)
+    while True:
+        length, kind = unpack(">I4s", data, position)
+        content = cut(data, position + 8, length)
+        (checksum,) = unpack(">I", data, position + 8 + length)
+        if kind == b"IEND":
+            return
+        # OpenCV checks the pixels
+        yield kind, content, kind == b"IDAT" or zlib.crc32(content, zlib.crc32(kind)) == checksum
+        position += 12 + length
+
+
+def _read_metadata(kind: bytes, content: memoryview, header: Header) -> None:
+    before = header.metadata
+    if kind == b"eXIf":
+        header.exif = bytes(content)
+    elif kind == b"iCCP":
+        header.icc_profile = _decompress_profile(bytes(content))
+        if header.icc_profile is None:
+            header.dropped.append(_NAMES[kind])
+    elif kind == b"pHYs" and len(content) == 9:
+        across, down, unit = unpack(">IIB", content, 0)
+        density = Density(across / 100, down / 100, "cm") if unit else Density(across, down, "")
+        header.metadata = replace(before, density=density)
+    elif kind == b"iTXt" and content[: len(_XMP_PLAIN)] == _XMP_PLAIN:
+        header.metadata = replace(before, xmp=bytes(content[len(_XMP_PLAIN) :]))
+    elif kind in _TRANSFERABLE:
+        header.metadata = replace(before, png_chunks=(*before.png_chunks, (kind, bytes(content))))
 
 
 def _decompress_profile(content: bytes) -> bytes | None:
@@ -72,6 +101,7 @@ def write(
     *,
     exif: bytes | None,
     icc_profile: bytes | None,
+    metadata: Metadata,
 ) -> None:
     """Write a PNG file.
 
@@ -80,6 +110,7 @@ def write(
         pixels: (H, W, 1 or 3), uint8 or uint16.
         alpha: (H, W), same dtype, or None.
         exif, icc_profile: EXIF block and colour profile.
+        metadata: everything else that is kept.
     """
     height, width, channels = pixels.shape
     colour = (_RGB if channels == 3 else _GREY) + (_ALPHA if alpha is not None else 0)
@@ -87,6 +118,12 @@ def write(
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0))
     if icc_profile:
         _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
+    for kind, content in metadata.png_chunks:
+        _write_chunk(file, kind, content)
+    if metadata.density:
+        _write_chunk(file, b"pHYs", _density(metadata.density))
+    if metadata.xmp:
+        _write_chunk(file, b"iTXt", _XMP_PLAIN + metadata.xmp)
     if exif:
         _write_chunk(file, b"eXIf", exif)
     # After the filter a photograph is noise around zero: run lengths and Huffman codes are enough.
@@ -97,6 +134,15 @@ def write(
             _write_chunk(file, b"IDAT", compressed)
     _write_chunk(file, b"IDAT", compressor.flush())
     _write_chunk(file, b"IEND", b"")
+
+
+def _density(density: Density) -> bytes:
+    scale = 100 if density.unit else 1
+    across, down = (
+        min(max(1, round(scale * value)), (1 << 31) - 1)
+        for value in (density.per_cm().across, density.per_cm().down)
+    )
+    return struct.pack(">IIB", across, down, bool(density.unit))
 
 
 def _filtered_bands(pixels: np.ndarray, alpha: np.ndarray | None) -> Iterator[np.ndarray]:

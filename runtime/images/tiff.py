@@ -10,43 +10,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import exif as tags
-from .exif import ORIENTATION, Directory, Entry, Order, Structure
+from . import tiff_tags as t
+from .exif import ORIENTATION, Directory, Entry, Order
 from .header import FormatError, Header
-
-# Tags that say how an image is stored (TIFF 6.0), and some of their values.
-SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262
-STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 277, 278, 279
-PLANES, PREDICTOR, EXTRA_SAMPLES, SAMPLE_FORMAT, ICC_PROFILE = 284, 317, 338, 339, 34675
-
-WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6  # of PHOTOMETRIC
-PREMULTIPLIED, STRAIGHT = 1, 2  # of EXTRA_SAMPLES
-UNSIGNED, SIGNED, FLOAT = 1, 2, 3  # of SAMPLE_FORMAT
-NOT_COMPRESSED, DEFLATE = 1, 8  # of COMPRESSION
-DIFFERENCES = 2  # of PREDICTOR: each sample is stored minus its left neighbour
+from .metadata import Metadata
+from .tiff_pages import Page, find_pages
+from .tiff_pieces import check_deflate, find_pieces
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-_KINDS = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "floating-point"}
+_KINDS = {t.UNSIGNED: "unsigned", t.SIGNED: "signed", t.FLOAT: "floating-point"}
 # names of document and page, XMP, IPTC, GeoTIFF (6), and GDAL's metadata and value for "no data"
 _TRANSFERABLE = (269, 285, 700, 33723, 33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)
-_MOST_PAGES = 64  # followed in a chain of pages
 
 
-def read_header(data: memoryview) -> Header:
-    """Read the first directory, and neutralise the tags that OpenCV would act on.
+def read_header(data: memoryview, *, checks_pixels: bool = True) -> Header:
+    """Read the directory of the main image, make it the first, and neutralise tags that OpenCV would act on.
 
     Args:
         data: the file, writable.
+        checks_pixels: compare the checksums of compressed pixels, which OpenCV does not.
     """
-    structure = tags.read_structure(data)
-    entries, following = tags.read_directory(data, structure, structure.first)
-    value = _first_values(entries, structure)
+    pages = find_pages(data)
+    structure, page, value = pages.structure, pages.main, pages.main.value
     header = Header("TIFF")
-    extra = _check_supported(entries, structure, value)
-    header.is_inverted = value[PHOTOMETRIC] == WHITE_IS_ZERO
-    header.is_premultiplied = extra == PREMULTIPLIED
-    header.has_more_images = _has_more_pages(data, structure, following)
-    header.icc_profile = bytes(entries[ICC_PROFILE].value) if ICC_PROFILE in entries else None
+    extra = _check_supported(page, structure.order)
+    pieces = find_pieces(page, structure.order, len(data))
+    if checks_pixels and value.get(t.COMPRESSION) in (t.DEFLATE, t.OLD_DEFLATE):
+        check_deflate(data, pieces)
+    entries = pages.described
+    header.is_inverted = value[t.PHOTOMETRIC] == t.WHITE_IS_ZERO
+    header.is_premultiplied = extra == t.PREMULTIPLIED
+    header.has_more_images = pages.has_more_images
+    header.icc_profile = bytes(entries[t.ICC_PROFILE].value) if t.ICC_PROFILE in entries else None
     try:
         description = tags.read_description(data, structure, entries)
         header.exif = tags.write_block(description, structure.order)
@@ -55,14 +51,25 @@ def read_header(data: memoryview) -> Header:
         turned = {ORIENTATION: entries[ORIENTATION]} if ORIENTATION in entries else {}
         header.exif = tags.write_block(dict(turned), structure.order)
 
+    header.metadata = Metadata(
+        xmp=bytes(entries[t.XMP].value) if t.XMP in entries else None,
+        tiff_tags={
+            tag: Entry(entries[tag].kind, entries[tag].count, bytes(entries[tag].value))
+            for tag in _TRANSFERABLE
+            if tag in entries and tag != t.XMP
+        },
+        tiff_order=structure.order,
+    )
+
     neutral = {ORIENTATION: 1}
     if header.is_inverted:
-        neutral[PHOTOMETRIC] = BLACK_IS_ZERO
+        neutral[t.PHOTOMETRIC] = t.BLACK_IS_ZERO
     if extra is not None:
-        neutral[EXTRA_SAMPLES] = PREMULTIPLIED  # libtiff then leaves the colours alone
+        neutral[t.EXTRA_SAMPLES] = t.PREMULTIPLIED  # libtiff then leaves the colours alone
     for tag, setting in neutral.items():
         if tag in value:
-            tags.overwrite_integer(data, structure, entries[tag], setting)
+            tags.overwrite_integer(data, structure, page.entries[tag], setting)
+    tags.overwrite_first(data, structure, page.offset)
     return header
 
 
@@ -79,6 +86,7 @@ class Layout:
     shape: tuple[int, int, int]
     dtype: str
     is_plain: bool
+    offset: int
 
     @property
     def nbytes(self) -> int:
@@ -93,20 +101,15 @@ def read_layout(data: memoryview) -> Layout | None:
     Raises:
         FormatError: the file is damaged.
     """
-    structure = tags.read_structure(data)
-    entries, _ = tags.read_directory(data, structure, structure.first)
-    value = _first_values(entries, structure)
-    bits, samples, kind = (
-        value.get(BITS, 1),
-        value.get(SAMPLES, 1),
-        value.get(SAMPLE_FORMAT, UNSIGNED),
-    )
-    dtype = {(UNSIGNED, 8): "uint8", (UNSIGNED, 16): "uint16", (FLOAT, 32): "float32"}.get((kind, bits))
-    if WIDTH not in value or HEIGHT not in value:
+    main = find_pages(data).main
+    value = main.value
+    bits, samples, kind = _samples(value)
+    dtype = {(t.UNSIGNED, 8): "uint8", (t.UNSIGNED, 16): "uint16", (t.FLOAT, 32): "float32"}.get((kind, bits))
+    if t.WIDTH not in value or t.HEIGHT not in value:
         raise FormatError("is damaged: it has no size")
-    shape = value[HEIGHT], value[WIDTH], samples
-    is_plain = value.get(PHOTOMETRIC) != PALETTE and (samples == 1 or value.get(PLANES, 1) == 1)
-    return None if dtype is None else Layout(shape, dtype, is_plain)
+    shape = value[t.HEIGHT], value[t.WIDTH], samples
+    is_plain = value.get(t.PHOTOMETRIC) != t.PALETTE and (samples == 1 or value.get(t.PLANES, 1) == 1)
+    return None if dtype is None else Layout(shape, dtype, is_plain, main.offset)
 
 
 def read_transferable(data: memoryview) -> tuple[Directory, Order]:
@@ -114,61 +117,42 @@ def read_transferable(data: memoryview) -> tuple[Directory, Order]:
 
     Besides the tags of an EXIF block these are XMP, IPTC and GeoTIFF.
     """
-    structure = tags.read_structure(data)
-    entries, _ = tags.read_directory(data, structure, structure.first)
-    described = tags.read_description(data, structure, entries)
-    return described | {tag: entries[tag] for tag in _TRANSFERABLE if tag in entries}, structure.order
+    pages = find_pages(data)
+    entries = pages.described
+    described = tags.read_description(data, pages.structure, entries)
+    described |= {tag: entries[tag] for tag in _TRANSFERABLE if tag in entries}
+    return described, pages.structure.order
 
 
-def _first_values(entries: dict[int, Entry], structure: Structure) -> dict[int, int]:
-    values = {tag: entry.integers(structure.order) for tag, entry in entries.items() if entry.count <= 16}
-    return {tag: numbers[0] for tag, numbers in values.items() if numbers}
+def _samples(value: dict[int, int]) -> tuple[int, int, int]:
+    """Return the bits of a sample, the samples of a pixel, and the kind of number."""
+    return value.get(t.BITS, 1), value.get(t.SAMPLES, 1), value.get(t.SAMPLE_FORMAT, t.UNSIGNED)
 
 
-def _check_supported(entries: dict[int, Entry], structure: Structure, value: dict[int, int]) -> int | None:
+def _check_supported(page: Page, order: Order) -> int | None:
     """Raise FormatError for files that OpenCV cannot read or misreads.
 
     Returns:
         The meaning of the fourth sample (a value of ExtraSamples); None: there is none.
     """
-    photometric = value.get(PHOTOMETRIC)
-    if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR):
-        raise FormatError("is a TIFF file of another colour space (CMYK, Lab, raw, …); convert it to RGB")
-    bits, samples, kind = (
-        value.get(BITS, 1),
-        value.get(SAMPLES, 1),
-        value.get(SAMPLE_FORMAT, UNSIGNED),
-    )
-    if len({*_all_values(entries, structure, BITS)}) > 1:
+    value = page.value
+    photometric = value.get(t.PHOTOMETRIC)
+    if photometric not in (t.WHITE_IS_ZERO, t.BLACK_IS_ZERO, t.RGB, t.PALETTE, t.YCBCR):
+        raise FormatError("is a TIFF file of another colour space (CMYK, Lab, …); convert it to RGB")
+    bits, samples, kind = _samples(value)
+    if len({*t.all_values(page.entries, order, t.BITS)}) > 1:
         raise FormatError("is a TIFF file whose channels differ in depth; convert it to 8 or 16 bit")
-    depth_is_read = (kind, bits) in {(UNSIGNED, 8), (UNSIGNED, 16), (FLOAT, 32)}
-    if photometric in (PALETTE, YCBCR):
-        depth_is_read = (kind, bits) == (UNSIGNED, 8)
-    if not depth_is_read and not ((kind, bits) in {(UNSIGNED, 1), (UNSIGNED, 4)} and samples == 1):
+    depth_is_read = (kind, bits) in {(t.UNSIGNED, 8), (t.UNSIGNED, 16), (t.FLOAT, 32)}
+    if photometric in (t.PALETTE, t.YCBCR):
+        depth_is_read = (kind, bits) == (t.UNSIGNED, 8)
+    if not depth_is_read and not ((kind, bits) in {(t.UNSIGNED, 1), (t.UNSIGNED, 4)} and samples == 1):
         raise FormatError(
             f"is a TIFF file with {bits}-bit {_KINDS.get(kind, 'unknown')} samples; "
             "convert it to 8 or 16 bit, unsigned, or to 32-bit floating point"
         )
-    colours = 3 if photometric in (RGB, YCBCR) else 1
+    colours = 3 if photometric in (t.RGB, t.YCBCR) else 1
     if samples not in ((3, 4) if colours == 3 else (1,)):
         raise FormatError(f"is a TIFF file of {samples} channels; convert it to grey, RGB or RGB with alpha")
-    if value.get(PLANES, 1) != 1 and bits > 8 and samples > 1:
+    if value.get(t.PLANES, 1) != 1 and bits > 8 and samples > 1:
         raise FormatError("is a TIFF file with separate planes; convert it to interleaved channels")
-    return value.get(EXTRA_SAMPLES) if samples == 4 else None
-
-
-def _all_values(entries: dict[int, Entry], structure: Structure, tag: int) -> tuple[int, ...]:
-    return entries[tag].integers(structure.order) if tag in entries else ()
-
-
-def _has_more_pages(data: memoryview, structure: Structure, offset: int) -> bool:
-    for _ in range(_MOST_PAGES):
-        if not offset:
-            return False
-        try:
-            entries, offset = tags.read_directory(data, structure, offset)
-        except FormatError:
-            return False
-        if not _first_values(entries, structure).get(SUBFILE, 0) & 1:  # 1: a thumbnail
-            return True
-    return False
+    return value.get(t.EXTRA_SAMPLES) if samples == 4 else None

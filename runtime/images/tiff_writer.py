@@ -19,8 +19,9 @@ import numpy as np
 
 from ..system.memory import usable_cores
 from . import exif as tags
-from . import tiff as t
+from . import tiff_tags as t
 from .exif import LONG, LONG8, SHORT, UNDEFINED, Directory, Entry, Order
+from .metadata import Metadata
 
 _STRIP_SIZE_BYTES = 1 << 20
 _LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them are written as BigTIFF
@@ -69,6 +70,7 @@ def write(
     *,
     exif: bytes | None,
     icc_profile: bytes | None,
+    metadata: Metadata,
 ) -> None:
     """Write an image that is in memory.
 
@@ -78,21 +80,42 @@ def write(
         alpha: (H, W), same dtype, or None. Grey is then written as RGB: few programs read grey with alpha
             from TIFF.
         exif, icc_profile: EXIF block and colour profile.
+        metadata: everything else that is kept.
 
     Raises:
         FormatError: the metadata has an impossible size.
     """
     # The file has the byte order of its EXIF block, whose values are then copied unchanged.
-    order, description = _NATIVE, {}
+    order, description = metadata.tiff_order if metadata.tiff_tags else _NATIVE, {}
     if exif:
         structure = tags.read_structure(memoryview(exif))
         order = structure.order
         entries, _ = tags.read_directory(memoryview(exif), structure, structure.first)
         description = tags.read_description(memoryview(exif), structure, entries)
+    description = _described(metadata, order) | description
     height, width, channels = pixels.shape
     samples = channels if alpha is None else 4
     info = TiffInfo((height, width, samples), pixels.dtype, description, order, icc_profile)
     write_bands(file, info, _bands(pixels, alpha, info.rows_per_strip))
+
+
+def _described(metadata: Metadata, order: Order) -> Directory:
+    """Return the tags of metadata outside the EXIF block, in this byte order."""
+    described: Directory = {
+        tag: entry if metadata.tiff_order == order or isinstance(entry, dict) else entry.swapped()
+        for tag, entry in metadata.tiff_tags.items()
+    }
+    if metadata.density and metadata.density.unit:
+        unit = 2 if metadata.density.unit == "inch" else 3
+        described[t.RESOLUTION_UNIT] = _entry(order, SHORT, [unit])
+        for tag, value in (
+            (t.RESOLUTION_ACROSS, metadata.density.across),
+            (t.RESOLUTION_DOWN, metadata.density.down),
+        ):
+            described[tag] = Entry(5, 1, struct.pack(order + "II", round(1000 * value), 1000))
+    if metadata.xmp:
+        described[t.XMP] = Entry(1, len(metadata.xmp), metadata.xmp)
+    return described
 
 
 def write_bands(file: BinaryIO, info: TiffInfo, bands: Iterable[np.ndarray]) -> None:

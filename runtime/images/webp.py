@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 
 from .header import FormatError, Header, cut, unpack
+from .metadata import Metadata
 
 MAGIC = b"RIFF"
 
-_ANIMATION, _EXIF, _ALPHA, _ICC = 0x02, 0x08, 0x10, 0x20  # flags of a VP8X chunk
+_ANIMATION, _XMP, _EXIF, _ALPHA, _ICC = 0x02, 0x04, 0x08, 0x10, 0x20  # flags of a VP8X chunk
 
 
 def read_header(data: memoryview) -> Header:
@@ -31,6 +32,8 @@ def read_header(data: memoryview) -> Header:
         elif kind == b"EXIF":
             prefix = 6 if chunk[:6] == b"Exif\0\0" else 0  # some writers copy it out of a JPEG segment
             header.exif = bytes(chunk[prefix:])
+        elif kind == b"XMP ":
+            header.metadata = Metadata(xmp=bytes(chunk))
     return header
 
 
@@ -41,18 +44,20 @@ def embed(
     has_alpha: bool,
     exif: bytes | None,
     icc_profile: bytes | None,
+    xmp: bytes | None,
 ) -> list[bytes | memoryview]:
     """Return the pieces of the file `encoded`, `size_px` high and wide, with its metadata added.
 
     Raises:
         FormatError: they are too large for WebP.
     """
-    if not exif and not icc_profile:
+    if not exif and not icc_profile and not xmp:
         return [encoded]
     pixels = encoded[12:]
     if bytes(pixels[:4]) == b"VP8X":
         pixels = pixels[18:]
     flags = (_EXIF if exif else 0) | (_ICC if icc_profile else 0) | (_ALPHA if has_alpha else 0)
+    flags |= _XMP if xmp else 0
     height, width = size_px
     canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     pieces: list[bytes | memoryview] = [_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + canvas)]
@@ -61,6 +66,8 @@ def embed(
     pieces.append(pixels)
     if exif:
         pieces.append(_chunk(b"EXIF", exif))
+    if xmp:
+        pieces.append(_chunk(b"XMP ", xmp))
     size = 4 + sum(map(len, pieces))
     if size >= 1 << 32:
         raise FormatError("cannot hold this much as WebP; write .png or .tif")

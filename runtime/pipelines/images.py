@@ -52,7 +52,7 @@ def _write(job: Job, denoised: _Denoised) -> ImageReport:
     image, noisy = denoised
     write_image(job.destination, image)
     height, width = image.pixels.shape[:2]
-    report = ImageReport(str(job.source), str(job.destination), height, width)
+    report = ImageReport(str(job.source), str(job.destination), height, width, warnings=image.warnings)
     if job.reference is not None:
         reference = read_image(job.reference).pixels
         report.noisy = _quality(noisy, reference)

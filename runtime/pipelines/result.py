@@ -27,6 +27,7 @@ class ImageReport:
     noisy: Quality | None = None
     denoised: Quality | None = None
     error: UserError | None = None  # why it was given up
+    warnings: tuple[str, ...] = ()  # what was wrong with the file although it was read
     in_strips: bool = False  # it was too large for the memory
 
     @property

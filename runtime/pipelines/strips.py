@@ -88,6 +88,7 @@ def denoise_by_strips(
     plan = _plan(denoiser, source, memory_mb / 2)
     _log(job.source, source, plan)
     report = ImageReport(str(job.source), str(job.destination), *plan.image_hw, ms={MODEL: 0}, in_strips=True)
+    report.warnings = tuple(source.header.warnings())
     try:
         with (
             atomic_path(job.destination) as temporary,
@@ -141,10 +142,8 @@ def _first_of_each_row(plan: TilePlan) -> list[Tile]:
 
 def _log(path: Path, source: LargeTiff, plan: TilePlan) -> None:
     height, width, _ = source.info.shape
-    for part in source.header.dropped:
-        _logger.warning(f"{path}: its {part} is damaged or does not fit, and is left out")
+    for warning in source.header.warnings():
+        _logger.warning(f"{path}: {warning}")
     if source.header.icc_profile and not source.info.icc_profile:
         _logger.warning(f"{path}: its colour profile does not fit its pixels, and is left out")
-    if source.header.has_more_images:
-        _logger.warning(f"{path}: it holds several images; only the first is read")
     _logger.info(f"{path}: {width}×{height} px, in strips of {plan.tile_hw[0]} rows")

@@ -37,7 +37,7 @@ def _repair_hint() -> str:
 
 
 class _StandardError:
-    """The process's standard error, redirected for C libraries while anyone needs quiet."""
+    """The process's standard error, redirected to a file in memory while anyone needs quiet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,8 @@ class _StandardError:
         self._kept: int | None = None  # descriptor of the real standard error; never closed
         self._kept_stream: TextIO | None = None  # for Python's messages, on that descriptor
         self._python: TextIO | None = None  # what sys.stderr was
-        self._nowhere = -1
+        self._messages = -1  # descriptor of what libraries print meanwhile
+        self._process = -1  # that opened it: a forked one needs a file of its own
 
     def close(self) -> None:
         with self._lock:
@@ -57,7 +58,7 @@ class _StandardError:
             if self._python is not None and _writes_to_standard_error(self._python):
                 self._python.flush()
                 sys.stderr = self._kept_stream
-            os.dup2(self._nowhere, 2)
+            os.dup2(self._messages, 2)
             self._is_closed = True
 
     def open(self) -> None:
@@ -69,21 +70,47 @@ class _StandardError:
             self._is_closed = False
             if sys.stderr is self._kept_stream:
                 sys.stderr = self._python
+            os.ftruncate(self._messages, 0)
+            os.lseek(self._messages, 0, os.SEEK_SET)
+
+    def size(self) -> int:
+        """Return the size in bytes of what libraries printed since all was quiet."""
+        return os.fstat(self._messages).st_size if self._is_closed else 0
+
+    def read(self, start: int) -> str:
+        """Return what libraries printed from `start` on."""
+        count = self.size() - start
+        return os.pread(self._messages, count, start).decode(errors="replace") if count > 0 else ""
 
     def _keep(self) -> bool:
-        """Duplicate the current standard error; return False if the process has none."""
+        """Duplicate the current standard error, /dev/null if the process has none; False if that fails."""
         try:
-            if self._kept is not None:
+            _open_standard_error()
+            if self._kept is None:
+                self._kept = os.dup(2)
+            else:
                 os.dup2(2, self._kept, inheritable=False)
-                return True
-            self._kept = os.dup(2)
+            if self._process != os.getpid():
+                self._messages, self._process = os.memfd_create("messages"), os.getpid()
         except OSError:
             return False
-        self._nowhere = os.open(os.devnull, os.O_WRONLY)
+        if self._kept_stream is not None:
+            return True
         # write_through: nothing may be buffered for a descriptor that is reused later
         raw = io.FileIO(self._kept, "w", closefd=False)
         self._kept_stream = io.TextIOWrapper(raw, errors="backslashreplace", write_through=True)
         return True
+
+
+def _open_standard_error() -> None:
+    """Open /dev/null as standard error if it is closed: messages then never reach another file."""
+    try:
+        os.fstat(2)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != 2:
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
 
 
 def _writes_to_standard_error(stream: Any) -> bool:
@@ -108,3 +135,31 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _standard_error.open()
+
+
+_recording = threading.Lock()
+_DEBUG = 5  # OpenCV's log level that also shows the messages of libtiff, before 5.0
+
+
+@contextmanager
+def record_messages() -> Iterator[list[str]]:
+    """As `quiet`, and record what is printed to standard error meanwhile; one block at a time.
+
+    A decoder that complains may return an image all the same, and OpenCV lets it do no more than print.
+
+    Yields:
+        An empty list; filled with the lines that were printed when the block ends.
+    """
+    cv2 = load_opencv()
+    module = cv2 if hasattr(cv2, "setLogLevel") else getattr(getattr(cv2, "utils", None), "logging", None)
+    set_level = getattr(module, "setLogLevel", None)
+    lines: list[str] = []
+    with _recording, quiet():
+        start = _standard_error.size()
+        level = set_level(_DEBUG) if set_level else None
+        try:
+            yield lines
+        finally:
+            if set_level:
+                set_level(level)
+            lines += _standard_error.read(start).splitlines()

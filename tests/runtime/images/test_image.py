@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from n2b.runtime.errors import ImageError
-from n2b.runtime.images.image import IMAGE_SUFFIXES, Image, from_float, read_image, to_float, write_image
+from n2b.runtime.images.convert import from_float, to_float
+from n2b.runtime.images.image import IMAGE_SUFFIXES, Image, read_image, write_image
 
 from ..fakes.images import GREY_PROFILE, RGB_PROFILE, make_exif, random_pixels, read_tags
 

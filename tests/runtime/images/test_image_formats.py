@@ -7,7 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
-from n2b.runtime.images.image import Image, from_float, read_image, to_float, write_image
+from n2b.runtime.images.convert import from_float, to_float
+from n2b.runtime.images.image import Image, read_image, write_image
 
 from ..fakes.images import RGB_PROFILE, make_exif, random_pixels
 
