@@ -71,6 +71,15 @@ def infer(
             metavar="DIR", rich_help_panel=_FILES, help="Clean images of the same names: print PSNR and SSIM."
         ),
     ] = None,
+    dark: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dark",
+            metavar="PATH",
+            rich_help_panel=_FILES,
+            help="Dark frames, whose fixed pattern is subtracted first: file, folder or glob; repeatable.",
+        ),
+    ] = None,
     dnd: Annotated[
         Path | None,
         typer.Option(
@@ -268,11 +277,12 @@ def infer(
         from .commands.dnd import run_dnd
 
         folder, results = _dnd_folders(
-            dnd, submission, inputs, out, camera, reference, suffix, ext, *for_camera.values()
+            dnd, submission, inputs, out, camera, reference, suffix, ext, dark, *for_camera.values()
         )
         denoiser, report = run_dnd(folder, results, strength, options, skip_existing=skip_existing)
     elif camera is not None:
         from .commands.camera import Outputs, run_camera
+        from .commands.session import read_dark
         from .sources import CameraSettings
 
         _refuse_with_camera(inputs, out, reference, skip_existing, suffix, ext)
@@ -283,9 +293,11 @@ def infer(
             CameraSettings(width, height, fps, fourcc),
             Outputs(out, record, virtual_camera, serve, show, headless),
             frames=frames, seconds=max_seconds, strength=strength, options=options,
+            dark=read_dark(dark or []),
         )  # fmt: skip
     else:
         from .commands.infer import run_inputs
+        from .commands.session import read_dark
 
         _refuse_without_camera(for_camera)
         denoiser, report = run_inputs(
@@ -294,6 +306,7 @@ def infer(
             strength,
             options,
             skip_existing=skip_existing,
+            dark=read_dark(dark or []),
         )
     _print(report, denoiser, options, benchmark, json)
     return SOME_FAILED if report.failed else 0
@@ -334,7 +347,8 @@ def _dnd_folders(dnd: Path | None, submission: Path | None, *others: object) -> 
         raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
     if any(_is_given(other) for other in others):
         raise UserError(
-            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix or --ext"
+            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix, "
+            "--ext or --dark"
         )
     return dnd, submission
 

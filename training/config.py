@@ -23,6 +23,7 @@ ARCHITECTURES = ("unet", "edge", "dncnn")
 DOMAINS = ("linear", "log")
 LOSSES = ("l1", "rms")
 AUTO = "auto"
+_PATHS = ("noisy", "clean", "dark", "validation")  # fields of several paths
 _IMAGES, _METHOD, _SCHEDULE, MACHINE_PANEL = "Images", "Method", "Schedule", "Machine and run"
 
 
@@ -53,6 +54,12 @@ class TrainConfig:
         "poisson:2,3, jpeg:80, or several as gaussian:25+jpeg:80.",
         default=None,
         metavar="SPEC",
+    )
+    dark: tuple[str, ...] = option(
+        _IMAGES,
+        "Dark frames of the camera, whose fixed pattern is subtracted from --noisy; repeatable.",
+        default=(),
+        metavar="PATH",
     )
     record_s: float = option(
         _IMAGES, "How long to record a camera.", default=10.0, name="--record", metavar="SECONDS", above=0
@@ -243,6 +250,8 @@ class TrainConfig:
                 "--replace does not go with --flat-noise, --anchor, --noise-gain and --loss rms: "
                 "give --add with these, or omit them"
             )
+        if self.noise is not None and self.dark:
+            raise UserError("--dark removes a camera's fixed pattern; leave out --noise with it")
         if self.noise is None:
             if self.validation:
                 raise UserError("--val measures synthetic noise; give --noise with it")
@@ -275,7 +284,7 @@ class TrainConfig:
         """
         if unknown := sorted(set(values) - set(options_of(cls))):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
-        paths: dict[str, Any] = {name: tuple(values[name]) for name in ("noisy", "clean", "validation")}
+        paths: dict[str, Any] = {name: tuple(values[name]) for name in _PATHS if name in values}
         if values.get("noise_gain"):
             paths["noise_gain"] = tuple(values["noise_gain"])
         return cls(**(values | paths))

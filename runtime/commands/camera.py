@@ -16,6 +16,7 @@ from .settings import DenoiserOptions
 if TYPE_CHECKING:
     from ..controls import Controls
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..live_stats import LiveStats, StreamMeter
     from ..sinks import Sink
     from ..sources import CameraSettings
@@ -63,6 +64,7 @@ def run_camera(
     seconds: float | None,
     strength: float,
     options: DenoiserOptions,
+    dark: DarkFrame | None = None,
 ) -> tuple[Denoiser, RunReport]:
     """Denoise a camera's frames until it or the user ends; Ctrl-C and SIGTERM end it cleanly.
 
@@ -74,6 +76,7 @@ def run_camera(
         seconds: for how long, from the time that the model is loaded; None: for ever.
         strength: as `Denoiser` takes it.
         options: of the denoiser; without a model, the one for cameras is used.
+        dark: frame to subtract first.
     """
     from .. import sources
     from ..controls import Controls
@@ -86,13 +89,13 @@ def run_camera(
     with ExitStack() as held:
         source = held.enter_context(closing(sources.frames(camera, settings, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(outputs, controls, meter)]
-        denoiser = held.enter_context(open_denoiser(options.for_camera()))
+        denoiser = held.enter_context(open_denoiser(options.for_camera(), dark))
         report = RunReport(keep=FRAMES_KEPT)
         if seconds is not None:
             stop.request_after(seconds)
         held.enter_context(stop.on_signals())
         reports = denoise_stream(
-            source, denoiser, sinks, controls=controls, meter=meter, limit=frames, stop=stop
+            source, denoiser, sinks, controls=controls, meter=meter, limit=frames, stop=stop, dark=dark
         )
         try:
             with closing(reports):

@@ -12,6 +12,7 @@ from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..pipelines.images import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
@@ -25,6 +26,7 @@ def run_images(
     *,
     keeps_manifest: bool = False,
     skip_existing: bool = False,
+    dark: DarkFrame | None = None,
 ) -> tuple[Denoiser, RunReport]:
     """Denoise images; one that fails is reported and the rest is done.
 
@@ -34,6 +36,7 @@ def run_images(
         options: of the denoiser.
         keeps_manifest: record in the folder of results what each was made from.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
+        dark: frame to subtract first.
 
     Raises:
         UserError: the only image there is cannot be denoised.
@@ -48,10 +51,10 @@ def run_images(
         memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
         options = dataclasses.replace(options, max_memory=memory_mb)
     settings = {"strength": strength} if keeps_manifest or skip_existing else None
-    with open_session(options, settings=settings) as session:
+    with open_session(options, settings=settings, dark=dark) as session:
         remaining = session.remaining(jobs, skip_existing=skip_existing)
         with progress_bar(len(remaining)) as on_progress:
-            images = _denoise(remaining, large, session.denoiser, strength, memory_mb, on_progress)
+            images = _denoise(remaining, large, session.denoiser, strength, memory_mb, on_progress, dark)
             session.record(_raising(images) if len(jobs) == 1 else images, remaining)
     return session.denoiser, session.report
 
@@ -66,7 +69,7 @@ def _raising(images: Iterator[ImageReport]) -> Iterator[ImageReport]:
 
 def _denoise(
     jobs: list[Job], large: list[Job], denoiser: Denoiser, strength: float, memory_mb: float,
-    on_progress: Progress,
+    on_progress: Progress, dark: DarkFrame | None,
 ) -> Iterator[ImageReport]:  # fmt: skip
     """Denoise those that fit into memory, then those that do not."""
     from ..pipelines.images import denoise_files
@@ -74,11 +77,11 @@ def _denoise(
     from ..pipelines.strips import denoise_by_strips
 
     whole = [job for job in jobs if job not in large]
-    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
+    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress, dark=dark)
     for job in jobs:
         if job not in large:
             continue
         try:
-            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb)
+            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb, dark)
         except UserError as error:
             yield ImageReport(str(job.source), error=error)

@@ -8,6 +8,7 @@ from .settings import DenoiserOptions, OutputPlan
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from .report import RunReport
 
 
@@ -18,6 +19,7 @@ def run_inputs(
     options: DenoiserOptions,
     *,
     skip_existing: bool,
+    dark: DarkFrame | None = None,
 ) -> tuple[Denoiser, RunReport]:
     """Denoise the images or videos that are named.
 
@@ -27,6 +29,7 @@ def run_inputs(
         strength: as Denoiser takes it.
         options: of the denoiser.
         skip_existing: leave out what the manifest next to the results shows as finished.
+        dark: frame to subtract first.
     """
     from .images import run_images
     from .jobs import plan_jobs
@@ -34,4 +37,11 @@ def run_inputs(
 
     plan = plan_jobs(inputs, outputs)
     run = run_videos if plan.is_video else run_images
-    return run(plan.jobs, strength, options, keeps_manifest=plan.keeps_manifest, skip_existing=skip_existing)
+    return run(
+        plan.jobs,
+        strength,
+        options,
+        keeps_manifest=plan.keeps_manifest,
+        skip_existing=skip_existing,
+        dark=dark,
+    )

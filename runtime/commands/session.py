@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..pipelines.images import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
@@ -52,6 +53,7 @@ def open_session(
     options: DenoiserOptions,
     *,
     settings: Mapping[str, Any] | None = None,
+    dark: DarkFrame | None = None,
     folder: Path | None = None,
     keep: int | None = None,
 ) -> Iterator[Session]:
@@ -60,6 +62,7 @@ def open_session(
     Args:
         options: of the denoiser.
         settings: what else the results depend on; None: no manifest is kept.
+        dark: frame that is subtracted from the images; the results depend on it too.
         folder: of the one manifest of all results; None: each folder of results has its own.
         keep: how many images or frames the report keeps details of; None: all.
 
@@ -70,7 +73,7 @@ def open_session(
     from .report import RunReport
 
     before = model_identities(options.model) if settings is not None else {}
-    with open_denoiser(options) as denoiser:
+    with open_denoiser(options, dark) as denoiser:
         manifest = None
         if settings is not None:
             sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
@@ -79,18 +82,30 @@ def open_session(
                 "halo_px": denoiser.halo_px,
                 "allow_8bit": denoiser.allow_8bit,
             }
+            if dark is not None:
+                of_model["dark"] = dark.sha256
             manifest = Manifest(ManifestKey(sha256, {**settings, **of_model}), folder)
         yield Session(denoiser, RunReport(keep=keep), manifest)
 
 
 @contextmanager
-def open_denoiser(options: DenoiserOptions) -> Iterator[Denoiser]:
-    """Open a denoiser, and log which model and backend it uses."""
+def open_denoiser(options: DenoiserOptions, dark: DarkFrame | None) -> Iterator[Denoiser]:
+    """Open a denoiser, and log which model and backend it uses.
+
+    Args:
+        options: of the denoiser.
+        dark: frame that is subtracted; without one, a warning is logged if the model was trained with one.
+    """
     from ..denoiser import Denoiser
     from .report import model_line
 
     with Denoiser(**options.to_dict()) as denoiser:
         _logger.info(model_line(denoiser))
+        if dark is None and denoiser.info.trained.get("dark_frames"):
+            _logger.warning(
+                "the model was trained on images without their fixed pattern, and has not learned to remove "
+                "it; give the same dark frames with --dark"
+            )
         yield denoiser
 
 
@@ -118,3 +133,17 @@ def progress_bar(images: int) -> Iterator[Progress]:
             bar.update(task, completed=finished + part % 1)
 
         yield on_progress
+
+
+def read_dark(inputs: Sequence[str]) -> DarkFrame | None:
+    """Return the mean of the dark frames that files, folders and globs name; None if none is named.
+
+    Raises:
+        UserError: they do not exist, or are no dark frames of one size and depth.
+    """
+    if not inputs:
+        return None
+    from ..images.dark import read_dark_frames
+    from ..sources import find_images
+
+    return read_dark_frames(find_images(inputs))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..pipelines.job import Job
     from .report import RunReport
 
@@ -29,6 +30,7 @@ def run_videos(
     *,
     keeps_manifest: bool = False,
     skip_existing: bool = False,
+    dark: DarkFrame | None = None,
 ) -> tuple[Denoiser, RunReport]:
     """Denoise videos, one after the other; one that fails is reported and the rest is done.
 
@@ -38,6 +40,7 @@ def run_videos(
         options: of the denoiser; without a model, the one for cameras is used.
         keeps_manifest: record in the folder of results what each was made from.
         skip_existing: leave out what the manifest shows as finished; it is then kept too.
+        dark: frame to subtract first.
 
     Raises:
         UserError: the only video there is cannot be denoised.
@@ -47,12 +50,13 @@ def run_videos(
 
     options = options.for_camera()
     settings = {"strength": strength} if keeps_manifest or skip_existing else None
-    with sigterm_as_ctrl_c(), open_session(options, settings=settings, keep=FRAMES_KEPT) as session:
+    session = open_session(options, settings=settings, dark=dark, keep=FRAMES_KEPT)
+    with sigterm_as_ctrl_c(), session as session:
         for job in session.remaining(jobs, skip_existing=skip_existing):
             try:
                 if session.manifest is not None:
                     session.manifest.note(job)
-                _denoise_video(job, session.denoiser, strength, session.report)
+                _denoise_video(job, session.denoiser, strength, session.report, dark)
                 if session.manifest is not None:
                     session.manifest.add(job)
             except UserError as error:
@@ -62,7 +66,9 @@ def run_videos(
     return session.denoiser, session.report
 
 
-def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunReport) -> None:
+def _denoise_video(
+    job: Job, denoiser: Denoiser, strength: float, report: RunReport, dark: DarkFrame | None
+) -> None:
     from ..controls import Controls
     from ..live_stats import StreamMeter
     from ..pipelines.stream import denoise_stream
@@ -75,7 +81,7 @@ def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunRep
         closing(prefetch(exact_video_frames(job.source))) as frames,  # read while one is denoised
         closing(VideoSink(job.destination, job.source)) as sink,
         closing(
-            denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter)
+            denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter, dark=dark)
         ) as reports,
         _counter(job.source.name) as on_frame,
     ):
