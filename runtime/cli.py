@@ -56,7 +56,7 @@ def infer(
     if changed_options(dnd):
         from .commands.dnd import run_dnd
 
-        folder, results = _dnd_folders(dnd, inputs, outputs, camera)
+        folder, results = _dnd_folders(dnd, inputs, outputs, camera, model)
         denoiser, report = run_dnd(folder, results, model, skip_existing=outputs.skip_existing)
     elif camera.camera is not None:
         from .commands.camera import run_camera
@@ -95,13 +95,19 @@ def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
 
 
 def _dnd_folders(
-    dnd: DndOptions, inputs: list[str] | None, outputs: OutputPlan, camera: CameraOptions
+    dnd: DndOptions,
+    inputs: list[str] | None,
+    outputs: OutputPlan,
+    camera: CameraOptions,
+    model: DenoiserOptions,
 ) -> tuple[Path, Path]:
     if dnd.dnd is None or dnd.submission is None:
         raise UserError("--dnd DIR names the benchmark and --submission DIR its results; give both")
-    if inputs or changed_options(camera) or changed_options(outputs).keys() - {"--skip-existing"}:
+    others = changed_options(outputs).keys() - {"--skip-existing"}
+    if inputs or others or changed_options(camera) or model.dark:
         raise UserError(
-            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix or --ext"
+            "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix, "
+            "--ext or --dark"
         )
     return dnd.dnd, dnd.submission
 

@@ -24,6 +24,7 @@ ARCHITECTURES = ("unet", "edge", "dncnn")
 DOMAINS = ("linear", "log")
 LOSSES = ("l1", "rms")
 AUTO = "auto"
+_PATHS = ("noisy", "clean", "dark", "validation")  # fields of several paths
 MACHINE_PANEL = "Machine and run"
 _images, _method, _schedule, _machine = (
     partial(option, panel) for panel in ("Images", "Method", "Schedule", MACHINE_PANEL)
@@ -59,6 +60,11 @@ class TrainConfig:
         "Synthetic noise to add to --noisy: gaussian:0-50, speckle:0.1, saltpepper:0.5, text:0.2, "
         "poisson:2,3, jpeg:80, or several as gaussian:25+jpeg:80.",
         metavar="SPEC",
+    )
+    dark: tuple[str, ...] = _images(
+        (),
+        "Dark frames of the camera, whose fixed pattern is subtracted from --noisy; repeatable.",
+        metavar="PATH",
     )
     record_s: float = _images(
         10.0, "How long to record a camera.", name="--record", metavar="SECONDS", above=0
@@ -190,6 +196,8 @@ class TrainConfig:
                 "--replace does not go with --flat-noise, --anchor, --noise-gain and --loss rms: "
                 "give --add with these, or omit them"
             )
+        if self.noise is not None and self.dark:
+            raise UserError("--dark removes a camera's fixed pattern; leave out --noise with it")
         if self.noise is None:
             if self.validation:
                 raise UserError("--val measures synthetic noise; give --noise with it")
@@ -222,7 +230,7 @@ class TrainConfig:
         """
         if unknown := sorted(set(values) - set(options_of(cls))):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
-        paths: dict[str, Any] = {name: tuple(values[name]) for name in ("noisy", "clean", "validation")}
+        paths: dict[str, Any] = {name: tuple(values[name]) for name in _PATHS if name in values}
         if values.get("noise_gain"):
             paths["noise_gain"] = tuple(values["noise_gain"])
         return cls(**(values | paths))

@@ -216,6 +216,8 @@ def _facts(config: TrainConfig, dataset: Dataset, fabric: Fabric, at: Position) 
     }
     if config.has_labels:
         facts["filter"] = config.filter
+    if config.dark:
+        facts["dark_frames"] = True  # subtracted: inference needs the same
     if config.average:
         facts["average"] = config.average
     return facts

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .session import open_denoiser
+from .session import open_denoiser, read_dark
 from .settings import CameraOptions, DenoiserOptions
 
 if TYPE_CHECKING:
@@ -42,17 +42,18 @@ def run_camera(
     from .report import FRAMES_KEPT, RunReport
 
     assert camera.camera is not None
+    dark = read_dark(options.dark)
     controls, meter, stop = Controls(options.strength), StreamMeter(), Stop()
     with ExitStack() as held:
         source = held.enter_context(closing(sources.frames(camera.camera, camera.requested, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(camera, folder, controls, meter)]
-        denoiser = held.enter_context(open_denoiser(options.for_camera()))
+        denoiser = held.enter_context(open_denoiser(options.for_camera(), dark))
         report = RunReport(keep=FRAMES_KEPT)
         if camera.max_seconds is not None:
             stop.request_after(camera.max_seconds)
         held.enter_context(stop.on_signals())
         reports = denoise_stream(
-            source, denoiser, sinks, controls=controls, meter=meter, limit=camera.frames, stop=stop
+            source, denoiser, sinks, controls=controls, meter=meter, limit=camera.frames, stop=stop, dark=dark
         )
         try:
             with closing(reports):

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from .session import open_session, progress_bar
+from .session import open_session, progress_bar, read_dark
 from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..inference.executor import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
@@ -36,10 +37,11 @@ def run_images(
     if large and options.max_memory is None:
         memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
         options = dataclasses.replace(options, max_memory=memory_mb)
-    with open_session(options, keeps_manifest=plan.keeps_manifest or skip_existing) as session:
+    dark, keeps_manifest = read_dark(options.dark), plan.keeps_manifest or skip_existing
+    with open_session(options, keeps_manifest=keeps_manifest, dark=dark) as session:
         jobs = session.remaining(plan.jobs, skip_existing=skip_existing)
         with progress_bar(len(jobs)) as on_progress:
-            images = _denoise(jobs, large, session.denoiser, options.strength, memory_mb, on_progress)
+            images = _denoise(jobs, large, session.denoiser, options.strength, memory_mb, on_progress, dark)
             session.record(_raising(images) if len(plan.jobs) == 1 else images, jobs)
     return session.denoiser, session.report
 
@@ -54,7 +56,7 @@ def _raising(images: Iterator[ImageReport]) -> Iterator[ImageReport]:
 
 def _denoise(
     jobs: list[Job], large: list[Job], denoiser: Denoiser, strength: float, memory_mb: float,
-    on_progress: Progress,
+    on_progress: Progress, dark: DarkFrame | None,
 ) -> Iterator[ImageReport]:  # fmt: skip
     """Denoise those that fit into memory, then those that do not."""
     from ..pipelines.images import denoise_files
@@ -62,11 +64,11 @@ def _denoise(
     from ..pipelines.strips import denoise_by_strips
 
     whole = [job for job in jobs if job not in large]
-    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress)
+    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress, dark=dark)
     for job in jobs:
         if job not in large:
             continue
         try:
-            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb)
+            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb, dark)
         except UserError as error:
             yield ImageReport(str(job.source), error=error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..inference.executor import Progress
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
@@ -62,6 +63,7 @@ def open_session(
     *,
     keeps_manifest: bool,
     settings: Mapping[str, Any] | None = None,
+    dark: DarkFrame | None = None,
     folder: Path | None = None,
     keep: int | None = None,
 ) -> Iterator[Session]:
@@ -69,6 +71,7 @@ def open_session(
 
     Args:
         keeps_manifest: record in the folder of results what each was made from.
+        dark: frame that is subtracted from the images; the results depend on it too.
         folder: of the one manifest of all results; None: each folder of results has its own.
         keep: how many images or frames the report keeps details of; None: all.
 
@@ -79,7 +82,7 @@ def open_session(
     from .report import RunReport
 
     before = model_identities(options.model) if keeps_manifest else {}
-    with open_denoiser(options) as denoiser:
+    with open_denoiser(options, dark) as denoiser:
         manifest = None
         if keeps_manifest:
             sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
@@ -90,18 +93,30 @@ def open_session(
                 "allow_8bit": denoiser.allow_8bit,
                 **(settings or {}),
             }
+            if dark is not None:
+                settings["dark"] = dark.sha256
             manifest = Manifest(ManifestKey(sha256, settings), folder)
         yield Session(denoiser, RunReport(keep=keep), manifest)
 
 
 @contextmanager
-def open_denoiser(options: DenoiserOptions) -> Iterator[Denoiser]:
-    """Open a denoiser, and log which model and backend it uses."""
+def open_denoiser(options: DenoiserOptions, dark: DarkFrame | None) -> Iterator[Denoiser]:
+    """Open a denoiser, and log which model and backend it uses.
+
+    Args:
+        options: of the denoiser.
+        dark: frame that is subtracted; without one, a warning is logged if the model was trained with one.
+    """
     from ..denoiser import Denoiser
     from .report import model_line
 
     with Denoiser(**options.arguments()) as denoiser:
         _logger.info(model_line(denoiser))
+        if dark is None and denoiser.info.trained.get("dark_frames"):
+            _logger.warning(
+                "the model was trained on images without their fixed pattern, and has not learned to remove "
+                "it; give the same dark frames with --dark"
+            )
         yield denoiser
 
 
@@ -129,3 +144,17 @@ def progress_bar(images: int) -> Iterator[Progress]:
             bar.update(task, completed=finished + part % 1)
 
         yield on_progress
+
+
+def read_dark(inputs: Sequence[str]) -> DarkFrame | None:
+    """Return the mean of the dark frames that files, folders and globs name; None if none is named.
+
+    Raises:
+        UserError: they do not exist, or are no dark frames of one size and depth.
+    """
+    if not inputs:
+        return None
+    from ..images.dark import read_dark_frames
+    from ..sources import find_images
+
+    return read_dark_frames(find_images(inputs))

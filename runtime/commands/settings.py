@@ -81,7 +81,7 @@ def _parse_tile(text: str, name: str) -> int | str:
 
 @dataclass(frozen=True)
 class DenoiserOptions:
-    """The arguments of `Denoiser`, as its docstring describes them, and the strength."""
+    """The arguments of `Denoiser`, as its docstring describes them, the strength, and dark frames."""
 
     model: str | Path | None = _model(
         None,
@@ -116,6 +116,12 @@ class DenoiserOptions:
         None, "Memory for the model and its work; default: half of what is free, at most 2000.", metavar="MB"
     )
 
+    dark: tuple[str, ...] = _files(
+        (),
+        "Dark frames, whose fixed pattern is subtracted first: file, folder or glob; repeatable.",
+        metavar="PATH",
+    )
+
     def for_camera(self) -> DenoiserOptions:
         """Return these options with the model for cameras, if they name none."""
         from ..model_files import default_for_camera
@@ -124,7 +130,8 @@ class DenoiserOptions:
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `Denoiser` by name."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "strength"}
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in ("strength", "dark")}
 
 
 @dataclass(frozen=True)

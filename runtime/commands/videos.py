@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..system.signals import sigterm_as_ctrl_c
-from .session import open_session
+from .session import open_session, read_dark
 from .settings import DenoiserOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..denoiser import Denoiser
+    from ..images.dark import DarkFrame
     from ..pipelines.job import Job
     from .jobs import Plan
     from .report import RunReport
@@ -34,14 +35,13 @@ def run_videos(
     from ..pipelines.result import ImageReport
     from .report import FRAMES_KEPT
 
-    opening = open_session(
-        options.for_camera(), keeps_manifest=plan.keeps_manifest or skip_existing, keep=FRAMES_KEPT
-    )
+    dark, keeps_manifest = read_dark(options.dark), plan.keeps_manifest or skip_existing
+    opening = open_session(options.for_camera(), keeps_manifest=keeps_manifest, dark=dark, keep=FRAMES_KEPT)
     with sigterm_as_ctrl_c(), opening as session:
         for job in session.remaining(plan.jobs, skip_existing=skip_existing):
             try:
                 with session.recording(job):
-                    _denoise_video(job, session.denoiser, options.strength, session.report)
+                    _denoise_video(job, session.denoiser, options.strength, session.report, dark)
             except UserError as error:
                 if len(plan.jobs) == 1:
                     raise
@@ -49,7 +49,9 @@ def run_videos(
     return session.denoiser, session.report
 
 
-def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunReport) -> None:
+def _denoise_video(
+    job: Job, denoiser: Denoiser, strength: float, report: RunReport, dark: DarkFrame | None
+) -> None:
     from ..controls import Controls
     from ..live_stats import StreamMeter
     from ..pipelines.stream import denoise_stream
@@ -62,7 +64,7 @@ def _denoise_video(job: Job, denoiser: Denoiser, strength: float, report: RunRep
         closing(prefetch(exact_video_frames(job.source))) as frames,  # read while one is denoised
         closing(VideoSink(job.destination, job.source)) as sink,
         closing(
-            denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter)
+            denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter, dark=dark)
         ) as reports,
         _counter(job.source.name) as on_frame,
     ):

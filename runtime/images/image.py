@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, N2BError, cut
+from ..errors import ImageError, N2BError, shorten
 from ..system.files import atomic_path
 from . import exif, png, tiff_writer
 from .decode import DEPTHS, decode, to_rgb, turn_upright
@@ -111,9 +111,9 @@ def reading(path: str | Path) -> Iterator[None]:
     except MemoryError as error:
         raise ImageError(f"{path} does not fit into memory; free some or cut the image into parts") from error
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or cut(error)}") from error
+        raise ImageError(f"{path} cannot be read: {error.strerror or shorten(error)}") from error
     except Exception as error:  # damage in a place that no check knows
-        raise ImageError(f"{path} is damaged: {cut(error) or type(error).__name__}") from error
+        raise ImageError(f"{path} is damaged: {shorten(error) or type(error).__name__}") from error
 
 
 def _read_bytes(path: str | Path) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..denoiser import Denoiser
+from ..images.dark import DarkFrame
 from ..images.image import Image, read_image, write_image
 from ..images.metrics import psnr, ssim
 from ..inference.executor import Progress
@@ -20,9 +21,21 @@ _Denoised = tuple[Image, np.ndarray]  # a result to be written, and the pixels b
 
 
 def denoise_files(
-    jobs: list[Job], denoiser: Denoiser, *, strength: float, on_progress: Progress
+    jobs: list[Job],
+    denoiser: Denoiser,
+    *,
+    strength: float,
+    on_progress: Progress,
+    dark: DarkFrame | None = None,
 ) -> Iterator[ImageReport]:
     """Read, denoise and write images, these three side by side.
+
+    Args:
+        jobs: what to do.
+        denoiser: the model.
+        strength: as Denoiser takes it.
+        on_progress: hears what part of an image is done.
+        dark: frame to subtract from each image first.
 
     Yields:
         One report a job, in order. An image that fails is reported and the rest is done.
@@ -34,7 +47,7 @@ def denoise_files(
     def read(job: Job) -> Image:
         image = read_image(job.source)
         denoiser.check(image.pixels)
-        return image
+        return image if dark is None else image.with_pixels(dark.subtract(image.pixels, str(job.source)))
 
     def infer(images: Iterator[tuple[Any, Image]]) -> Iterator[tuple[Any, _Denoised, dict[str, float]]]:
         items = (((key, image), image.pixels) for key, image in images)

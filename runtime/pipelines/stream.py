@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -12,6 +13,7 @@ import numpy as np
 from ..controls import Controls
 from ..denoiser import Denoiser
 from ..frame import Frame
+from ..images.dark import DarkFrame
 from ..live_stats import StreamMeter
 from ..sinks import InteractiveSink, Sink
 from ..system.prefetch import prefetch
@@ -31,6 +33,7 @@ def denoise_stream(
     meter: StreamMeter,
     limit: int | None = None,
     stop: Stop | None = None,
+    dark: DarkFrame | None = None,
 ) -> Generator[ImageReport, None, None]:
     """Denoise frames as they come, until the source or a sink ends, the limit is reached, or it is to stop.
 
@@ -41,6 +44,7 @@ def denoise_stream(
         sinks: take each frame, one after the other; with none the frames are only counted.
         controls: read before each frame.
         stop: when to end; it is requested at the end, so that a source that waits for its camera lets go.
+        dark: frame to subtract from each frame first.
     """
     stop = stop or Stop()
     interactive = [sink for sink in sinks if isinstance(sink, InteractiveSink)]
@@ -49,7 +53,7 @@ def denoise_stream(
         if not all(sink.poll() for sink in interactive):
             stop.request()  # which ends the frames
 
-    denoised = _denoise(islice(frames, limit), denoiser, controls, stop)
+    denoised = _denoise(islice(frames, limit), denoiser, controls, stop, dark)
     with closing(prefetch(denoised, while_waiting=poll if interactive else None)) as results:
         try:
             for frame, pixels, ms in results:
@@ -66,13 +70,16 @@ def denoise_stream(
 
 
 def _denoise(
-    frames: Iterator[Frame], denoiser: Denoiser, controls: Controls, stop: Stop
+    frames: Iterator[Frame], denoiser: Denoiser, controls: Controls, stop: Stop, dark: DarkFrame | None
 ) -> Iterator[_Denoised]:
     clock = time.perf_counter()
     for frame in frames:
         if stop.is_due:
             break
+        noisy = frame
+        if dark is not None:
+            noisy = dataclasses.replace(frame, pixels=dark.subtract(frame.pixels, frame.source))
         read = time.perf_counter()
-        ((_, pixels, ms),) = denoiser.denoise_each([(frame, frame.pixels)], controls.strength)
-        yield frame, pixels, {READ: (read - clock) * 1e3, **ms}
+        ((_, pixels, ms),) = denoiser.denoise_each([(noisy, noisy.pixels)], controls.strength)
+        yield noisy, pixels, {READ: (read - clock) * 1e3, **ms}
         clock = time.perf_counter()

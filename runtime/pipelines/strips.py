@@ -13,6 +13,7 @@ import numpy as np
 from ..denoiser import Denoiser
 from ..errors import ImageError, MissingPackageError
 from ..images import tiff_writer
+from ..images.dark import DarkFrame
 from ..images.formats import FormatError
 from ..images.large_tiff import LargeTiff, load_tifffile, tiff_layout
 from ..inference.executor import MODEL, Progress
@@ -61,7 +62,12 @@ def _pixels_mb(path: Path) -> float:
 
 
 def denoise_by_strips(
-    job: Job, denoiser: Denoiser, strength: float, on_progress: Progress, memory_mb: float = DEFAULT_MEMORY_MB
+    job: Job,
+    denoiser: Denoiser,
+    strength: float,
+    on_progress: Progress,
+    memory_mb: float = DEFAULT_MEMORY_MB,
+    dark: DarkFrame | None = None,
 ) -> ImageReport:
     """Denoise a TIFF file, of which a few strips are in memory at any time.
 
@@ -71,6 +77,7 @@ def denoise_by_strips(
 
     Args:
         memory_mb: half of it is for strips; they get no lower than two overlaps.
+        dark: frame to subtract first.
 
     Raises:
         ImageError: the file is damaged, not of a kind that is read in parts, or not to be written as TIFF.
@@ -85,6 +92,8 @@ def denoise_by_strips(
     if job.reference is not None:
         raise ImageError(f"{job.source} is too large to be compared; leave out --reference")
     source = LargeTiff(job.source)
+    if dark is not None:
+        dark.check(source.info.shape, source.info.dtype, str(job.source))
     plan = _plan(denoiser, source, memory_mb / 2)
     _log(job.source, source, plan)
     report = ImageReport(str(job.source), str(job.destination), *plan.image_hw, ms={MODEL: 0}, in_strips=True)
@@ -93,7 +102,7 @@ def denoise_by_strips(
         with (
             atomic_path(job.destination) as temporary,
             open(temporary, "wb") as file,
-            closing(_denoised(source, plan, denoiser, strength, on_progress, report)) as strips,
+            closing(_denoised(source, plan, denoiser, strength, on_progress, report, dark)) as strips,
         ):
             tiff_writer.write_bands(file, source.info, strips)
     except FormatError as error:
@@ -121,14 +130,18 @@ def _denoised(
     strength: float,
     on_progress: Progress,
     report: ImageReport,
+    dark: DarkFrame | None,
 ) -> Generator[np.ndarray, None, None]:
     """Yield the rows of the result, a row of tiles at a time, and add up the time that they take."""
     height = plan.image_hw[0]
     rows = _first_of_each_row(plan)
-    spans = ((tile.source.top, min(tile.source.bottom, height)) for tile in rows)
+    spans = [(tile.source.top, min(tile.source.bottom, height)) for tile in rows]
     with closing(prefetch(source.bands(spans))) as bands:
-        for number, (tile, noisy) in enumerate(zip(rows, bands, strict=True)):
+        for number, (tile, band) in enumerate(zip(rows, bands, strict=True)):
             started = time.perf_counter()
+            noisy = band
+            if dark is not None:
+                noisy = dark.subtract_rows(band, spans[number][0])
             clean = denoiser(
                 noisy, strength, on_progress=lambda part, done=number: on_progress((done + part) / len(rows))
             )

@@ -138,7 +138,8 @@ def from_options(config: type[_Config], values: Mapping[str, Any]) -> _Config:
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         if "option" in field.metadata:
-            fields[field.name] = value = _parsed(config, field.name, values[field.name])
+            value = _parsed(config, field.name, values[field.name])
+            fields[field.name] = value = tuple(value or ()) if field.default == () else value
             field.metadata["option"].check(value, option_name(config, field.name))
         elif isinstance(field.default_factory, type):
             fields[field.name] = from_options(field.default_factory, values)

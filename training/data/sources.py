@@ -13,6 +13,7 @@ import numpy as np
 
 from ...runtime.errors import ImageError, UserError
 from ...runtime.images.convert import to_rgb_uint8
+from ...runtime.images.dark import DarkFrame, read_dark_frames
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import read_image
 from ...runtime.samples import sample_photographs
@@ -44,14 +45,17 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
     """
     inputs = [find_input(name) for name in config.noisy]
     files = [one for one in inputs if not _has_noise_of_its_own(one)]
-    sources = photographs(find_images(files)) if files else []
+    dark = read_dark_frames(find_images(config.dark)) if config.dark else None
+    sources = photographs(find_images(files), dark) if files else []
     for one in inputs:
+        if one.kind == "dnd" and dark is not None:
+            raise UserError(f"{one.name} has no dark frames; leave out --dark")
         if one.kind == "dnd" and one.path is not None:
             sources += _dnd(one.path, config.seed)
         elif one.kind == "video":
-            sources.append(Source(MAX_VIDEO_FRAMES, partial(_video, one.name)))
+            sources.append(Source(MAX_VIDEO_FRAMES, partial(_video, one.name, dark)))
     if cameras := [one for one in inputs if one.is_camera]:
-        sources += photographs(record_cameras(cameras, run / FRAMES, config.record_s))
+        sources += photographs(record_cameras(cameras, run / FRAMES, config.record_s), dark)
     return sources
 
 
@@ -92,9 +96,9 @@ def split_in_halves(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[
     return [paths[i] for i in order[:half]], [paths[i] for i in order[half:]]
 
 
-def photographs(paths: Iterable[Path]) -> list[Source]:
-    """Return image files as sources of one image each."""
-    return [Source(1, partial(_photograph, path)) for path in paths]
+def photographs(paths: Iterable[Path], dark: DarkFrame | None = None) -> list[Source]:
+    """Return image files as sources of one image each, from which a dark frame is subtracted."""
+    return [Source(1, partial(_photograph, path, dark)) for path in paths]
 
 
 def read_images(sources: Sequence[Source], patch_px: int) -> Iterator[NamedImage]:
@@ -133,13 +137,17 @@ def _has_noise_of_its_own(one: Input) -> bool:
     return one.kind == "dnd" or one.is_moving
 
 
-def _photograph(path: Path) -> Iterator[NamedImage]:
-    yield str(path), to_rgb_uint8(read_image(path).pixels)
+def _photograph(path: Path, dark: DarkFrame | None) -> Iterator[NamedImage]:
+    yield _named(str(path), read_image(path).pixels, dark)
 
 
-def _video(path: str) -> Iterator[NamedImage]:
+def _video(path: str, dark: DarkFrame | None) -> Iterator[NamedImage]:
     for number, pixels in video_frames(path):
-        yield f"frame {number} of {path}", to_rgb_uint8(pixels)
+        yield _named(f"frame {number} of {path}", pixels, dark)
+
+
+def _named(name: str, pixels: np.ndarray, dark: DarkFrame | None) -> NamedImage:
+    return name, to_rgb_uint8(pixels if dark is None else dark.subtract(pixels, name))
 
 
 def _dnd(folder: Path, seed: int) -> list[Source]:

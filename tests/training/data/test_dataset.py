@@ -287,3 +287,55 @@ def test_noise_is_added_to_each_image_by_its_place_in_the_set(image_folder: Path
     for index in range(6):
         expected = parse_noise("gaussian:25")(smooth_image(index), np.random.default_rng([4, 1, index]))
         assert (noisy.image(index) == expected).all()
+
+
+def save_dark(folder: Path, pattern: np.ndarray) -> Path:
+    for number in range(8):
+        write_image(folder / f"{number}.png", Image((10 + pattern).astype(np.uint8)))
+    return folder
+
+
+def test_dark_frames_are_subtracted_from_the_noisy_images_alone(tmp_path: Path) -> None:
+    pattern = np.zeros((96, 80, 3), int)
+    pattern[::5] = 9
+    noisy = tmp_path / "noisy"
+    for seed in range(2):
+        write_image(noisy / f"{seed}.png", Image((smooth_image(seed) + pattern).astype(np.uint8)))
+    clean = save_images(tmp_path / "clean", 2, first_seed=7)
+    dark = save_dark(tmp_path / "dark", pattern)
+    dataset = load(tmp_path / "run", noisy, clean=(str(clean),), dark=(str(dark),), method="n2v")
+    assert set_of(all_of(dataset.noisy)) == set_of([smooth_image(seed) for seed in range(2)])
+    assert set_of(all_of(dataset.clean)) == set_of([smooth_image(seed) for seed in (7, 8)])
+
+
+def test_dark_frames_are_subtracted_from_videos_and_recorded_cameras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = np.zeros((48, 64, 3), int)
+    pattern[:, ::4] = 9
+    video = save_video(tmp_path / "v.avi", 3, 20)
+    recorded = tmp_path / "recorded.png"
+    write_image(recorded, Image((pattern + 50).astype(np.uint8)))
+    monkeypatch.setattr(sources, "record_cameras", lambda *_: [recorded])
+    without = load(tmp_path / "run", video, method="n2v")
+    config = TrainConfig(
+        noisy=(str(video), "camera:0"), steps=1, dark=(str(save_dark(tmp_path / "dark", pattern)),)
+    )
+    *frames, camera = read_images(sources.noisy_sources(config, tmp_path / "run"), 32)
+    assert (camera[1] == 50).all()
+    for (_, frame), before in zip(frames, all_of(without.noisy), strict=True):
+        assert (frame == np.clip(before.astype(int) - pattern, 0, 255)).all()
+
+
+def test_noisy_images_that_dark_frames_do_not_fit_are_skipped(
+    image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dark = save_dark(tmp_path / "dark", np.eye(9, dtype=int)[..., None])
+    with pytest.raises(UserError, match="none of 6 images can be used"):
+        load(tmp_path / "run", image_folder, dark=(str(dark),), method="n2v")
+    assert "0.png has 80×96 px and the dark frames have 9×9 px" in caplog.text
+
+
+def test_dark_frames_are_for_a_cameras_own_noise(image_folder: Path) -> None:
+    with pytest.raises(UserError, match="leave out --noise"):
+        TrainConfig(noisy=(str(image_folder),), dark=(str(image_folder),), noise="gaussian:25", steps=1)

@@ -1,0 +1,1 @@
+"""Describe a camera's noise, estimated from its noisy images."""
