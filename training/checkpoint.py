@@ -60,8 +60,8 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
 
     Returns:
         The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both
-        are logarithms, see value_transform.py), with averaged weights if the checkpoint has them; and its
-        ModelInfo, without io and precision, which the exporter fills in.
+        are logarithms, see value_transform.py), with the best or the averaged weights if the checkpoint has
+        them; and its ModelInfo, without io and precision, which the exporter fills in.
 
     Raises:
         ModelError: it is missing or damaged, or its architecture, domain or weights are unknown.
@@ -70,6 +70,8 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     state = load_checkpoint(file)
     config, trained = state.get("config", {}), state.get("trained")
     weights = state.get("averaged", _entry(state.get("networks"), "denoiser"))
+    if "selected" in state:  # the best snapshot, which need not be the last
+        weights = _entry(state["selected"], "weights")
     if not (_is_plain(config) and isinstance(weights, dict) and _is_plain(trained)):
         raise ModelError(f"{file} is incomplete; train again or name another")
     arch, domain = config.get("arch", "unet"), config.get("domain", "linear")

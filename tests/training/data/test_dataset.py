@@ -154,9 +154,10 @@ def test_noisy_samples_are_the_middle_of_at_most_eight_noisy_images(tmp_path: Pa
     clean = save_images(tmp_path / "clean", 1)
     samples = load(tmp_path / "run", folder, clean=(str(clean),), method="n2v").noisy_samples
     assert len(samples) == 8
-    assert samples[0].shape == (40, 512, 3)
-    assert (samples[0] == smooth_image(0, 40, 700)[:, 94:606]).all()
-    assert (samples[-1] == smooth_image(10, 40, 50)).all()
+    assert samples[0].pixels.shape == (40, 512, 3)
+    assert (samples[0].name, samples[0].image) == (str(folder / "0.png"), 0)
+    assert (samples[0].pixels == smooth_image(0, 40, 700)[:, 94:606]).all()
+    assert (samples[-1].pixels == smooth_image(10, 40, 50)).all()
 
 
 def write_image_of(path: Path, height: int, width: int, seed: int) -> None:
