@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import signal
 import subprocess
@@ -16,26 +15,19 @@ import torch
 from n2b.runtime.errors import DeviceError, UserError
 from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import load_checkpoint
-from n2b.training.cli import main, repeat_path_options
+from n2b.training.cli import repeat_path_options
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.device import resolve_device, resolve_precision
 from n2b.training.loop import learning_rate, train
 from n2b.training.models.noise2blur import DnNet
 
-from .conftest import save_images, smooth_image
+from .conftest import Train, save_images, smooth_image
 
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads wait for each other on a busy machine
-SMALL = ["--batch", "2", "--patch", "32", "--device", "cpu"]
+SMALL = ["--batch", "2", "--patch", "32", "--device", "cpu", "--arch", "edge"]
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from n2b.training.cli import main; main()", *arguments]
-
-
-def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=ONE_THREAD, capture_output=True, text=True, check=False
-    )
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
@@ -49,17 +41,18 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
-    image_folder: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path, n2b_train: Train
 ) -> None:
     options = ["--noisy", str(image_folder), "--noise", "gaussian:25", "--steps", "40", *SMALL]
-    whole = run_command(tmp_path, *options, "--out", "whole")
-    assert whole.returncode == 0, whole.stderr
+    status, _, errors = n2b_train(*options, "--out", "whole")
+    assert status == 0, errors
 
     checkpoint = tmp_path / "killed" / "checkpoint.pt"
     process = subprocess.Popen(
         command(*options, "--out", "killed", "--checkpoint-every", "3"),
-        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.01)
@@ -67,18 +60,19 @@ def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
     assert process.wait() == -signal.SIGKILL
     assert 0 < load_checkpoint(checkpoint)["position"]["step"] < 40
 
-    resumed = run_command(tmp_path, "--resume", "--out", "killed")
-    assert resumed.returncode == 0, resumed.stderr
+    status, _, errors = n2b_train("--resume", "--out", "killed")
+    assert status == 0, errors
     assert load_checkpoint(checkpoint)["position"]["step"] == 40
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     assert load_checkpoint(checkpoint)["position"]["stage_start"] == 2
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(image_folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("--noisy", str(image_folder), "--noise", "gaussian:25", "--minutes", "60",
                 "--checkpoint-every", "1", "--out", "run", *SMALL),
-        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     while not checkpoint.exists() and process.poll() is None:
@@ -94,7 +88,7 @@ def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(image_folder: Path, t
 def test_a_trained_network_removes_noise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = save_images(tmp_path / "images", 8)
     config = TrainConfig(
-        noisy=(str(folder),), noise="gaussian:40", filter="gaussian:3", steps=150, batch=4, patch_px=32,
+        noisy=(str(folder),), noise="gaussian:40", filter="gaussian:3", steps=60, batch=4, patch_px=32,
         device="cpu", precision="fp32",
     )  # fmt: skip
     state = load_checkpoint(train(config, tmp_path / "run"))
@@ -120,11 +114,12 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert learning_rate(config, 1000, 1.0) == pytest.approx(0)
 
 
-def test_the_run_folder_holds_config_checkpoint_and_curves(image_folder: Path, tmp_path: Path) -> None:
-    done = run_command(
-        tmp_path, "--noisy", f"{image_folder}/*.png", "--noise", "gaussian:10-20", "--steps", "2", *SMALL
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_run_folder_holds_config_checkpoint_and_curves(
+    image_folder: Path, tmp_path: Path, n2b_train: Train
+) -> None:
+    options = ["--noisy", f"{image_folder}/*.png", "--noise", "gaussian:10-20", "--steps", "2"]
+    status, _, errors = n2b_train(*options, *SMALL)
+    assert status == 0, errors
     run = tmp_path / "runs" / "latest"
     assert run.is_symlink()
     config = load_config(run)
@@ -135,12 +130,14 @@ def test_the_run_folder_holds_config_checkpoint_and_curves(image_folder: Path, t
     assert (trained["steps"], trained["noisy_images"], trained["clean_images"]) == (2, 3, 3)
 
 
-def test_resuming_with_other_options_names_the_fields_that_differ(image_folder: Path, tmp_path: Path) -> None:
+def test_resuming_with_other_options_names_the_fields_that_differ(
+    image_folder: Path, tmp_path: Path, n2b_train: Train
+) -> None:
     TrainConfig(noisy=(str(image_folder),), steps=2).save(tmp_path / "run")
-    done = run_command(tmp_path, "--resume", "--out", "run", "--batch", "3", "--steps", "2")
-    assert done.returncode == 2
-    assert "--batch was 16" in done.stderr
-    assert "--steps" not in done.stderr
+    status, _, errors = n2b_train("--resume", "--out", "run", "--batch", "3", "--steps", "2")
+    assert status == 2
+    assert "--batch was 16" in errors
+    assert "--steps" not in errors
 
 
 @pytest.mark.parametrize(
@@ -165,29 +162,19 @@ def test_resuming_with_other_options_names_the_fields_that_differ(image_folder: 
         (["--frobnicate"], "--frobnicate"),
     ],
 )  # fmt: skip
-def test_a_mistake_ends_in_one_line_and_status_2(
-    arguments: list[str],
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["n2b-train", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    message = capsys.readouterr().err
-    assert ended.value.code == 2
+def test_a_mistake_ends_in_one_line_and_status_2(arguments: list[str], words: str, n2b_train: Train) -> None:
+    status, _, message = n2b_train(*arguments)
+    assert status == 2
     assert words in message
     assert message.count("\n") == 1
 
 
-def test_an_existing_run_is_not_overwritten(tmp_path: Path) -> None:
+def test_an_existing_run_is_not_overwritten(tmp_path: Path, n2b_train: Train) -> None:
     TrainConfig(noisy=("x",), steps=2).save(tmp_path / "run")
     before = (tmp_path / "run" / "config.json").read_bytes()
-    done = run_command(tmp_path, "--out", "run", "--steps", "1")
-    assert done.returncode == 2
-    assert "--resume" in done.stderr
+    status, _, errors = n2b_train("--out", "run", "--steps", "1")
+    assert status == 2
+    assert "--resume" in errors
     assert (tmp_path / "run" / "config.json").read_bytes() == before
 
 
