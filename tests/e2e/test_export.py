@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from n2b.export import engine
 from n2b.export.onnx.file import read_onnx
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
@@ -132,7 +131,8 @@ def test_an_engine_describes_itself(
 def test_without_tensorrt_a_line_says_what_to_install(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "is_installed", lambda _flavour: False)
+    for module in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, module, None)
     assert run_in(tmp_path, monkeypatch, str(exported / "model.onnx"), "--tile", "64", "--no-verify") == 0
     assert (
         "no engine: TensorRT is not installed (pip install 'noise2blur[tensorrt]'" in capsys.readouterr().out
