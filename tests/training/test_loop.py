@@ -78,7 +78,7 @@ def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(image_folder: Path, t
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 130, errors
     assert "--resume" in errors
     assert "Traceback" not in errors
