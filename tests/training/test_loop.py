@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import signal
 import subprocess
@@ -23,11 +24,18 @@ from n2b.training.models.noise2blur import DnNet
 
 from .conftest import Train, save_images, smooth_image
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # two threads wait for each other on a busy machine
 SMALL = ["--batch", "2", "--patch", "32", "--device", "cpu", "--arch", "edge"]
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-c", "from n2b.training.cli import main; main()", *arguments]
+
+
+def run_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=ONE_THREAD, capture_output=True, text=True, check=False
+    )
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
@@ -41,18 +49,17 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
-    image_folder: Path, tmp_path: Path, n2b_train: Train
+    image_folder: Path, tmp_path: Path
 ) -> None:
     options = ["--noisy", str(image_folder), "--noise", "gaussian:25", "--steps", "40", *SMALL]
-    status, _, errors = n2b_train(*options, "--out", "whole")
-    assert status == 0, errors
+    whole = run_command(tmp_path, *options, "--out", "whole")
+    assert whole.returncode == 0, whole.stderr
 
     checkpoint = tmp_path / "killed" / "checkpoint.pt"
     process = subprocess.Popen(
         command(*options, "--out", "killed", "--checkpoint-every", "3"),
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.01)
@@ -60,19 +67,18 @@ def test_a_killed_run_resumes_to_the_same_bits_as_an_uninterrupted_one(
     assert process.wait() == -signal.SIGKILL
     assert 0 < load_checkpoint(checkpoint)["position"]["step"] < 40
 
-    status, _, errors = n2b_train("--resume", "--out", "killed")
-    assert status == 0, errors
+    resumed = run_command(tmp_path, "--resume", "--out", "killed")
+    assert resumed.returncode == 0, resumed.stderr
     assert load_checkpoint(checkpoint)["position"]["step"] == 40
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     assert load_checkpoint(checkpoint)["position"]["stage_start"] == 2
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_ends_with_a_checkpoint_that_can_be_resumed(image_folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command("--noisy", str(image_folder), "--noise", "gaussian:25", "--minutes", "60",
                 "--checkpoint-every", "1", "--out", "run", *SMALL),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     checkpoint = tmp_path / "run" / "checkpoint.pt"
     while not checkpoint.exists() and process.poll() is None:
