@@ -15,6 +15,7 @@ from .conftest import Train
 
 pytestmark = pytest.mark.timeout(300)  # each test starts three new processes
 
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # before a training here changes the environment
 TRAIN = "from n2b.training.cli import main; main()"
 
 
@@ -23,7 +24,7 @@ def train_in_two(folder: Path, out: str, *options: str) -> subprocess.CompletedP
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
         [sys.executable, *launcher, "train.py", "--out", out, *options],
-        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+        cwd=folder, env=ONE_THREAD, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
