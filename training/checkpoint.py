@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from torch import nn
 
 from ..runtime.errors import ModelError, short_repr
 from ..runtime.model_info import ModelInfo
-from ..runtime.system.files import atomic_path, sha256_of_file
+from ..runtime.system.files import sha256_of_file, write_atomically
 from .models.collapsible import fold
 from .models.noise2blur import count_flops_per_pixel, count_parameters
 from .models.registry import DENOISERS, build_denoiser
@@ -26,8 +27,9 @@ _MAX_NAMED = 3  # differences of each kind; the rest are counted
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (nested dicts and lists of tensors, numbers, strings) to `path` atomically."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    buffer = io.BytesIO()  # writing files itself, torch reports a full disk as an internal error
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
