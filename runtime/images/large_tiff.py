@@ -67,6 +67,10 @@ class LargeTiff:
             ImageError: the file is damaged.
             MissingPackageError: tifffile or a decoder that it needs is not installed.
         """
+        with reading(self.path):
+            yield from self._bands(spans)
+
+    def _bands(self, spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
         rows = self._rows()
         before, before_top = np.empty((0, *self.info.shape[1:]), self.info.dtype), 0
         pending = before  # rows already read, of the next band
