@@ -9,6 +9,7 @@ from n2b.runtime.errors import ImageError, UserError
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.samples import sample_photographs
 from n2b.training.config import TrainConfig
+from n2b.training.data import sources
 from n2b.training.data.dataset import Dataset, load_dataset
 from n2b.training.data.image_pool import ImagePool
 from n2b.training.data.sources import Source, photographs, read_images, split_in_halves
