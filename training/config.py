@@ -59,6 +59,9 @@ class TrainConfig:
         "Clean photographs of anything else; repeatable. Default with --noise: half of --noisy.",
         metavar="PATH",
     )
+    white_level: float | None = _images(
+        None, "Value of white in 16-bit and floating-point images, such as 4095 for 12 bit.", metavar="N"
+    )
     noise: str | None = _images(
         None,
         "Synthetic noise to add to --noisy: gaussian:0-50, speckle:0.1, saltpepper:0.5, text:0.2, "

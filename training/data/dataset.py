@@ -175,7 +175,7 @@ def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.nd
     """Return the validation photographs, else the first of the clean ones."""
     if not config.validation:
         return [clean.image(index) for index in range(min(len(clean), MAX_IMAGES))]
-    images = read_images(photographs(find_images(config.validation)), 1)
+    images = read_images(photographs(find_images(config.validation), white_level=config.white_level), 1)
     return [pixels for _, pixels in islice(images, MAX_IMAGES)]
 
 
