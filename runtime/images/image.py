@@ -105,7 +105,8 @@ def read_image(path: str | Path, *, white_level: float | None = None) -> Image:
     warnings = header.warnings()
     if white_level is not None:
         with reading(path):
-            pixels, alpha = (p if p is None else to_full_scale(p, white_level) for p in (pixels, alpha))
+            pixels = to_full_scale(pixels, white_level)
+            alpha = None if alpha is None else to_full_scale(alpha, white_level)
     elif hint := scale_hint(pixels):
         warnings.append(hint)
     for warning in warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -28,7 +29,7 @@ def _pixels(dtype: str, channels: int = 3) -> np.ndarray:
     return np.rint(values * np.iinfo(dtype).max).astype(dtype)
 
 
-def _save(pixels: np.ndarray, form: str, mode: str | None = None, **options: object) -> bytes:
+def _save(pixels: np.ndarray, form: str, mode: str | None = None, **options: Any) -> bytes:
     image = PIL.Image.fromarray(pixels if pixels.shape[2] > 1 else pixels[:, :, 0])
     image = image.quantize(20) if mode == "P" else image
     buffer = io.BytesIO()
@@ -46,7 +47,8 @@ def png() -> Iterator[bytes]:
 
 def jpeg() -> Iterator[bytes]:
     """Yield sequential and progressive files, with and without restart markers."""
-    for options in ({}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 2}):
+    codings: list[dict[str, Any]] = [{"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 2}]
+    for options in ({}, *codings):
         yield _save(_pixels("uint8"), "JPEG", quality=90, exif=_EXIF, xmp=_XMP, **options)
     yield _save(_pixels("uint8", 1), "JPEG", quality=90, dpi=(300, 300))
 
@@ -81,7 +83,7 @@ def bmp() -> Iterator[bytes]:
     yield struct.pack("<2sIHHI", b"BM", 0, 0, 0, 54 + 1024) + header + palette + runs
 
 
-def _tiff(pixels: np.ndarray, *, bigtiff: bool, byteorder: str = "<", **options: object) -> bytes:
+def _tiff(pixels: np.ndarray, *, bigtiff: bool, byteorder: Any = "<", **options: Any) -> bytes:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=bigtiff, byteorder=byteorder) as file:
         photometric = "rgb" if pixels.shape[2] > 1 else "minisblack"

@@ -1,6 +1,7 @@
 """Data of fewer bits than their file, and floats of another scale, are scaled on request."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from n2b.training.data.sources import noisy_sources, read_images
 
 from ..fakes.images import random_pixels
 
+_NO_MODEL: Any = None  # named images are read without it
 
-def _tiff(path, dtype, highest, shape=(64, 64, 3)):
-    pixels = (random_pixels(*shape, "float32") * highest).astype(dtype)
+
+def _tiff(path, dtype, highest, size=64):
+    pixels = (random_pixels(size, size, 3, "float32") * highest).astype(dtype)
     pixels[0, 0] = highest
     tifffile.imwrite(path, pixels, photometric="rgb")
     return pixels
@@ -94,7 +97,7 @@ def test_training_calibration_and_inference_refuse_the_same_floats(make_model, t
     assert WORDS[case] in caplog.text
     caplog.clear()
     with pytest.raises(UserError):
-        list(calibration_images(None, str(tmp_path / "a.tif"), tmp_path)[1])
+        list(calibration_images(_NO_MODEL, str(tmp_path / "a.tif"), tmp_path)[1])
     with (
         Denoiser(make_model("negative", io="float32")) as denoise,
         pytest.raises(ImageError, match=WORDS[case]),
@@ -104,20 +107,20 @@ def test_training_calibration_and_inference_refuse_the_same_floats(make_model, t
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_training_and_calibration_scale_alike(tmp_path, dtype):
-    stored = _tiff(tmp_path / "a.tif", dtype, 4095, (200, 200, 3))
+    stored = _tiff(tmp_path / "a.tif", dtype, 4095, 200)
     expected = np.rint(stored.astype(float) / 4095 * 255)
     config = TrainConfig(noisy=(str(tmp_path / "a.tif"),), steps=1, white_level=4095)
     ((_, pixels),) = read_images(noisy_sources(config, tmp_path), 32)
     assert np.abs(pixels - expected).max() <= 1
     assert len(np.unique(pixels)) > 200
-    _, images = calibration_images(None, str(tmp_path / "a.tif"), tmp_path, white_level=4095)
+    _, images = calibration_images(_NO_MODEL, str(tmp_path / "a.tif"), tmp_path, white_level=4095)
     (calibrated,) = images
     assert np.abs(calibrated.noisy[:200, :200] - expected).max() <= 1
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_strips_scale_as_the_whole(make_model, tmp_path, dtype):
-    _tiff(tmp_path / "a.tif", dtype, 4095, (150, 90, 3))
+    _tiff(tmp_path / "a.tif", dtype, 4095, 150)
     with Denoiser(make_model("negative", io="float32"), tile=64) as denoise:
         image = read_image(tmp_path / "a.tif", white_level=4095)
         write_image(tmp_path / "whole.tif", image.with_pixels(denoise(image.pixels)))
