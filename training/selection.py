@@ -67,8 +67,8 @@ class Selection:
         """Compare a snapshot, and keep a copy if it is the best.
 
         Returns:
-            `score_db` of the snapshot, and of the others `score_best_db`, `score_camera_db` and
-            `score_input_db`. They compare with each other, not with those of another step.
+            How much better it is, in dB, than the best before it (`over_best_db`), than the bundled model
+            (`over_camera_db`) and than the input (`over_input_db`), as far as there are any.
         """
         self._set(NEW, denoiser)
         comparison = self._renoising.compare(self._networks, self._outputs, self._recent)
@@ -79,7 +79,7 @@ class Selection:
             self._set(BEST, copy.deepcopy(denoiser))
             self.best_step = step
         del self._networks[NEW], self._outputs[NEW]
-        return {"score_db": scores.pop(NEW), **{f"score_{name}_db": value for name, value in scores.items()}}
+        return {f"over_{name}_db": scores[NEW] - scores[name] for name in scores if name != NEW}
 
     def conclude(self) -> Conclusion:
         """Compare the best snapshot with the bundled model and the input; after `consider` only."""
