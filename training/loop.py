@@ -91,6 +91,7 @@ def _report(run: _Run) -> None:
             denoise=denoise_with(run.exported, run.config.domain, run.fabric.device),
             noisy_samples={sample.name: sample.pixels for sample in run.dataset.noisy_samples},
             noise_model=run.dataset.noise_model,
+            structured=run.dataset.structure.describe() if run.dataset.structure else (),
             conclusion=run.selection.conclude() if run.selection else None,
         ).verdict
         if verdict is not None:

@@ -139,6 +139,32 @@ def test_the_verdict_opens_with_the_gravest_finding(
     assert words in verdict.words.split(".")[0] + "."
 
 
+def test_the_verdict_names_noise_that_stays() -> None:
+    lines = ["row banding of 3.1 grey levels: Noise2Blur takes it for detail; take dark frames, --dark"]
+    verdict = verdict_on_run(Verdict(GOOD, "Noise is gone."), conclusion(), lines)
+    assert verdict is not None
+    assert (verdict.level, verdict.advice) == (FAIR, "Take dark frames: --dark.")
+    assert verdict.words == "Part of the noise has structure and stays: row banding of 3.1 grey levels."
+
+
+def test_banding_is_reported_while_training(
+    folders: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for index in range(3):
+        rng = np.random.default_rng(index)
+        noise = rng.normal(0, 4, (256, 256, 3)) + rng.normal(0, 4, (256, 1, 1))
+        pixels = scene(index, size_px=256, textured=0.1) + noise
+        pixels = np.rint(np.clip(pixels, 0, 255)).astype(np.uint8)
+        write_image(tmp_path / "banded" / f"{index}.png", Image(pixels))
+    config = TrainConfig(
+        noisy=(str(tmp_path / "banded"),), clean=(str(folders["clean"]),), steps=1, noise_model=True,
+        patch_px=32, method="n2v",
+    )  # fmt: skip
+    dataset = load_dataset(config, tmp_path / "run", torch.device("cpu"))
+    assert dataset.structure is not None and dataset.structure.has_row_banding
+    assert "row banding of" in caplog.text and "--dark" in caplog.text
+
+
 def test_longer_training_is_advised_only_while_it_helps() -> None:
     noise_left = Verdict(FAIR, "Some noise remains.", "Train longer.")
     improving = verdict_on_run(noise_left, conclusion(is_improving=True))

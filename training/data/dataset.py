@@ -21,6 +21,8 @@ from ..labels.label_noise import warn_of_noisy_labels
 from ..labels.labels import make_labels
 from ..noise import Noise, parse_noise
 from ..noise_model import NoiseModel
+from ..noise_model.structure import MAX_IMAGES as MAX_STRUCTURED
+from ..noise_model.structure import NoiseStructure, find_structure
 from .augment import with_variants
 from .camera_noise import model_noise
 from .duplicates import NamedImage, Overlap
@@ -54,6 +56,7 @@ class Dataset:
     noise: Noise | None  # None: a camera's own noise
     flat_noise: FlatNoise | None  # with config.flat_noise
     noise_model: NoiseModel | None  # with config.noise_model
+    structure: NoiseStructure | None  # likewise; None too if it cannot be measured
     validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3); none if the noise is real
     noisy_samples: list[Sample]
 
@@ -118,6 +121,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         noise=noise,
         flat_noise=_flat_noise(config, noisy, device) if config.flat_noise else None,
         noise_model=model_noise(noisy, run, config.seed) if config.noise_model else None,
+        structure=_structure(noisy) if config.noise_model else None,
         validation=_validation_photographs(config, clean) if noise else [],
         noisy_samples=[
             Sample(names[index], index, np.ascontiguousarray(middle[..., :3]))
@@ -164,6 +168,13 @@ def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> 
             "wall or of paper by the same camera, or take a smaller --patch"
         )
     return flat
+
+
+def _structure(noisy: ImagePool) -> NoiseStructure | None:
+    structure = find_structure(noisy.image(index)[..., :3] for index in _spread(len(noisy), MAX_STRUCTURED))
+    for line in structure.describe() if structure else []:
+        _logger.warning(line)
+    return structure
 
 
 def _spoil(noise: Noise | None, image: np.ndarray, seed: int, copy: int, index: int) -> np.ndarray:

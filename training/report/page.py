@@ -89,6 +89,7 @@ class Noise:
 
     chart: DrawnChart
     rows: Sequence[Row]
+    structured: Sequence[str]  # lines on noise that training cannot remove
 
 
 @dataclass(frozen=True, eq=False)

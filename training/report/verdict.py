@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..evaluation.no_reference import NoReferenceQuality
@@ -56,24 +57,32 @@ def verdict_on(quality: NoReferenceQuality) -> Verdict:
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
 
 
-def verdict_on_run(quality: Verdict | None, conclusion: Conclusion | None) -> Verdict | None:
+def verdict_on_run(
+    quality: Verdict | None, conclusion: Conclusion | None, structured: Sequence[str] = ()
+) -> Verdict | None:
     """Return the verdict on a run: that on its images, and how its result compares, the gravest first.
 
     Args:
         quality: the verdict on its images; None if they are too small for one.
         conclusion: how it compares; None if that is unknown.
+        structured: lines on noise that a denoiser takes for detail.
     """
-    if conclusion is None:
-        return quality
-    if quality is not None and not conclusion.is_improving and quality.advice.startswith("Train longer"):
+    is_settled = conclusion is not None and not conclusion.is_improving
+    if is_settled and quality is not None and quality.advice.startswith("Train longer"):
         quality = replace(quality, advice=_LONGER_IS_VAIN)
-    faults = [_comparison_fault(conclusion), quality]
+    comparison = _comparison_fault(conclusion) if conclusion is not None else None
+    faults = (comparison, quality, _structure_fault(structured) if structured else None)
     known = sorted((fault for fault in faults if fault is not None), key=lambda fault: -_GRAVITY[fault.level])
     if not known:
         return None
     gravest, *others = known
     words = [gravest.words, *(other.words for other in others if other.level != GOOD)]
     return replace(gravest, words=" ".join(words))
+
+
+def _structure_fault(structured: Sequence[str]) -> Verdict:
+    kinds = "; ".join(line.split(":", maxsplit=1)[0] for line in structured)
+    return Verdict(FAIR, f"Part of the noise has structure and stays: {kinds}.", "Take dark frames: --dark.")
 
 
 def _comparison_fault(conclusion: Conclusion) -> Verdict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,7 @@ def write_report(
     denoise: Callable[[np.ndarray], np.ndarray],
     noisy_samples: Mapping[str, np.ndarray],
     noise_model: NoiseModel | None = None,
+    structured: Sequence[str] = (),
     conclusion: Conclusion | None = None,
 ) -> WrittenReport:
     """Write `run`/report/: a self-contained index.html, and its figures as PNG files.
@@ -58,6 +59,7 @@ def write_report(
         denoise: the trained network, as a function from uint8 (H, W, 3) to the same.
         noisy_samples: noisy images by name, uint8 (H, W, 3), denoised whole; 512 px a side are enough.
         noise_model: of the noisy images, the first of them being the first sample.
+        structured: lines on noise that a denoiser takes for detail, such as banding.
         conclusion: how the result compares with the bundled model and with the input.
 
     Raises:
@@ -77,12 +79,12 @@ def write_report(
         qualities["median"] = overall
     report = Report(
         name=run.resolve().name,
-        verdict=_verdict(overall, curves, conclusion),
+        verdict=_verdict(overall, curves, conclusion, structured),
         facts=_facts(run, config, curves, conclusion),
         qualities=[QualityRow(name, quality, verdict_on(quality)) for name, quality in qualities.items()],
         comparison=compared(conclusion) if conclusion else [],
         judged=list(short_names(conclusion.judged).values()) if conclusion else [],
-        noise=_noise(noise_model, pairs) if noise_model else None,
+        noise=_noise(noise_model, pairs, structured) if noise_model else None,
         samples=[_sample(titles[name], pair) for name, pair in islice(pairs.items(), MAX_SHOWN)],
         validation=_validation(snapshots),
         decay=_decay(snapshots),
@@ -109,7 +111,10 @@ def _read_config(run: Path) -> dict[str, Any]:
 
 
 def _verdict(
-    overall: NoReferenceQuality | None, curves: dict[str, Curve], conclusion: Conclusion | None
+    overall: NoReferenceQuality | None,
+    curves: dict[str, Curve],
+    conclusion: Conclusion | None,
+    structured: Sequence[str],
 ) -> Verdict | None:
     if has_only_initial_stage(curves):
         return Verdict(
@@ -117,7 +122,7 @@ def _verdict(
             "The run ended in its initial stage: the network has only learned the blurred labels.",
             "Train longer, or continue with n2b-train --resume.",
         )
-    return verdict_on_run(verdict_on(overall) if overall else None, conclusion)
+    return verdict_on_run(verdict_on(overall) if overall else None, conclusion, structured)
 
 
 def _facts(
@@ -156,13 +161,13 @@ def _duration(hours: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
 
 
-def _noise(model: NoiseModel, pairs: Mapping[str, _Pair]) -> Noise:
+def _noise(model: NoiseModel, pairs: Mapping[str, _Pair], structured: Sequence[str]) -> Noise:
     rows = [covariance_row(model)]
     if pairs:
         noisy, denoised = next(iter(pairs.values()))
         flattest = pick_crops(noisy)[0]
         rows.append(synthesised_row(model, 0, noisy, denoised, flattest))
-    return Noise(_drawn(level_chart(model)), rows)
+    return Noise(_drawn(level_chart(model)), rows, structured)
 
 
 def _sample(title: str, pair: _Pair) -> Section:
