@@ -102,7 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--sets", default=",".join(spec.name for spec in SETS), help="default: %(default)s; choose, report")
     add("--images", default="1,5,15,all", metavar="N,…", help="to train on; default: %(default)s")
     add("--minutes", default="5,20", metavar="M,…", help="of training; default: %(default)s")
-    add("--methods", metavar="NAME,…", help="camera, bm3d, n2v, n2b and variants; default: all that can be")
+    add(
+        "--methods",
+        metavar="NAME,…",
+        help="camera, bm3d, bm3d-coarse, n2v, n2b, variants; default: all that can be",
+    )
     add("--cells", nargs="+", default=[], metavar="GLOB", help="cells by name, e.g. 'Sony--n5--*'")
     add(
         "--variant", action="append", default=[], metavar="NAME=OPTIONS",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .methods import BM3D, CAMERA, NOISE2VOID
-from .results import Result, ResultGrid
+from .methods import BM3D, BM3D_COARSE, CAMERA, NOISE2VOID
+from .results import Result, ResultGrid, method_title
 
 _MOST_HARM_DB = 0.1  # of any image, and of longer training
 _LEAD_DB = 1.0  # over other methods, on cameras; on microscopes it is 0
@@ -35,8 +35,7 @@ def _missed(own: Result, grid: ResultGrid) -> Iterator[str]:
         if other.method == CAMERA and difference < 0:
             yield f"{who}: {-difference:.2f} dB behind `camera`"
         if _is_rival(other, own) and difference < (lead := 0.0 if own.spec.is_fitted else _LEAD_DB):
-            name = "BM3D" if other.method == BM3D else "Noise2Void"
-            yield f"{who}: {difference:+.2f} dB to {name}, not {lead:+.1f}"
+            yield f"{who}: {difference:+.2f} dB to {method_title(other.method)}, not {lead:+.1f}"
         if _is_shorter(other, own) and difference < -_MOST_HARM_DB:
             yield f"{who}: {-difference:.2f} dB worse than after {other.minutes:g} min"
     rho = (own.judgement or {}).get("rho")
@@ -53,7 +52,7 @@ def _needed_gain(own: Result) -> float | None:
 
 def _is_rival(other: Result, own: Result) -> bool:
     is_equal = (other.images, other.minutes) == (own.images, own.minutes)
-    return other.method == BM3D or (other.method == NOISE2VOID and is_equal)
+    return other.method in (BM3D, BM3D_COARSE) or (other.method == NOISE2VOID and is_equal)
 
 
 def _is_shorter(other: Result, own: Result) -> bool:

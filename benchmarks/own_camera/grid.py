@@ -21,7 +21,7 @@ from n2b.runtime.system.files import write_atomically
 
 from .judgement import rank_correlation
 from .methods import (
-    BM3D,
+    CAMERA,
     NOISE2VOID,
     UNTRAINED,
     NamedDenoise,
@@ -101,7 +101,7 @@ def estimated_seconds(cell: Cell, real: RealSet) -> float:
     """Estimate the time that a cell takes on one core."""
     px = len(real) * _PX.get(real.spec.folder, _CROP_PX)
     if cell.minutes is None:
-        return px * (_BM3D_S_PER_PX if cell.method == BM3D else _NETWORK_S_PER_PX)
+        return px * (_NETWORK_S_PER_PX if cell.method == CAMERA else _BM3D_S_PER_PX)
     return 60 * cell.minutes + _START_S + px * _NETWORK_S_PER_PX
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ from .sets import PairFiles, RealSet
 
 NamedDenoise = Callable[[str, np.ndarray], np.ndarray]  # name of an image, and its pixels
 
-CAMERA, BM3D, NOISE2VOID, OWN = "camera", "bm3d", "n2v", "n2b"
-UNTRAINED = (CAMERA, BM3D)
+CAMERA, BM3D, BM3D_COARSE, NOISE2VOID, OWN = "camera", "bm3d", "bm3d-coarse", "n2v", "n2b"
+UNTRAINED = (CAMERA, BM3D, BM3D_COARSE)
 
 _BM3D_HALO_PX = 32
 _JOB = Path(__file__).with_name("careamics_job.py")
@@ -78,18 +79,18 @@ class Trained:
 
 def method_names(settings: Settings) -> list[str]:
     """Return the methods that there are, in the order of the table."""
-    return [CAMERA, BM3D, NOISE2VOID, OWN, *settings.variants]
+    return [*UNTRAINED, NOISE2VOID, OWN, *settings.variants]
 
 
 def untrained_denoiser(method: str) -> Denoise:
-    """Return the bundled model `camera`, or BM3D with σ estimated on each image.
+    """Return the bundled model `camera`, or BM3D with σ estimated on each image, or on its half size.
 
     Raises:
         MissingPackageError: BM3D, or what estimates its σ, is not installed.
     """
     if method == CAMERA:
         return on_three_channels(Denoiser("camera", backend="onnxruntime", device="cpu"))
-    return _blind_bm3d
+    return partial(_blind_bm3d, is_coarse=method == BM3D_COARSE)
 
 
 def train(method: str, training: Training, settings: Settings) -> Trained:
@@ -105,14 +106,28 @@ def train(method: str, training: Training, settings: Settings) -> Trained:
     return _train_own(training, settings, settings.variants.get(method, ()))
 
 
-def _blind_bm3d(image: np.ndarray) -> np.ndarray:
-    """Denoise by BM3D: of colours in the opponent space of its package, σ by the wavelets of scikit-image."""
+def noise_sigma(image: np.ndarray, *, is_coarse: bool) -> float:
+    """Estimate σ of white noise by the wavelets of scikit-image, in grey levels; the mean of the channels.
+
+    A camera's JPEG files hold next to no noise of the highest frequencies, which are what is looked at.
+    `is_coarse` looks at the image at half size instead, where white noise is half as strong.
+    """
     try:
         from skimage.restoration import estimate_sigma
 
-        sigma = float(estimate_sigma(image.astype(np.float64), channel_axis=2, average_sigmas=True))  # type: ignore[arg-type]
+        values = image.astype(np.float64)
+        if is_coarse:
+            height, width = (size // 2 for size in image.shape[:2])
+            cells = values[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1)
+            values = 2 * cells.mean(axis=(1, 3))
+        return float(estimate_sigma(values, channel_axis=2, average_sigmas=True))  # type: ignore[arg-type]
     except ImportError as error:
-        raise MissingPackageError("PyWavelets", extra="train") from error
+        raise MissingPackageError("PyWavelets") from error
+
+
+def _blind_bm3d(image: np.ndarray, *, is_coarse: bool) -> np.ndarray:
+    """Denoise by BM3D, colours in the opponent space of its package."""
+    sigma = noise_sigma(image, is_coarse=is_coarse)
     is_grey = image.shape[2] == 1
 
     def denoise(tile: np.ndarray) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from n2b.runtime.errors import UserError
 
-from .methods import BM3D, CAMERA, NOISE2VOID, OWN
+from .methods import BM3D, BM3D_COARSE, CAMERA, NOISE2VOID, OWN, UNTRAINED
 from .sets import SETS, SetSpec
 
 _SPECS = {spec.name: spec for spec in SETS}
-_TITLES = {CAMERA: "`camera`", BM3D: "BM3D", NOISE2VOID: "Noise2Void"}
+_TITLES = {CAMERA: "`camera`", BM3D: "BM3D", BM3D_COARSE: "BM3D, coarse σ", NOISE2VOID: "Noise2Void"}
 _FEWEST_CORE = 0.8  # share of a core below which a training is marked
 
 
@@ -71,6 +71,11 @@ class Result:
         return self.cpu_share is not None and self.cpu_share < _FEWEST_CORE
 
 
+def method_title(method: str) -> str:
+    """Return the words for a method in a table."""
+    return _TITLES.get(method, f"`{method}`")
+
+
 @dataclass(frozen=True)
 class Row:
     """A set with a number of images to train on; 0 while no method is trained."""
@@ -89,7 +94,7 @@ class Column:
     @property
     def title(self) -> str:
         """Heading of the column."""
-        name = _TITLES.get(self.method, f"`{self.method}`")
+        name = method_title(self.method)
         return name if self.minutes is None else f"{name}, {self.minutes:g} min"
 
 
@@ -111,7 +116,7 @@ class ResultGrid:
         }
         self.rows = sorted(rows, key=lambda row: (SETS.index(row.spec), row.images))
         others = sorted({result.method for result in results})
-        methods = list(dict.fromkeys([CAMERA, BM3D, NOISE2VOID, OWN, *others]))
+        methods = list(dict.fromkeys([*UNTRAINED, NOISE2VOID, OWN, *others]))
         columns = {Column(result.method, result.minutes) for result in results}
         self.columns = sorted(columns, key=lambda column: (methods.index(column.method), column.minutes or 0))
         self._cells = {(r.spec, r.images, r.method, r.minutes): r for r in results}

@@ -16,7 +16,7 @@ from n2b.runtime.sources import find_images
 
 ALL = "all"  # as a number of images
 
-_MISMATCHED_DB = 12.0  # below: the reference shows another scene, as of three crops in PolyU
+_MISMATCHED_DB = 12.0  # below, the reference shows another scene
 _MOST_DB = 99.0  # in place of ∞
 
 

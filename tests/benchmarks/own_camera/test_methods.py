@@ -19,9 +19,21 @@ from .networks import SIDE_PX
 SPECS = {spec.name: spec for spec in SETS}
 
 
-def test_bm3d_estimates_the_noise_of_colour_and_grey(data: Path) -> None:
+def test_the_noise_of_a_jpeg_shows_at_half_size() -> None:
+    rng = np.random.default_rng(0)
+    white = 128 + 10 * rng.standard_normal((128, 128, 3))
+    for is_coarse in (False, True):
+        assert abs(methods.noise_sigma(white, is_coarse=is_coarse) - 10) < 1
+    smooth = (white + np.roll(white, 1, 0) + np.roll(white, 1, 1) + np.roll(white, 1, (0, 1))) / 4
+    assert smooth.std() > 4
+    assert methods.noise_sigma(smooth, is_coarse=False) < 3
+    assert methods.noise_sigma(smooth, is_coarse=True) > 4
+
+
+@pytest.mark.parametrize("method", [methods.BM3D, methods.BM3D_COARSE])
+def test_bm3d_estimates_the_noise_of_colour_and_grey(data: Path, method: str) -> None:
     pytest.importorskip("bm3d")
-    denoise = methods.untrained_denoiser(methods.BM3D)
+    denoise = methods.untrained_denoiser(method)
     for name in ("Sony", "w2s"):
         pair = next(load_set(data, SPECS[name]).pairs())
         result = denoise(pair.noisy)
