@@ -76,7 +76,7 @@ def test_pairs(condition: Condition, settings: Settings) -> list[Pair]:
     pairs = []
     for index in range(count):
         photograph = _read(photographs[index * len(photographs) // count])
-        (clean,) = _crops(photograph, 1, settings.crop_px)
+        (clean,) = spread_crops(photograph, 1, settings.crop_px)
         rng = np.random.default_rng([settings.seed, _NOISE_STREAM, index])
         pairs.append(Pair(noise(clean, rng), clean))
     return pairs
@@ -87,7 +87,7 @@ def _camera_pairs(camera: str, settings: Settings) -> list[Pair]:
     each = ceil(settings.images / len(scenes))
     pairs = []
     for noisy, clean in scenes:
-        crops = (_crops(_read(path), each, settings.crop_px) for path in (noisy, clean))
+        crops = (spread_crops(_read(path), each, settings.crop_px) for path in (noisy, clean))
         pairs += [Pair(*crop) for crop in zip(*crops, strict=True)]
     return pairs[: settings.images]
 
@@ -104,7 +104,7 @@ def _scenes(camera: str, settings: Settings) -> list[tuple[Path, Path]]:
     return [(path.resolve(), clean[path.stem].resolve()) for path in noisy]
 
 
-def _crops(image: np.ndarray, count: int, crop_px: int) -> list[np.ndarray]:
+def spread_crops(image: np.ndarray, count: int, crop_px: int) -> list[np.ndarray]:
     """Squares whose centres lie on a regular grid over the image; the whole image for a `crop_px` of 0."""
     if crop_px == 0:
         return [image]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from n2b.runtime.errors import EnvironmentFault
-
+from ..subprocesses import run_logged
 from .experiments import Condition, Trained
 from .images import TrainingImages, training_images
 from .settings import Settings
 
 _TRAIN = "from n2b.training.cli import main; main()"
-_INTERRUPTED_WAIT_S = 60  # n2b-train finishes its step and writes a checkpoint
 
 
 def train(condition: Condition, system: Trained, settings: Settings, run: Path) -> None:
@@ -30,24 +28,13 @@ def train(condition: Condition, system: Trained, settings: Settings, run: Path) 
     else:
         images = training_images(condition, system, settings)
         options = training_options(condition, system, settings, images, run)
-    log = run.with_name(f"{run.name}.log")
-    with log.open("ab") as output:
-        # in the folder of the runs: n2b-train keeps runs/latest where it is called
-        process = subprocess.Popen(
-            [sys.executable, "-c", _TRAIN, *options],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            cwd=run.parent.parent,
-        )
-        try:
-            status = process.wait()
-        except KeyboardInterrupt:  # the child has had it too
-            process.wait(_INTERRUPTED_WAIT_S)
-            raise
-    if status:
-        lines = log.read_text(errors="replace").strip().splitlines() or [f"exit status {status}"]
-        raise EnvironmentFault(f"{lines[-1]} (see {log})")
+    # in the folder of the runs: n2b-train keeps runs/latest where it is called
+    run_logged(n2b_train(options), log=run.with_name(f"{run.name}.log"), cwd=run.parent.parent)
+
+
+def n2b_train(options: Sequence[str]) -> list[str]:
+    """Return the command of n2b-train with these options, by the Python in use."""
+    return [sys.executable, "-c", _TRAIN, *options]
 
 
 def training_options(

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
         real=(tmp_path / "camera",),
         steps=3,
         batch=1,
-        patch_px=16,
+        patch_px=32,
         arch="edge",
         noisy_images=3,
         clean_images=2,

@@ -52,7 +52,7 @@ def test_n2b_train_understands_every_training_of_the_tables(
         config = _config(options, tmp_path, monkeypatch)
         assert (config.method, config.recipe, config.noise) == (system.method, system.recipe, condition.noise)
         has_own_crops = "--patch" in system.options
-        assert (config.steps, config.batch, config.patch_px) == ((3, 4, 128) if has_own_crops else (3, 1, 16))
+        assert (config.steps, config.batch, config.patch_px) == ((3, 4, 128) if has_own_crops else (3, 1, 32))
         assert config.noisy == tuple(map(str, images.noisy))
         if system.filter != "auto":
             assert config.filter == system.filter
