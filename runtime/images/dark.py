@@ -17,7 +17,8 @@ import numpy as np
 
 from ..errors import ImageError, UserError
 from ..system.opencv import load_opencv
-from .image import read_image, white
+from .decode import white
+from .image import read_image
 
 _logger = logging.getLogger(__name__)
 

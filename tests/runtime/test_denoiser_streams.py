@@ -13,7 +13,7 @@ import pytest
 from n2b.runtime import Denoiser, denoiser
 from n2b.runtime.errors import ImageError, OutOfMemory, UserError
 from n2b.runtime.frame import Frame
-from n2b.runtime.images.image import from_float
+from n2b.runtime.images.convert import from_float
 
 from .inference.test_executor import Overlapping, Plain
 

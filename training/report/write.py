@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import ModelError
+from ...runtime.images.convert import to_uint8
 from ...runtime.system.files import write_atomically
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
 from ..metrics import Curve, read_curves
@@ -27,7 +28,7 @@ FOLDER = "report"
 PAGE = "index.html"
 MAX_SHOWN = 4  # images whose crops are shown; all are assessed
 
-_Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 (H, W, 3)
+_Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 or uint16 (H, W, 3)
 
 
 class WrittenReport(NamedTuple):
@@ -46,8 +47,9 @@ def write_report(
 
     Args:
         run: folder of the run, with config.json, metrics.jsonl, snapshots/ and checkpoint.pt.
-        denoise: the trained network, as a function from uint8 (H, W, 3) to the same.
-        noisy_samples: noisy images, uint8 (H, W, 3), denoised whole; 512 px a side are enough.
+        denoise: the trained network, as a function from uint8 or uint16 (H, W, 3) to the same.
+        noisy_samples: noisy images, as `denoise` takes them, denoised whole; 512 px a side are enough. They
+            are measured at their depth, and shown in 8 bits.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -136,7 +138,7 @@ def _duration(hours: float) -> str:
 
 
 def _sample(index: int, pair: _Pair) -> Section:
-    noisy, denoised = pair
+    noisy, denoised = map(to_uint8, pair)
     rows = []
     for crop in pick_crops(noisy):
         x, f = crop.of(noisy), crop.of(denoised)
