@@ -37,6 +37,9 @@ class CalibrationSettings:
         name="--calib",
         metavar="PATH",
     )
+    white_level: float | None = _precision(
+        None, "Value of white in 16-bit and floating-point images of --calib, such as 4095.", metavar="N"
+    )
     method: Method = _precision("percentile", "Method of measuring INT8 ranges.", name="--calib-method")
     tiles: int = _precision(
         256, "Largest number of tiles to calibrate on.", name="--calib-tiles", metavar="N"

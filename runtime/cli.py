@@ -53,6 +53,8 @@ def infer(
     """
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
+    if model.white_level is not None and (changed_options(dnd) or camera.camera is not None):
+        raise UserError("--white-level is for images; leave it out")
     if changed_options(dnd):
         from .commands.dnd import run_dnd
 
@@ -73,6 +75,8 @@ def infer(
         for name in changed_options(camera):
             raise UserError(f"{name} is for a camera; name one with --camera 0")
         plan = plan_jobs(inputs or [], outputs)
+        if plan.is_video and model.white_level is not None:
+            raise UserError("--white-level is for images, not for videos; leave it out")
         run = run_videos if plan.is_video else run_images
         denoiser, report = run(plan, model, skip_existing=outputs.skip_existing)
     _print(report, denoiser, model, from_options(_Printing, options))

@@ -57,6 +57,7 @@ def draw_batch(
         noisy=in_domain(noisy[:, :3]),
         target=in_domain(noisy[:, 3:]) if dataset.noisy.channels > 3 else None,
         clean=in_domain(dataset.clean.crops(clean_places[mine])),
+        image=torch.from_numpy(noisy_places[mine, 0]).to(fabric.device, non_blocking=True),
         random={
             name: torch.from_numpy(v[mine]).to(fabric.device, non_blocking=True) for name, v in random.items()
         },

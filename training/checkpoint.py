@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from torch import nn
 
 from ..runtime.errors import ModelError, short_repr
 from ..runtime.model_info import ModelInfo
-from ..runtime.system.files import atomic_path, sha256_of_file
+from ..runtime.system.files import sha256_of_file, write_atomically
 from .models.collapsible import fold
 from .models.noise2blur import count_flops_per_pixel, count_parameters
 from .models.registry import DENOISERS, build_denoiser
@@ -26,8 +27,9 @@ _MAX_NAMED = 3  # differences of each kind; the rest are counted
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` (nested dicts and lists of tensors, numbers, strings) to `path` atomically."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **state}, temporary)
+    buffer = io.BytesIO()  # writing files itself, torch reports a full disk as an internal error
+    torch.save({"format": FORMAT, **state}, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -60,8 +62,8 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
 
     Returns:
         The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both
-        are logarithms, see value_transform.py), with averaged weights if the checkpoint has them; and its
-        ModelInfo, without io and precision, which the exporter fills in.
+        are logarithms, see value_transform.py), with the best or the averaged weights if the checkpoint has
+        them; and its ModelInfo, without io and precision, which the exporter fills in.
 
     Raises:
         ModelError: it is missing or damaged, or its architecture, domain or weights are unknown.
@@ -70,6 +72,8 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
     state = load_checkpoint(file)
     config, trained = state.get("config", {}), state.get("trained")
     weights = state.get("averaged", _entry(state.get("networks"), "denoiser"))
+    if "selected" in state:  # the best snapshot, which need not be the last
+        weights = _entry(state["selected"], "weights")
     if not (_is_plain(config) and isinstance(weights, dict) and _is_plain(trained)):
         raise ModelError(f"{file} is incomplete; train again or name another")
     arch, domain = config.get("arch", "unet"), config.get("domain", "linear")

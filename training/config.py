@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import UserError
+from ..runtime.model_files import bundled_models
 from ..runtime.system.files import write_atomically
 from ..runtime.system.options import option, option_name, options_of, parse_range
 from .labels.filters import parse_filter
@@ -19,11 +20,12 @@ from .recipes import RECIPES
 
 CONFIG_NAME = "config.json"
 DEFAULT_STEPS = 296_000  # the paper's schedule
+MIN_MODELLED_PATCH_PX = 32  # tiles in which the noise model is measured
 METHODS = ("n2b", "n2b-v", "supervised", "n2n", "n2v")
 ARCHITECTURES = ("unet", "edge", "dncnn")
 DOMAINS = ("linear", "log")
 LOSSES = ("l1", "rms")
-AUTO = "auto"
+AUTO, NO_WEIGHTS = "auto", "none"  # the latter for --init
 _PATHS = ("noisy", "clean", "dark", "validation")  # fields of several paths
 MACHINE_PANEL = "Machine and run"
 _images, _method, _schedule, _machine = (
@@ -31,8 +33,10 @@ _images, _method, _schedule, _machine = (
 )
 
 
-def _absolute(path: str, _option: str) -> str:
-    return str(Path(path).absolute())
+def _initial_weights(value: str, _option: str) -> str:
+    """Return the name of a bundled model, "auto" or "none" as it is, a file's as an absolute path."""
+    is_name = value in (AUTO, NO_WEIGHTS, *bundled_models()) and not Path(value).exists()
+    return value if is_name else str(Path(value).absolute())
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class TrainConfig:
         (),
         "Clean photographs of anything else; repeatable. Default with --noise: half of --noisy.",
         metavar="PATH",
+    )
+    white_level: float | None = _images(
+        None, "Value of white in 16-bit and floating-point images, such as 4095 for 12 bit.", metavar="N"
     )
     noise: str | None = _images(
         None,
@@ -118,9 +125,14 @@ class TrainConfig:
     flat_noise: bool = _method(
         False, "Add the noise of flat areas of --noisy to clean crops, next to the extracted noise."
     )
+    noise_model: bool = _method(
+        False,
+        "Add noise that is synthesised from a model of the noise of --noisy to clean crops, next to the "
+        "extracted noise.",
+    )
     extracted_share: float = _method(
         0.5,
-        "With --flat-noise: share of a batch that gets the extracted noise instead.",
+        "With --flat-noise or --noise-model: share of a batch that gets the extracted noise instead.",
         metavar="SHARE",
         above=0,
         maximum=1,
@@ -161,7 +173,12 @@ class TrainConfig:
         0, "Seed of the split, the noise, the crops and the initial weights.", minimum=0, maximum=2**63 - 1
     )
     initial: str | None = _schedule(
-        None, "Start from the weights of a checkpoint.", name="--init", metavar="CHECKPOINT", parse=_absolute
+        None,
+        "Start from the weights of a checkpoint, an exported .onnx file or a bundled model (camera, "
+        "gaussian); none: random weights; auto: camera for real noise, if it has the --arch.",
+        name="--init",
+        metavar="CHECKPOINT|MODEL",
+        parse=_initial_weights,
     )
     device: str = _machine(AUTO, "auto, cpu, cuda, cuda:N or mps.")
     precision: str = _machine(
@@ -189,12 +206,20 @@ class TrainConfig:
     def _check_combinations(self) -> None:
         if self.noise_gain and not 0 <= self.noise_gain[0] <= self.noise_gain[1] < math.inf:
             raise UserError("--noise-gain is a range LOW-HIGH with 0 ≤ LOW ≤ HIGH, such as 0.5-2")
-        if self.flat_noise and self.domain == "log":
-            raise UserError("--flat-noise works on linear values; it does not go with --domain log")
+        if (self.flat_noise or self.noise_model) and self.domain == "log":
+            raise UserError(
+                "--flat-noise and --noise-model work on linear values; they do not go with --domain log"
+            )
+        if self.noise_model and self.flat_noise:
+            raise UserError("--flat-noise and --noise-model exclude each other; add --no-noise-model")
+        if self.noise_model and self.patch_px < MIN_MODELLED_PATCH_PX:
+            raise UserError(
+                f"--noise-model needs a --patch of at least {MIN_MODELLED_PATCH_PX}; or add --no-noise-model"
+            )
         if self.replace and self.is_extended:
             raise UserError(
-                "--replace does not go with --flat-noise, --anchor, --noise-gain and --loss rms: "
-                "give --add with these, or omit them"
+                "--replace does not go with --flat-noise, --noise-model, --anchor, --noise-gain and "
+                "--loss rms: give --add with these, or omit them"
             )
         if self.noise is not None and self.dark:
             raise UserError("--dark removes a camera's fixed pattern; leave out --noise with it")
@@ -206,9 +231,10 @@ class TrainConfig:
 
     @property
     def is_extended(self) -> bool:
-        """Return True if the run uses what `FlatAreaNoise2Blur` adds to Noise2Blur."""
+        """Return True if the run uses what `FlatAreaNoise2Blur` or `ModelledNoise2Blur` adds."""
+        is_noise_added = self.flat_noise or self.noise_model
         return self.method == "n2b" and (
-            self.flat_noise or self.anchor or self.noise_gain is not None or self.loss != "l1"
+            is_noise_added or self.anchor or self.noise_gain is not None or self.loss != "l1"
         )
 
     @property

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..runtime.errors import ModelError
+from ..runtime.model_files import bundled_models
 from .checkpoint import load_checkpoint
 from .config import AUTO, TrainConfig
+from .models.onnx_weights import read_weights
+from .models.refold import unfolded_weights
 from .objectives import build_networks
 
 # Noise2Noise's for this network; Adam's own 0.999 takes larger steps at a sudden gradient
@@ -35,8 +38,8 @@ class Learner:
         self._fabric = fabric
         self._config = config
         self.networks = build_networks(config)
-        if config.initial:
-            _load_weights(self.networks, Path(config.initial))
+        # True if all networks go on from a checkpoint; an exported file has the denoiser only
+        self.is_continued = bool(config.initial) and _load_weights(self.networks, config.initial or "")
         self.modules = dict(self.networks)  # the same without the wrappers of Fabric
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
         betas = BOUNDED_BETAS if config.bounded else ADAM_BETAS
@@ -124,16 +127,29 @@ class Learner:
             self._averaged.n_averaged.fill_(state["averages"])
 
 
-def _load_weights(networks: dict[str, nn.Module], path: Path) -> None:
-    """Load the weights of the networks in a checkpoint; it must have the denoiser."""
-    state = load_checkpoint(path)
-    weights = dict(state.get("networks", {}))
-    if "averaged" in state:
-        weights["denoiser"] = state["averaged"]
+def _load_weights(networks: dict[str, nn.Module], initial: str) -> bool:
+    """Load the weights of a checkpoint, or the denoiser's of an exported or bundled model.
+
+    Returns:
+        True if it had weights for all networks.
+    """
+    path = Path(initial)
+    if not path.exists():
+        path = bundled_models().get(initial, path)
     try:
+        if path.suffix == ".onnx":
+            weights: dict[str, Any] = {"denoiser": unfolded_weights(read_weights(path), networks["denoiser"])}
+        else:
+            state = load_checkpoint(path)
+            weights = dict(state.get("networks", {}))
+            if "averaged" in state:
+                weights["denoiser"] = state["averaged"]
+            if "selected" in state:
+                weights["denoiser"] = state["selected"]["weights"]
         networks["denoiser"].load_state_dict(weights["denoiser"])
         if "extractor" in networks and "extractor" in weights:
             networks["extractor"].load_state_dict(weights["extractor"])
+        return set(networks) <= set(weights)
     except (KeyError, RuntimeError, TypeError) as error:
         raise ModelError(
             f"{path} contains another network; give the --arch that it was trained with"

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from ..runtime.errors import EnvironmentFault, N2BError
 from .batches import open_batches
@@ -21,15 +22,16 @@ from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data.dataset import Dataset, load_dataset
 from .device import Stopped, close_device, open_device, stop_on_signal
-from .evaluation.validation import Validation, denoise_with, save_snapshot, side_by_side
+from .evaluation.validation import VALIDATIONS, Validation, denoise_with, save_snapshot, side_by_side
 from .learner import Learner
+from .noise_model.bank import NoiseBank
 from .objectives import build_objective
 from .progress import Monitor
+from .selection import Selection
 
 _logger = logging.getLogger(__name__)
 
 SHOW_EVERY = 20  # steps between reads of the losses, which make a GPU wait
-VALIDATIONS = 20  # in a run
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
@@ -55,38 +57,56 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
         close_device()
 
 
-def _train(fabric: Fabric, config: TrainConfig, run: Path, *, resume: bool) -> Path:
+def _train(fabric: Fabric, config: TrainConfig, folder: Path, *, resume: bool) -> Path:
     with fabric.rank_zero_first():  # it makes the labels that the others read
-        dataset = load_dataset(config, run, fabric.device)
+        dataset = load_dataset(config, folder, fabric.device)
     torch.manual_seed(config.seed)
     learner = Learner(fabric, config)
     at = Position()
-    if resume and (run / CHECKPOINT_NAME).is_file():
-        state = load_checkpoint(run)
+    selection = None
+    if dataset.noise_model is not None and fabric.is_global_zero:
+        selection = Selection(dataset, seed=config.seed, device=fabric.device)
+    if resume and (folder / CHECKPOINT_NAME).is_file():
+        state = load_checkpoint(folder)
         learner.restore(state)
+        if selection and "selected" in state:
+            selection.restore(state["selected"], learner.modules["denoiser"])
         at = Position(**state["position"])
-    _loop(_Run(run, config, fabric, dataset, learner, at))
+    run = _Run(folder, config, fabric, dataset, learner, at, selection)
+    _loop(run)
     if fabric.is_global_zero:
-        from .report import write_report
-
-        denoise = denoise_with(learner.kept["denoiser"], config.domain, fabric.device)
-        try:
-            verdict = write_report(run, denoise=denoise, noisy_samples=dataset.noisy_samples).verdict
-            if verdict is not None:
-                print(f"verdict: {verdict.words} {verdict.advice}".rstrip())
-        except (N2BError, OSError) as error:
-            _logger.warning(f"no report: {error}; the checkpoint is complete")
+        _report(run)
     if at.progress(config) < 1:
-        raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {run} continues it")
-    return run / CHECKPOINT_NAME
+        raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {folder} continues it")
+    return run.checkpoint
+
+
+def _report(run: _Run) -> None:
+    """Write the report and print its verdict."""
+    from .report import write_report
+
+    try:
+        verdict = write_report(
+            run.folder,
+            denoise=denoise_with(run.exported, run.config.domain, run.fabric.device),
+            noisy_samples={sample.name: sample.pixels for sample in run.dataset.noisy_samples},
+            noise_model=run.dataset.noise_model,
+            conclusion=run.selection.conclude() if run.selection else None,
+        ).verdict
+        if verdict is not None:
+            print(f"verdict: {verdict.words} {verdict.advice}".rstrip())
+    except (N2BError, OSError) as error:
+        _logger.warning(f"no report: {error}; the checkpoint is complete")
 
 
 def _loop(run: _Run) -> None:
     config, fabric, learner, at = run.config, run.fabric, run.learner, run.at
-    objective = build_objective(config, learner.networks, run.dataset.flat_noise)
-    initial_stage = config.initial_stage if config.has_labels and not config.initial else 0.0
+    objective = build_objective(config, learner.networks, run.dataset.flat_noise, run.noise_bank())
+    initial_stage = config.initial_stage if config.has_labels and not learner.is_continued else 0.0
     first_not_finite = torch.full((), math.inf, device=fabric.device)  # step
     started = time.monotonic() - at.elapsed_s
+    if run.selection and config.initial and at.step == 0:
+        run.selection.consider(0, learner.kept["denoiser"])
     monitor = Monitor(run.folder, at.step) if fabric.is_global_zero else None
     opening = open_batches(fabric, config, run.dataset, objective, at.step)
     with monitor or nullcontext(), opening as batches, stop_on_signal(fabric) as stopped:
@@ -113,10 +133,8 @@ def _loop(run: _Run) -> None:
                 shared = _shared(fabric, losses)
                 if monitor:
                     monitor.show(at.step, done, at.elapsed_s, shared, rate)
-            if is_validated and monitor:
-                measured, shown = run.validation.measure(learner.kept, fabric.device)
-                monitor.show_validation(at.step, measured, side_by_side(shown))
-                save_snapshot(run.folder, at.step, shown)
+            if is_validated:
+                run.validate(monitor)
             if is_saved:
                 run.save()
     run.save()
@@ -132,27 +150,58 @@ class _Run:
     dataset: Dataset
     learner: Learner
     at: Position
+    selection: Selection | None  # with a noise model, in the first process
 
     @property
     def checkpoint(self) -> Path:
         return self.folder / CHECKPOINT_NAME
 
+    @property
+    def exported(self) -> nn.Module:
+        """Return the denoiser to export: the best snapshot, if snapshots were compared, else the last."""
+        best = self.selection.best if self.selection else None
+        return best if best is not None else self.learner.kept["denoiser"]
+
     @cached_property
     def validation(self) -> Validation:
-        images = self.dataset.validation if self.dataset.noise else self.dataset.noisy_samples
-        return Validation(images, self.dataset.noise, self.config.domain, self.config.seed)
+        dataset = self.dataset
+        images = dataset.validation if dataset.noise else [sample.pixels for sample in dataset.noisy_samples]
+        return Validation(images, dataset.noise, self.config.domain, self.config.seed)
+
+    def noise_bank(self) -> NoiseBank | None:
+        """Return noise synthesised from the model of the images, if there is one."""
+        model, config = self.dataset.noise_model, self.config
+        if model is None:
+            return None
+        return NoiseBank(model, config.patch_px, seed=config.seed, device=self.fabric.device)
+
+    def validate(self, monitor: Monitor | None) -> None:
+        """Measure and show a snapshot; end the schedule if the last ones brought nothing."""
+        if monitor:
+            measured, shown = self.validation.measure(self.learner.kept, self.fabric.device)
+            if self.selection:
+                measured |= self.selection.consider(self.at.step, self.learner.kept["denoiser"])
+                self.at.is_finished = self.selection.is_finished
+            monitor.show_validation(self.at.step, measured, side_by_side(shown))
+            save_snapshot(self.folder, self.at.step, shown)
+        if self.dataset.noise_model is not None:
+            self.at.is_finished = self.fabric.broadcast(self.at.is_finished)
 
     def save(self) -> None:
         """Write the checkpoint, unless the weights are not finite: then the last one stays."""
         if not self.learner.is_finite():
             raise _not_finite(self.at.step, self.checkpoint)
         if self.fabric.is_global_zero:
+            if self.selection and self.selection.best is None:  # stopped before the first validation
+                self.selection.consider(self.at.step, self.learner.kept["denoiser"])
             state = {
                 "config": self.config.to_dict(),
                 "trained": _facts(self.config, self.dataset, self.fabric, self.at),
                 "position": asdict(self.at),
                 **self.learner.state(),
             }
+            if self.selection:
+                state["selected"] = self.selection.state()
             save_checkpoint(self.checkpoint, state)
 
 
@@ -163,9 +212,12 @@ class Position:
     step: int = 0
     elapsed_s: float = 0.0
     stage_start: int = 0  # the step at which the convergence stage began; 0: not yet
+    is_finished: bool = False  # before the end of the schedule, since nothing improved
 
     def progress(self, config: TrainConfig) -> float:
         """Return the completed share of the schedule, 0 to 1."""
+        if self.is_finished:
+            return 1.0
         if config.steps is not None:
             return self.step / config.steps
         assert config.minutes is not None

@@ -18,11 +18,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     REAL: {
         "filter": "bilateral:15,50,7,3",
         "initial_stage": 0.3,
-        "flat_noise": True,
+        "arch": "edge",  # the architecture of the bundled models that it starts from
+        "initial": "auto",
+        "noise_model": True,
         "extracted_share": 0.125,
         "saturate": True,
-        "anchor": True,
-        "noise_gain": (0.5, 2.0),
+        "noise_gain": (0.8, 2.0),
         "vary_clean": True,
         "loss": "rms",
         "patch_px": 128,  # a network trained on 64 px loses up to 1 dB on whole photographs

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import MissingPackageError, UserError
+from ..runtime.model_files import CAMERA_BUNDLED, bundled_models
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_input
 from ..runtime.system.options import option_name
 from ..runtime.system.run_folders import LATEST, link_latest, new_dated_folder
-from .config import CONFIG_NAME, DEFAULT_STEPS, TrainConfig, load_config
+from .config import AUTO, CONFIG_NAME, DEFAULT_STEPS, NO_WEIGHTS, TrainConfig, load_config
 from .recipes import DEFAULT, recipe_for, recipe_values
 
 RUNS = Path("runs")
+CAMERA_ARCH = "edge"  # of the bundled model for cameras
+FINE_TUNING_RATE, FINE_TUNING_MINUTES = 3e-4, 10.0  # of a bundled model, on real noise
 SAMPLE_DEFAULTS: dict[str, Any] = {
     "noise": "gaussian:25",
     "minutes": 3.0,
@@ -88,11 +91,29 @@ def complete_config(given: dict[str, Any]) -> TrainConfig:
     noise, method = known.get("noise"), given.get("method", TrainConfig.method)
     recipe = recipe_for(given.get("recipe"), noise=noise, method=method)
     values: dict[str, Any] = {**recipe_values(recipe, noise=noise, method=method), **known, "recipe": recipe}
+    if given.get("flat_noise") and "noise_model" not in given:
+        values["noise_model"] = False  # the recipe's; one excludes the other
+    values["initial"] = _initial_weights(values)
+    if values["initial"] in bundled_models() and noise is None:
+        values = {"learning_rate": FINE_TUNING_RATE} | values
+        if values.get("steps") is None:
+            values = {"minutes": FINE_TUNING_MINUTES} | values
     if values.get("steps") is None and values.get("minutes") is None:
         values["steps"] = DEFAULT_STEPS
     if recipe != DEFAULT and "recipe" not in given and is_first_process():
         print(f"no --noise: real noise, recipe '{recipe}'")
     return TrainConfig(**values)
+
+
+def _initial_weights(values: dict[str, Any]) -> str | None:
+    """Return what the training starts from: "auto" is the bundled model for cameras, if it can serve."""
+    initial = values.get("initial")
+    if initial == NO_WEIGHTS:
+        return None
+    if initial != AUTO:
+        return initial
+    is_fit = values.get("arch") == CAMERA_ARCH and values.get("noise") is None
+    return CAMERA_BUNDLED if is_fit and CAMERA_BUNDLED in bundled_models() else None
 
 
 def _samples(given: dict[str, Any]) -> dict[str, Any]:

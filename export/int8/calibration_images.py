@@ -27,20 +27,21 @@ _SEED = 7
 
 
 def calibration_images(
-    source: Source, named: str | None, recordings: Path
+    source: Source, named: str | None, recordings: Path, *, white_level: float | None = None
 ) -> tuple[str, Iterator[CalibrationImage]]:
     """Return a description of the images, and an iterator that reads them one at a time.
 
     Args:
         source: the model; without named images, a run's model is calibrated on the run's images.
         named: a file, a folder, a glob, a video, camera:0 or dnd:FOLDER.
+        white_level: of named images, as of `read_image`.
 
     Raises:
         UserError: there are no images; raised while reading if none can be read.
         DeviceError: a camera does not open, or stops.
     """
     if named is not None:
-        config = TrainConfig(noisy=absolute_inputs([named]), steps=1)
+        config = TrainConfig(noisy=absolute_inputs([named]), steps=1, white_level=white_level)
         return named, _read(noisy_sources(config, recordings), None)
     if (source.path.parent / CONFIG_NAME).is_file():
         try:

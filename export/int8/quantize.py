@@ -108,7 +108,9 @@ def _write(floats: onnx.ModelProto, precision: str, calibration: Calibration, la
 def _tiles(source: Source, settings: CalibrationSettings, log: Log) -> tuple[str, Tiles, Tiles]:
     """Return a description of the images, tiles to calibrate on, and tiles to measure the loss on."""
     with tempfile.TemporaryDirectory() as recordings:
-        description, images = calibration_images(source, settings.images, Path(recordings))
+        description, images = calibration_images(
+            source, settings.images, Path(recordings), white_level=settings.white_level
+        )
         log(f"calibrating on {description}")
         every = choose_tiles(images, count=settings.tiles + HELD_OUT, seed=SEED)
     tiles, held_out = split_tiles(every, min(HELD_OUT, max(1, len(every) // 3)))

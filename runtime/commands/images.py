@@ -37,11 +37,11 @@ def run_images(
     if large and options.max_memory is None:
         memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
         options = dataclasses.replace(options, max_memory=memory_mb)
-    dark, keeps_manifest = read_dark(options.dark), plan.keeps_manifest or skip_existing
+    dark, keeps_manifest = read_dark(options.dark, options.white_level), plan.keeps_manifest or skip_existing
     with open_session(options, keeps_manifest=keeps_manifest, dark=dark) as session:
         jobs = session.remaining(plan.jobs, skip_existing=skip_existing)
         with progress_bar(len(jobs)) as on_progress:
-            images = _denoise(jobs, large, session.denoiser, options.strength, memory_mb, on_progress, dark)
+            images = _denoise(jobs, large, session.denoiser, options, memory_mb, on_progress, dark)
             session.record(_raising(images) if len(plan.jobs) == 1 else images, jobs)
     return session.denoiser, session.report
 
@@ -55,7 +55,7 @@ def _raising(images: Iterator[ImageReport]) -> Iterator[ImageReport]:
 
 
 def _denoise(
-    jobs: list[Job], large: list[Job], denoiser: Denoiser, strength: float, memory_mb: float,
+    jobs: list[Job], large: list[Job], denoiser: Denoiser, options: DenoiserOptions, memory_mb: float,
     on_progress: Progress, dark: DarkFrame | None,
 ) -> Iterator[ImageReport]:  # fmt: skip
     """Denoise those that fit into memory, then those that do not."""
@@ -63,12 +63,15 @@ def _denoise(
     from ..pipelines.result import ImageReport
     from ..pipelines.strips import denoise_by_strips
 
+    strength, level = options.strength, options.white_level
     whole = [job for job in jobs if job not in large]
-    yield from denoise_files(whole, denoiser, strength=strength, on_progress=on_progress, dark=dark)
+    yield from denoise_files(
+        whole, denoiser, strength=strength, on_progress=on_progress, dark=dark, white_level=level
+    )
     for job in jobs:
         if job not in large:
             continue
         try:
-            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb, dark)
+            yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb, dark, level)
         except UserError as error:
             yield ImageReport(str(job.source), error=error)

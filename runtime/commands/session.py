@@ -91,6 +91,7 @@ def open_session(
                 "precision": denoiser.precision,
                 "halo_px": denoiser.halo_px,
                 "allow_8bit": denoiser.allow_8bit,
+                **({} if options.white_level is None else {"white_level": options.white_level}),
                 **(settings or {}),
             }
             if dark is not None:
@@ -146,7 +147,7 @@ def progress_bar(images: int) -> Iterator[Progress]:
         yield on_progress
 
 
-def read_dark(inputs: Sequence[str]) -> DarkFrame | None:
+def read_dark(inputs: Sequence[str], white_level: float | None = None) -> DarkFrame | None:
     """Return the mean of the dark frames that files, folders and globs name; None if none is named.
 
     Raises:
@@ -157,4 +158,4 @@ def read_dark(inputs: Sequence[str]) -> DarkFrame | None:
     from ..images.dark import read_dark_frames
     from ..sources import find_images
 
-    return read_dark_frames(find_images(inputs))
+    return read_dark_frames(find_images(inputs), white_level)

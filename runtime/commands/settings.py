@@ -81,7 +81,7 @@ def _parse_tile(text: str, name: str) -> int | str:
 
 @dataclass(frozen=True)
 class DenoiserOptions:
-    """The arguments of `Denoiser`, as its docstring describes them, the strength, and dark frames."""
+    """The arguments of `Denoiser`, as its docstring describes them, strength, dark frames and scale."""
 
     model: str | Path | None = _model(
         None,
@@ -98,6 +98,9 @@ class DenoiserOptions:
     strict: bool = _model(False, "Fail rather than use anything else than was asked for.", name="--strict")
     allow_8bit: bool = _model(
         False, "Accept deeper images with an 8-bit model; 256 levels remain.", name="--allow-8bit"
+    )
+    white_level: float | None = _files(
+        None, "Value of white in 16-bit and floating-point images, such as 4095 for 12 bit.", metavar="N"
     )
     rebuild: Rebuild = _model("never", "auto: rebuild an engine made for another GPU, TensorRT or model.")
     cuda_api: CudaApi = _model("auto", "CUDA binding that allocates GPU memory for engines.")
@@ -131,7 +134,8 @@ class DenoiserOptions:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `Denoiser` by name."""
         values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in ("strength", "dark")}
+        others = ("strength", "dark", "white_level")
+        return {name: value for name, value in values.items() if name not in others}
 
 
 @dataclass(frozen=True)

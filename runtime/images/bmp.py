@@ -96,6 +96,8 @@ def _read_layout(data: memoryview) -> _Layout:
         masks = (*unpack("<III", data, 54), unpack("<I", data, 66)[0] if has_alpha else 0)
         end = max(end, 70 if has_alpha else 66)
         _check_masks(masks, bits)
+    if start < end:
+        raise FormatError("is damaged: its pixels begin within its header")
     entry = 3 if size == _CORE else 4
     palette = np.zeros((0, 3), np.uint8)
     if bits <= 8:

@@ -84,22 +84,23 @@ class DarkFrame:
             raise ImageError(f"{name} is grey and the dark frames have colours; take both in the same format")
 
 
-def read_dark_frames(paths: Sequence[Path]) -> DarkFrame:
+def read_dark_frames(paths: Sequence[Path], white_level: float | None = None) -> DarkFrame:
     """Return the mean of dark frames, as the pattern to subtract.
 
     A few frames are reported as a warning, since the noise of their mean goes into the images.
 
     Args:
         paths: image files of one size and depth, at least one; one at a time is in memory.
+        white_level: as of `read_image`, and that of the images.
 
     Raises:
         ImageError: a file cannot be read, or differs from the others in size or depth.
         UserError: the frames are not dark, or constant.
     """
-    first = read_image(paths[0]).pixels
+    first = read_image(paths[0], white_level=white_level).pixels
     total, dtype = first.astype(np.float64), first.dtype
     for path in paths[1:]:
-        pixels = read_image(path).pixels
+        pixels = read_image(path, white_level=white_level).pixels
         if (pixels.shape, pixels.dtype) != (first.shape, dtype):
             raise ImageError(
                 f"{path} has {_size(pixels.shape)} px of {_channels(pixels)}, and {paths[0]} has "

@@ -22,6 +22,7 @@ from .decode import DEPTHS, decode, to_rgb, turn_upright
 from .encode import encode
 from .formats import FORMATS, Format, FormatError, Header, read_header
 from .metadata import Metadata
+from .scale import from_full_scale, scale_hint, to_full_scale
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Image:
         exif: an EXIF block (a TIFF structure) with orientation 1: the pixels are upright.
         metadata: everything else that a file of it keeps.
         warnings: what was wrong with the file, a clause each.
+        white_level: the value of white in the file, which a file of it gets again; None: of its dtype.
 
     Raises:
         ImageError: the arrays are not as described.
@@ -50,6 +52,7 @@ class Image:
     exif: bytes | None = None
     metadata: Metadata = field(default_factory=Metadata)
     warnings: tuple[str, ...] = ()
+    white_level: float | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -70,15 +73,21 @@ class Image:
         return dataclasses.replace(self, pixels=pixels)
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, *, white_level: float | None = None) -> Image:
     """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation.
 
     Palettes become RGB. Logged as warnings: damaged metadata, which is left out; further pages or frames, of
-    which the first of full size is read; and damage that the decoder reports of a lossy image, which is read
-    all the same. Decoding needs memory for the file and two copies of the pixels.
+    which the first of full size is read; damage that the decoder reports of a lossy image, which is read all
+    the same; and 16-bit samples that look like fewer bits. Decoding needs memory for the file and two copies
+    of the pixels.
+
+    Args:
+        path: of the file.
+        white_level: value of white in 16-bit and floating-point files, such as 4095; the pixels are scaled to
+            the range of their dtype. 8-bit files are left alone.
 
     Raises:
-        ImageError: the file is missing, not an image, damaged or not supported.
+        ImageError: the file is missing, not an image, damaged, not supported, or brighter than `white_level`.
     """
     data = _read_bytes(path)
     with reading(path):
@@ -93,10 +102,16 @@ def read_image(path: str | Path) -> Image:
     profile = profile_for(pixels.shape[2], header.icc_profile)
     if header.icc_profile and not profile:
         header.dropped.append("colour profile")
-    warnings = tuple(header.warnings())
+    warnings = header.warnings()
+    if white_level is not None:
+        with reading(path):
+            pixels = to_full_scale(pixels, white_level)
+            alpha = None if alpha is None else to_full_scale(alpha, white_level)
+    elif hint := scale_hint(pixels):
+        warnings.append(hint)
     for warning in warnings:
         _logger.warning(f"{path}: {warning}")
-    return Image(pixels, alpha, profile, block, metadata, warnings)
+    return Image(pixels, alpha, profile, block, metadata, tuple(warnings), white_level)
 
 
 @contextmanager
@@ -104,6 +119,8 @@ def reading(path: str | Path) -> Iterator[None]:
     """Turn whatever is raised in reading a file into an ImageError that names it."""
     try:
         yield
+    except ImageError as error:  # about the pixels
+        raise error if str(path) in str(error) else ImageError(f"{path}: {error}") from error
     except N2BError:
         raise
     except FormatError as error:
@@ -167,6 +184,10 @@ def write_image(path: str | Path, image: Image, *, jpeg_quality: int | None = No
         UserError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
+    if image.white_level is not None:
+        level = image.white_level
+        alpha = None if image.alpha is None else from_full_scale(image.alpha, level)
+        image = dataclasses.replace(image, pixels=from_full_scale(image.pixels, level), alpha=alpha)
     form = _format_for(path, image)
     keeps_grey = form.holds_grey if image.alpha is None else form.holds_grey_with_alpha
     profile = profile_for(image.pixels.shape[2] if keeps_grey else 3, image.icc_profile)

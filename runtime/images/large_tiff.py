@@ -17,6 +17,7 @@ from .decode import divide_by_alpha, white
 from .exif import Directory, Entry
 from .formats import FormatError, Header
 from .image import profile_for, reading
+from .scale import to_full_scale
 from .tiff_writer import TiffInfo
 
 _READ_BYTES = 32 << 20  # read from the file at a time
@@ -38,6 +39,7 @@ class LargeTiff:
 
     Args:
         path: of the file.
+        white_level: as of `read_image`.
 
     Attributes:
         header: of the file.
@@ -47,8 +49,9 @@ class LargeTiff:
         ImageError: it is damaged or cannot be read in bands.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, white_level: float | None = None) -> None:
         self.path = path
+        self.white_level = white_level
         with reading(path):
             self.header, self.info, self._offset = _describe(_map(path))
 
@@ -67,6 +70,10 @@ class LargeTiff:
             ImageError: the file is damaged.
             MissingPackageError: tifffile or a decoder that it needs is not installed.
         """
+        with reading(self.path):
+            yield from self._bands(spans)
+
+    def _bands(self, spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
         rows = self._rows()
         before, before_top = np.empty((0, *self.info.shape[1:]), self.info.dtype), 0
         pending = before  # rows already read, of the next band
@@ -93,6 +100,8 @@ class LargeTiff:
             raise ImageError(f"{self.path} is cut short") from error
         except Exception as error:  # the errors of tifffile and its decoders have no common base
             raise _reading_failed(self.path, error) from error
+        if self.white_level is not None:
+            band = to_full_scale(band, self.white_level)
         if self.header.is_inverted:
             return np.subtract(white(band.dtype), band)
         if self.header.is_premultiplied:

@@ -17,6 +17,8 @@ from .exif import Order
 from .header import FormatError
 from .tiff_pages import Page
 
+# compression → how many times as large as its data a piece can be
+_LARGEST_RATIO = {t.NOT_COMPRESSED: 1, t.LZW: 4096, t.PACKBITS: 128, t.DEFLATE: 1100, t.OLD_DEFLATE: 1100}
 _AT_ONCE_BYTES = 1 << 16  # of compressed data
 
 
@@ -89,9 +91,11 @@ def find_pieces(page: Page, order: Order, file_bytes: int) -> Pieces:
         last_rows * row_bytes if is_known else None,
         in_plane,
     )
-    if value.get(t.COMPRESSION, 1) == t.NOT_COMPRESSED:
+    if value.get(t.COMPRESSION, 1) == t.NOT_COMPRESSED and value.get(t.PREDICTOR, 1) != 1:
+        raise FormatError("is damaged: it has a predictor and no compression")  # decoders differ
+    if ratio := _LARGEST_RATIO.get(value.get(t.COMPRESSION, t.NOT_COMPRESSED)):
         for number, length in enumerate(pieces.lengths):
-            if length < (pieces.decoded_bytes(number) or 0):
+            if length * ratio < (pieces.decoded_bytes(number) or 0):
                 raise FormatError(f"is damaged: {name[:-1]} {number + 1} of {count} is too short")
     return pieces
 

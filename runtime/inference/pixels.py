@@ -6,9 +6,8 @@ import numpy as np
 
 from ..errors import ImageError, UserError
 from ..images.convert import from_float, to_float
+from ..images.scale import check_range
 from ..system.opencv import load_opencv
-
-_MAX_FLOAT = 10.0  # noise exceeds 1; a larger value means another scale, such as 0..255
 
 
 def check_image(
@@ -33,23 +32,12 @@ def check_image(
             f"this model takes 8-bit images and this one is {image.dtype}; make a model for it with "
             f"{export_command}, or reduce it to 256 levels with --allow-8bit (allow_8bit=True)"
         )
-    if image.dtype == np.float32:
-        _check_range(image)
+    check_range(image)
 
 
 def is_deeper(image: np.ndarray, io: str) -> bool:
     """Return True if an image has more levels than a model of this io takes."""
     return io == "uint8" and image.dtype != np.uint8
-
-
-def _check_range(image: np.ndarray) -> None:
-    lowest, highest = image.min(), image.max()
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise ImageError("the image contains NaN or infinite values; replace them first")
-    if highest > _MAX_FLOAT:
-        raise ImageError(
-            f"a float32 image must be in [0, 1] and this one reaches {highest:g}; scale it first"
-        )
 
 
 def check_out(out: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ def denoise_files(
     strength: float,
     on_progress: Progress,
     dark: DarkFrame | None = None,
+    white_level: float | None = None,
 ) -> Iterator[ImageReport]:
     """Read, denoise and write images, these three side by side.
 
@@ -45,7 +46,7 @@ def denoise_files(
     """
 
     def read(job: Job) -> Image:
-        image = read_image(job.source)
+        image = read_image(job.source, white_level=white_level)
         denoiser.check(image.pixels)
         return image if dark is None else image.with_pixels(dark.subtract(image.pixels, str(job.source)))
 
@@ -67,7 +68,7 @@ def _write(job: Job, denoised: _Denoised) -> ImageReport:
     height, width = image.pixels.shape[:2]
     report = ImageReport(str(job.source), str(job.destination), height, width, warnings=image.warnings)
     if job.reference is not None:
-        reference = read_image(job.reference).pixels
+        reference = read_image(job.reference, white_level=image.white_level).pixels
         report.noisy = _quality(noisy, reference)
         report.denoised = _quality(image.pixels, reference)
     return report

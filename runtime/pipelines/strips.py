@@ -16,6 +16,7 @@ from ..images import tiff_writer
 from ..images.dark import DarkFrame
 from ..images.formats import FormatError
 from ..images.large_tiff import LargeTiff, load_tifffile, tiff_layout
+from ..images.scale import from_full_scale
 from ..inference.executor import MODEL, Progress
 from ..inference.tile_size import DEFAULT_MEMORY_MB
 from ..inference.tiling import Tile, TilePlan, plan_tiles, smallest_tile_px
@@ -68,6 +69,7 @@ def denoise_by_strips(
     on_progress: Progress,
     memory_mb: float = DEFAULT_MEMORY_MB,
     dark: DarkFrame | None = None,
+    white_level: float | None = None,
 ) -> ImageReport:
     """Denoise a TIFF file, of which a few strips are in memory at any time.
 
@@ -78,6 +80,7 @@ def denoise_by_strips(
     Args:
         memory_mb: half of it is for strips; they get no lower than two overlaps.
         dark: frame to subtract first.
+        white_level: as of `read_image`.
 
     Raises:
         ImageError: the file is damaged, not of a kind that is read in parts, or not to be written as TIFF.
@@ -91,7 +94,7 @@ def denoise_by_strips(
         )
     if job.reference is not None:
         raise ImageError(f"{job.source} is too large to be compared; leave out --reference")
-    source = LargeTiff(job.source)
+    source = LargeTiff(job.source, white_level)
     if dark is not None:
         dark.check(source.info.shape, source.info.dtype, str(job.source))
     plan = _plan(denoiser, source, memory_mb / 2)
@@ -104,7 +107,8 @@ def denoise_by_strips(
             open(temporary, "wb") as file,
             closing(_denoised(source, plan, denoiser, strength, on_progress, report, dark)) as strips,
         ):
-            tiff_writer.write_bands(file, source.info, strips)
+            scaled = strips if white_level is None else (from_full_scale(one, white_level) for one in strips)
+            tiff_writer.write_bands(file, source.info, scaled)
     except FormatError as error:
         raise ImageError(f"{job.destination} {error}") from error
     return report

@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from n2b.export import engine
 from n2b.export.onnx.file import read_onnx
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.tensorrt import FLAVOURS, is_installed
@@ -85,7 +84,7 @@ def test_the_model_denoises_as_the_checkpoint_does(exported: Path, network: DnNe
 
 
 def test_a_machine_without_torch_exports_from_onnx(exported: Path, tmp_path: Path) -> None:
-    sizes = ["--tile", "160", "--batch", "2"]
+    sizes = ["--tile", "96", "--batch", "2"]
     arguments = ["--fp16", "--io", "float32", "--opset", "20", "--target", "none", *sizes]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(exported / "model.onnx"), *arguments],
@@ -132,7 +131,8 @@ def test_an_engine_describes_itself(
 def test_without_tensorrt_a_line_says_what_to_install(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(engine, "is_installed", lambda _flavour: False)
+    for module in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, module, None)
     assert run_in(tmp_path, monkeypatch, str(exported / "model.onnx"), "--tile", "64", "--no-verify") == 0
     assert (
         "no engine: TensorRT is not installed (pip install 'noise2blur[tensorrt]'" in capsys.readouterr().out
@@ -154,21 +154,19 @@ def test_a_target_that_is_named_and_missing_ends_with_status_1(
 
 
 def test_files_of_an_earlier_export_are_named(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = str(exported / "model.onnx")
-    arguments = ["--tile", "256", "--target", "none", "--out", "out", "--no-verify"]
-    assert run_in(tmp_path, monkeypatch, model, "--fp16", *arguments) == 0
+    arguments = ["--tile", "224", "--target", "none", "--out", "out", "--no-verify"]
+    assert run_in(tmp_path, monkeypatch, "camera", "--fp16", *arguments) == 0
     assert capsys.readouterr().err == ""
-    assert run_in(tmp_path, monkeypatch, model, *arguments) == 0
+    assert run_in(tmp_path, monkeypatch, "camera", *arguments) == 0
     assert "model.fp16.onnx is from an earlier export" in capsys.readouterr().err
 
 
 def test_exporting_again_into_the_same_folder_does_not_warn(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = str(exported / "model.onnx")
-    arguments = ["--fp16", "--tile", "256", "--target", "none", "--out", "out", "--no-verify"]
+    arguments = ["--fp16", "--tile", "224", "--target", "none", "--out", "out", "--no-verify"]
     for _ in range(2):
-        assert run_in(tmp_path, monkeypatch, model, *arguments) == 0
+        assert run_in(tmp_path, monkeypatch, "camera", *arguments) == 0
         assert capsys.readouterr().err == ""

@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 
 from .commands import run_in
 
-QUICK = ["--tile", "128", "--target", "none", "--no-verify"]
+QUICK = ["--tile", "224", "--target", "none", "--no-verify"]
 
 
 def changed(change: Callable[[onnx.ModelProto], object]) -> bytes:
@@ -150,7 +150,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
 
     monkeypatch.setattr(Path, "write_bytes", write_some)
     monkeypatch.setattr(Path, "mkdir", make)
-    assert run_in(tmp_path, monkeypatch, "gaussian", "--fp16", "--triton", "models", *QUICK) == 2
+    assert run_in(tmp_path, monkeypatch, "camera", "--fp16", "--triton", "models", *QUICK) == 2
     error = capsys.readouterr().err
     assert "No space left on device" in error
     assert error.startswith("n2b-export: cannot write ")
@@ -161,7 +161,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_nothing(
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     command = "from n2b.export.cli import main; main()"
-    arguments = ["gaussian", "--fp16", "--tile", "512", "--target", "none", "--triton", "models"]
+    arguments = ["camera", "--fp16", "--tile", "256", "--target", "none", "--triton", "models"]
     with subprocess.Popen(
         [sys.executable, "-u", "-c", command, *arguments],
         cwd=tmp_path,
@@ -182,7 +182,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 def test_ctrl_c_while_the_files_get_their_places_leaves_the_earlier_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["gaussian", "--fp16", "--out", "out", "--triton", "models", *QUICK]
+    arguments = ["camera", "--fp16", "--out", "out", "--triton", "models", *QUICK]
     assert run_in(tmp_path, monkeypatch, *arguments) == 0
     before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
     replace = Path.replace

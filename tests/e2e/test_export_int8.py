@@ -11,12 +11,15 @@ import pytest
 import torch
 from n2b.export.onnx.file import read_onnx
 from n2b.runtime.images.image import Image, write_image
+from n2b.runtime.model_files import bundled_models
 from n2b.runtime.samples import sample_photographs
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.config import TrainConfig
 from n2b.training.models.edge import EdgeNet
 
 from .commands import WITHOUT_TORCH, run_in
+
+QUICK = ("--dynamic", "--target", "none", "--no-verify", "--out", "out")
 
 
 @pytest.fixture(scope="module")
@@ -51,34 +54,17 @@ def test_a_run_is_calibrated_on_its_own_noisy_images(
 
 
 @pytest.mark.skipif(not sample_photographs(), reason="no sample photographs are installed")
-def test_without_torch_an_onnx_file_becomes_int8(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert (
-        run_in(
-            tmp_path, monkeypatch, str(run), "--dynamic", "--target", "none", "--out", "first", "--no-verify"
-        )
-        == 0
-    )
-    arguments = [
-        "first/model.onnx",
-        "--int8",
-        "--calib-tiles",
-        "4",
-        "--calib-method",
-        "minmax",
-        "--out",
-        "second",
-    ]
+def test_without_torch_an_onnx_file_becomes_int8(tmp_path: Path) -> None:
+    arguments = [str(bundled_models()["camera"]), "--int8", "--calib-tiles", "4", "--calib-method", "minmax"]
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, *arguments, "--dynamic", "--target", "none", "--no-verify"],
+        [sys.executable, "-c", WITHOUT_TORCH, *arguments, *QUICK],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "second" / "model.int8-cpu.onnx").is_file()
+    assert (tmp_path / "out" / "model.int8-cpu.onnx").is_file()
     assert "calibrating on sample photographs; name images of your camera" in done.stderr
 
 
@@ -93,15 +79,13 @@ def test_without_torch_an_onnx_file_becomes_int8(
     ],
 )
 def test_a_mistake_ends_in_one_line(
-    run: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     complaint: str,
 ) -> None:
-    common = ("--dynamic", "--target", "none", "--no-verify", "--out", "out")
-    assert run_in(tmp_path, monkeypatch, str(run), *arguments, *common) == 2
+    assert run_in(tmp_path, monkeypatch, "camera", *arguments, *QUICK) == 2
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert complaint in last
     assert not (tmp_path / "out").exists()

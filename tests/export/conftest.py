@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import onnx
 import pytest
@@ -13,10 +15,12 @@ from n2b.export.onnx.file import to_bytes
 from n2b.export.onnx.from_torch import network_to_onnx
 from n2b.export.onnx.io_contract import add_contract
 from n2b.runtime.model_info import ModelInfo
+from n2b.runtime.system.tensorrt import FLAVOURS
 from n2b.training.models.noise2blur import DnNet
 from onnx import numpy_helper
 
 WriteModel = Callable[..., Path]
+Install = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +69,20 @@ def write_model(tmp_path: Path, info: ModelInfo) -> WriteModel:
         return path
 
     return write
+
+
+@pytest.fixture
+def install_tensorrt(monkeypatch: pytest.MonkeyPatch) -> Install:
+    """install_tensorrt(*flavours) → exactly these are installed: stand-ins of version 10.3.0."""
+
+    def install(*flavours: str) -> None:
+        for flavour in FLAVOURS:
+            name = flavour.replace("-", "_")
+            stand_in = ModuleType(name)
+            vars(stand_in).update(__version__="10.3.0", Runtime=object)
+            monkeypatch.setitem(sys.modules, name, stand_in if flavour in flavours else None)
+
+    return install
 
 
 def clone(model: onnx.ModelProto) -> onnx.ModelProto:

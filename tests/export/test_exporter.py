@@ -6,7 +6,6 @@ from pathlib import Path
 import onnx
 import pytest
 from n2b.export import engine as engine_module
-from n2b.export import exporter
 from n2b.export.engine import choose_flavour
 from n2b.export.exporter import engine_profile, export_model
 from n2b.export.onnx.file import read_onnx
@@ -19,7 +18,7 @@ from n2b.runtime.errors import EnvironmentFault, MissingPackageError, UserError,
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system.tensorrt import is_installed
 
-from .conftest import WriteModel, change_weight
+from .conftest import Install, WriteModel, change_weight
 
 needs_rtx = pytest.mark.skipif(
     not is_installed("tensorrt-rtx"), reason="needs the package tensorrt-rtx, which builds without a GPU"
@@ -93,13 +92,12 @@ def test_without_verification_nothing_is_run(source: Source, tmp_path: Path) -> 
 
 
 def test_an_engine_that_cannot_be_built_leaves_nothing(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_tensorrt: Install
 ) -> None:
     def fail(*_: object) -> ModelInfo:
         raise EnvironmentFault("out of memory")
 
-    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt")
-    monkeypatch.setattr(engine_module, "version_of", lambda _flavour: "10.3.0")
+    install_tensorrt("tensorrt")
     monkeypatch.setattr(engine_module, "build_engine", fail)
     with pytest.raises(EnvironmentFault, match="out of memory"):
         export_model(source, tmp_path / "out", ExportSettings(tile_px=64, verify=False))
@@ -135,20 +133,19 @@ def test_tiles_that_the_halo_fills_are_warned_of(
     assert "tiles of 32 px are all overlap, which is 16 px on each side" in caplog.text
 
 
-def test_the_flavour_is_the_one_named_or_the_first_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed: set[str] = set()
-    monkeypatch.setattr(engine_module, "is_installed", installed.__contains__)
+def test_the_flavour_is_the_one_named_or_the_first_installed(install_tensorrt: Install) -> None:
+    install_tensorrt()
     assert choose_flavour("none") is None
     assert choose_flavour(None) is None
-    installed.add("tensorrt-rtx")
+    install_tensorrt("tensorrt-rtx")
     assert choose_flavour(None) == "tensorrt-rtx"
-    installed.add("tensorrt")
+    install_tensorrt("tensorrt", "tensorrt-rtx")
     assert choose_flavour(None) == "tensorrt"
     assert choose_flavour("none") is None
 
 
-@pytest.mark.skipif(is_installed("tensorrt"), reason="TensorRT is installed here")
-def test_a_flavour_that_is_named_and_missing_is_an_error() -> None:
+def test_a_flavour_that_is_named_and_missing_is_an_error(install_tensorrt: Install) -> None:
+    install_tensorrt()
     with pytest.raises(MissingPackageError, match="tensorrt is not installed: pip install "):
         choose_flavour("tensorrt")
 
@@ -162,7 +159,7 @@ def test_a_static_engine_takes_the_tile_and_a_dynamic_one_the_shapes_that_are_na
 
 
 def built_with(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, settings: ExportSettings
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ExportSettings
 ) -> BuildSettings:
     asked: list[BuildSettings] = []
 
@@ -172,25 +169,24 @@ def built_with(
         precision = {"convolutions": {"fp32": 1}, "precision_read_from": "network"}
         return ModelInfo("unet", engine=precision)
 
-    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: flavour)
-    monkeypatch.setattr(engine_module, "version_of", lambda _flavour: "10.3.0")
     monkeypatch.setattr(engine_module, "build_engine", build)
     export_model(source, tmp_path / "out", settings)
     return asked[0]
 
 
 def test_kernel_times_lie_in_the_user_s_cache_unless_named(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, install_tensorrt: Install
 ) -> None:
+    install_tensorrt("tensorrt")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     settings = ExportSettings(tile_px=64, verify=False, workspace_gib=2.5)
-    build = built_with(source, tmp_path, monkeypatch, "tensorrt", settings)
+    build = built_with(source, tmp_path, monkeypatch, settings)
     assert build.workspace_gib == 2.5
     assert build.timing_cache is not None
     assert build.timing_cache.parent == tmp_path / "cache" / "n2b"
     assert "10.3.0" in build.timing_cache.name
     named = ExportSettings(tile_px=64, verify=False, timing_cache=Path("mine"))
-    assert built_with(source, tmp_path, monkeypatch, "tensorrt", named).timing_cache == Path("mine")
+    assert built_with(source, tmp_path, monkeypatch, named).timing_cache == Path("mine")
 
 
 @pytest.mark.parametrize(
@@ -206,9 +202,9 @@ def test_kernel_times_lie_in_the_user_s_cache_unless_named(
     ],
 )
 def test_impossible_engines_are_refused_before_any_work(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: ExportSettings, words: str
+    source: Source, tmp_path: Path, install_tensorrt: Install, settings: ExportSettings, words: str
 ) -> None:
-    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: "tensorrt-rtx")
+    install_tensorrt("tensorrt-rtx")
     lines: list[str] = []
     with pytest.raises(UserError, match=words):
         export_model(source, tmp_path / "out", settings, lines.append)

@@ -13,7 +13,7 @@ from n2b.export.triton import add_to_repository
 from n2b.runtime.errors import EnvironmentFault, UserError
 from n2b.runtime.model_info import ModelInfo
 
-from .conftest import WriteModel
+from .conftest import Install, WriteModel
 
 
 @pytest.fixture
@@ -48,18 +48,22 @@ def test_onnx_is_served_in_the_precision_that_was_asked_for(
     ("flavour", "served"), [("tensorrt", "1/model.plan"), ("tensorrt-rtx", "1/model.onnx")]
 )
 def test_an_engine_is_served_where_the_server_can_run_it(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, served: str
+    source: Source,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    install_tensorrt: Install,
+    flavour: str,
+    served: str,
 ) -> None:
-    monkeypatch.setattr(exporter, "choose_flavour", lambda _target: flavour)
+    install_tensorrt(flavour)
 
     def build(_onnx: Path, engine: Path, _settings: object) -> ModelInfo:
         engine.write_bytes(b"plan")
         return source.info
 
-    monkeypatch.setattr(engine_module, "version_of", lambda _flavour: "10.3.0")
     monkeypatch.setattr(engine_module, "build_engine", build)
     monkeypatch.setattr(engine_module, "built_precision", lambda _info: "fp16")
-    export_model(source, tmp_path / "out", settings_for(tmp_path / "repository", fp16=True))
+    export_model(source, tmp_path / "out", settings_for(tmp_path / "repository", fp16=True, target=None))
     assert files_in(tmp_path / "repository" / "n2b") == [served, "config.pbtxt"]
     config = (tmp_path / "repository" / "n2b" / "config.pbtxt").read_text(encoding="utf-8")
     assert ("tensorrt_plan" in config) == (flavour == "tensorrt")

@@ -24,7 +24,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
         ({"size_multiple_px": 0}, "is 0"),
         ({"size_multiple_px": True}, "is True"),
         ({"size_multiple_px": -(10**4000)}, "'size_multiple_px' in its description is -1000"),
-        ({"architecture": ["x" * 10**6] * 10**3}, "'architecture' in its description is"),
+        ({"architecture": ["x" * 10**3] * 10**3}, "'architecture' in its description is"),
     ],
 )
 def test_invalid_values_are_refused_in_a_short_line(values: dict[str, object], words: str) -> None:

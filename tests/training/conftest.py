@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from n2b.runtime.images.image import Image, write_image
+from n2b.training.cli import main
+
+Train = Callable[..., tuple[int, str, str]]
 
 
 def smooth_image(seed: int, height: int = 96, width: int = 80) -> np.ndarray:
@@ -40,3 +46,29 @@ def save_video(path: Path, count: int, green_step: int) -> Path:
 def image_folder(tmp_path: Path) -> Path:
     """A folder of six photographs."""
     return save_images(tmp_path / "images", 6)
+
+
+@pytest.fixture
+def n2b_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Train:
+    """n2b_train(*arguments) → (exit status, stdout, stderr), run in this process and in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["n2b-train", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give torch one thread, here and in new processes: the order of sums depends on their number."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(count)

@@ -63,7 +63,7 @@ def test_the_noisy_images_decide_the_depth(
     assert deep.noisy.is_deep and deep.clean.is_deep
     assert (deep.noisy.image(0) == low_light(0)).all()
     assert (deep.clean.image(0) == smooth_image(0) * np.uint16(257)).all()
-    assert deep.noisy_samples[0].dtype == np.uint16
+    assert deep.noisy_samples[0].pixels.dtype == np.uint16
     mixed = load(tmp_path / "run", image_folder, low_light_folder, clean=(str(image_folder),), method="n2v")
     assert mixed.noisy.is_deep and (mixed.noisy.image(0) == smooth_image(0) * np.uint16(257)).all()
     shallow = load(tmp_path / "run", image_folder, clean=(str(low_light_folder),), method="n2v")

@@ -11,17 +11,20 @@ import pytest
 import torch
 from n2b.training.checkpoint import load_checkpoint
 
-pytestmark = pytest.mark.timeout(300)  # each test trains in up to three new processes
+from .conftest import Train
 
+pytestmark = pytest.mark.timeout(300)  # each test starts three new processes
+
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # before a training here changes the environment
 TRAIN = "from n2b.training.cli import main; main()"
 
 
-def train(folder: Path, out: str, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+def train_in_two(folder: Path, out: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "train.py").write_text(TRAIN)
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
-        [sys.executable, *(launcher if processes > 1 else []), "train.py", "--out", out, *options],
-        cwd=folder, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+        [sys.executable, *launcher, "train.py", "--out", out, *options],
+        cwd=folder, env=ONE_THREAD, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -34,15 +37,18 @@ def losses(run: Path, name: str) -> list[float]:
 
 
 @pytest.mark.parametrize("method", ["n2b", "n2b-v"])
-def test_two_processes_have_the_losses_of_one(image_folder: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_have_the_losses_of_one(
+    image_folder: Path, tmp_path: Path, method: str, n2b_train: Train
+) -> None:
     options = [
         "--noisy", str(image_folder), "--noise", "gaussian:25", "--method", method, "--arch", "edge",
         "--steps", "40", "--batch", "4", "--patch", "32", "--device", "cpu", "--precision", "fp32",
         "--turn-noise", "--lr", "1e-4",
     ]  # fmt: skip
-    alone = train(tmp_path, "alone", *options)
-    assert alone.returncode == 0, alone.stderr
-    shared = train(tmp_path, "shared", *options, processes=2)
+    status, _, errors = n2b_train("--out", "alone", *options)
+    assert status == 0, errors
+    shared = train_in_two(tmp_path, "shared", *options)
     assert shared.returncode == 0, shared.stderr
     assert shared.stdout.count("checkpoint:") == 1
     for name in ("n2b", "n2c"):
@@ -54,6 +60,6 @@ def test_two_processes_have_the_losses_of_one(image_folder: Path, tmp_path: Path
 
 def test_a_batch_that_cannot_be_shared_is_refused(image_folder: Path, tmp_path: Path) -> None:
     options = ["--noisy", str(image_folder), "--noise", "gaussian:25", "--steps", "1", "--device", "cpu"]
-    done = train(tmp_path, "run", *options, "--batch", "3", "--patch", "32", processes=2)
+    done = train_in_two(tmp_path, "run", *options, "--batch", "3", "--patch", "32")
     assert done.returncode != 0
     assert "cannot be divided by 2 processes" in done.stderr

@@ -20,7 +20,9 @@ from ..labels.filters import parse_filter
 from ..labels.label_noise import warn_of_noisy_labels
 from ..labels.labels import make_labels
 from ..noise import Noise, parse_noise
+from ..noise_model import NoiseModel
 from .augment import with_variants
+from .camera_noise import model_noise
 from .duplicates import NamedImage, Overlap
 from .flat_noise import MAX_WINDOW_PX, FlatNoise, find_flat_noise
 from .image_pool import ImagePool, memory_budget
@@ -40,6 +42,15 @@ SAMPLE_PX = 512
 FEW_FLAT_AREAS = 50
 
 
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The middle of a noisy image."""
+
+    name: str  # of its file
+    image: int  # its number in the pool
+    pixels: np.ndarray  # uint8 or uint16 (H, W, 3), at most 512 px a side
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The images that a run trains on."""
@@ -49,8 +60,9 @@ class Dataset:
     clean_count: int  # clean photographs, their variants not counted
     noise: Noise | None  # None: a camera's own noise
     flat_noise: FlatNoise | None  # with config.flat_noise
+    noise_model: NoiseModel | None  # with config.noise_model
     validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3); none if the noise is real
-    noisy_samples: list[np.ndarray]  # middle of noisy images, (H, W, 3) of their depth, at most 512 px a side
+    noisy_samples: list[Sample]
 
 
 def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> Dataset:
@@ -80,7 +92,8 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
     overlap = Overlap()
     # Synthetic noise is of 8 bits; a camera's images keep their levels.
     dtype = np.uint8 if noise else depth_of(noisy_files)
-    photos = read_images(noisy_files, config.patch_px, dtype)
+    names: list[str] = []
+    photos = _note_names(read_images(noisy_files, config.patch_px, dtype), names)
     if noise:
         photos = overlap.note_noisy(photos)
     budget = memory_budget(device)
@@ -103,18 +116,29 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         budget_bytes=budget - noisy.memory_bytes,
     )
     overlap.report()
-    samples = [middle_crop(noisy.image(index), SAMPLE_PX) for index in _spread(len(noisy), MAX_SAMPLES)]
+    chosen = _spread(len(noisy), MAX_SAMPLES)
+    middles = [middle_crop(noisy.image(index), SAMPLE_PX) for index in chosen]
     if config.has_labels:
-        warn_of_noisy_labels(samples, config.filter)
+        warn_of_noisy_labels(middles, config.filter)
     return Dataset(
         noisy=noisy,
         clean=clean,
         clean_count=clean_count,
         noise=noise,
         flat_noise=_flat_noise(config, noisy, device) if config.flat_noise else None,
+        noise_model=model_noise(noisy, run, config.seed) if config.noise_model else None,
         validation=_validation_photographs(config, clean) if noise else [],
-        noisy_samples=[np.ascontiguousarray(image[..., :3]) for image in samples],
+        noisy_samples=[
+            Sample(names[index], index, np.ascontiguousarray(middle[..., :3]))
+            for index, middle in zip(chosen, middles, strict=True)
+        ],
     )
+
+
+def _note_names(images: Iterable[NamedImage], names: list[str]) -> Iterator[NamedImage]:
+    for name, pixels in images:
+        names.append(name)
+        yield name, pixels
 
 
 def _with_targets(
@@ -162,7 +186,7 @@ def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.nd
     """Return the validation photographs, else the first of the clean ones."""
     if not config.validation:
         return [clean.image(index) for index in range(min(len(clean), MAX_IMAGES))]
-    images = read_images(photographs(find_images(config.validation)), 1)
+    images = read_images(photographs(find_images(config.validation), white_level=config.white_level), 1)
     return [pixels for _, pixels in islice(images, MAX_IMAGES)]
 
 

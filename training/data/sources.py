@@ -17,7 +17,8 @@ from ...runtime.images.convert import to_rgb
 from ...runtime.images.dark import DarkFrame, read_dark_frames
 from ...runtime.images.depth import is_deep
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
-from ...runtime.images.image import read_image
+from ...runtime.images.image import read_image, reading
+from ...runtime.images.scale import check_range
 from ...runtime.samples import sample_photographs
 from ...runtime.sources import Input, find_images, find_input
 from ..config import TrainConfig
@@ -48,8 +49,8 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
     """
     inputs = [find_input(name) for name in config.noisy]
     files = [one for one in inputs if not _has_noise_of_its_own(one)]
-    dark = read_dark_frames(find_images(config.dark)) if config.dark else None
-    sources = photographs(find_images(files), dark) if files else []
+    dark = read_dark_frames(find_images(config.dark), config.white_level) if config.dark else None
+    sources = photographs(find_images(files), dark, config.white_level) if files else []
     for one in inputs:
         if one.kind == "dnd" and dark is not None:
             raise UserError(f"{one.name} has no dark frames; leave out --dark")
@@ -72,9 +73,12 @@ def photographs_for_noise(config: TrainConfig) -> tuple[list[Source], list[Sourc
         raise UserError(f"{others[0]} has noise of its own; leave out --noise, or name photographs")
     noisy = find_images(config.noisy)
     if config.clean:
-        return photographs(noisy), photographs(find_images(config.clean))
+        clean = photographs(find_images(config.clean), white_level=config.white_level)
+        return photographs(noisy, white_level=config.white_level), clean
     first, second = split_in_halves(noisy, config.seed)
-    return photographs(first), photographs(second)
+    return photographs(first, white_level=config.white_level), photographs(
+        second, white_level=config.white_level
+    )
 
 
 def clean_photographs(config: TrainConfig) -> list[Source]:
@@ -84,7 +88,7 @@ def clean_photographs(config: TrainConfig) -> list[Source]:
         UserError: an input does not exist, or none is named and there are no samples.
     """
     if config.clean:
-        return photographs(find_images(config.clean))
+        return photographs(find_images(config.clean), white_level=config.white_level)
     if samples := sample_photographs():
         return photographs(samples)
     raise UserError("name clean photographs with --clean (any will do, of other scenes)")
@@ -99,9 +103,18 @@ def split_in_halves(paths: Sequence[Path], seed: int) -> tuple[list[Path], list[
     return [paths[i] for i in order[:half]], [paths[i] for i in order[half:]]
 
 
-def photographs(paths: Iterable[Path], dark: DarkFrame | None = None) -> list[Source]:
-    """Return image files as sources of one image each, from which a dark frame is subtracted."""
-    return [Source(1, partial(_photograph, path, dark), partial(is_deep, path)) for path in paths]
+def photographs(
+    paths: Iterable[Path], dark: DarkFrame | None = None, white_level: float | None = None
+) -> list[Source]:
+    """Return image files as sources of one image each.
+
+    Args:
+        dark: a frame to subtract.
+        white_level: as of `read_image`.
+    """
+    return [
+        Source(1, partial(_photograph, path, dark, white_level), partial(is_deep, path)) for path in paths
+    ]
 
 
 def depth_of(sources: Iterable[Source]) -> npt.DTypeLike:
@@ -147,8 +160,11 @@ def _has_noise_of_its_own(one: Input) -> bool:
     return one.kind == "dnd" or one.is_moving
 
 
-def _photograph(path: Path, dark: DarkFrame | None) -> Iterator[NamedImage]:
-    yield _named(str(path), read_image(path).pixels, dark)
+def _photograph(path: Path, dark: DarkFrame | None, white_level: float | None) -> Iterator[NamedImage]:
+    pixels = read_image(path, white_level=white_level).pixels
+    with reading(path):
+        check_range(pixels)
+    yield _named(str(path), pixels, dark)
 
 
 def _video(path: str, dark: DarkFrame | None) -> Iterator[NamedImage]:

@@ -15,6 +15,7 @@ from ...runtime.system.files import atomic_path
 from ..noise import Noise
 from ..value_transform import from_domain, to_domain
 
+VALIDATIONS = 20  # in a run
 MAX_IMAGES = 8
 CROP_PX = 128
 SNAPSHOTS = "snapshots"

@@ -7,8 +7,10 @@ from torch import nn
 from ..config import TrainConfig
 from ..data.flat_noise import FlatNoise
 from ..models.noise2blur import NENet
+from ..noise_model.bank import NoiseBank
 from .base import Batch, Objective
 from .flat_area import FlatAreaNoise2Blur
+from .modelled_noise import ModelledNoise2Blur
 from .noise2blur import Noise2Blur, Noise2BlurUninterrupted
 from .noise2void import Noise2Void
 from .pairs import Noise2Noise, Supervised
@@ -30,12 +32,16 @@ def build_networks(config: TrainConfig) -> dict[str, nn.Module]:
 
 
 def build_objective(
-    config: TrainConfig, networks: dict[str, nn.Module], flat: FlatNoise | None = None
+    config: TrainConfig,
+    networks: dict[str, nn.Module],
+    flat: FlatNoise | None = None,
+    bank: NoiseBank | None = None,
 ) -> Objective:
     """Return the method of the configuration, over networks of `build_networks`.
 
     Args:
         flat: noise of flat areas, for `config.flat_noise`.
+        bank: synthesised noise, for `config.noise_model`; crops have its size.
     """
     denoiser = networks["denoiser"]
     if config.method == "supervised":
@@ -46,6 +52,16 @@ def build_objective(
         return Noise2Void(denoiser)
     extractor = networks["extractor"]
     transforms = {name: getattr(config, name) for name in ("turn_noise", "shuffle_channels", "saturate")}
+    if bank is not None and config.method == "n2b":
+        return ModelledNoise2Blur(
+            denoiser,
+            extractor,
+            bank=bank,
+            extracted_share=config.extracted_share,
+            gain=config.noise_gain or (1.0, 1.0),
+            root_mean_square=config.loss == "rms",
+            saturate=config.saturate,
+        )
     if config.is_extended:
         return FlatAreaNoise2Blur(
             denoiser,

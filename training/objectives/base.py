@@ -17,6 +17,17 @@ class Batch:
     clean: Tensor  # c, unrelated to x
     target: Tensor | None = None  # of x: its label y_b = blur(x), its clean original or a second noisy copy
     random: dict[str, Tensor] = field(default_factory=dict)  # what `Objective.draw` gave, by name
+    image: Tensor | None = None  # int64 (N,), the number of the noisy image of each x
+
+    def part(self, which: slice) -> Batch:
+        """Return some of the crops."""
+        return Batch(
+            noisy=self.noisy[which],
+            clean=self.clean[which],
+            target=None if self.target is None else self.target[which],
+            image=None if self.image is None else self.image[which],
+            random={name: values[which] for name, values in self.random.items()},
+        )
 
 
 class Objective(Protocol):

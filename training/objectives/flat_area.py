@@ -82,21 +82,21 @@ class FlatAreaNoise2Blur(Noise2Blur):
         """Return `n2b` and `n2c`: DnNet on c + noise of flat areas, NENet on half of the noisy crops."""
         if self._flat is None:
             return super().initial_stage(batch)
-        half = _part(batch, slice(len(batch.noisy) // 2 or 1))
+        half = batch.part(slice(len(batch.noisy) // 2 or 1))
         return {"n2b": self._n2b(half)[0], "n2c": self._n2c(self._bare_noise(batch), batch)}
 
     def convergence_stage(self, batch: Batch) -> dict[str, Tensor]:
         """Return `n2b` and `n2c`: `extracted_share` of the clean crops with ñ, the rest with bare noise."""
         count = len(batch.noisy)
         bare = min(round(self._bare_share * count), count - 1)
-        rest = _part(batch, slice(bare, None))
+        rest = batch.part(slice(bare, None))
         loss, noise = self._n2b(rest)
         noise = noise.detach().clamp(-1, 1)
         if self._anchors:
             noise = anchored(noise, noise_and_detail(rest))
         noise = self._place(noise * rest.random["gain"][:, None, None, None], rest)
         if bare:
-            noise = torch.cat([self._bare_noise(_part(batch, slice(bare))), noise])
+            noise = torch.cat([self._bare_noise(batch.part(slice(bare))), noise])
         return {"n2b": loss, "n2c": self._n2c(noise, batch)}
 
     def _n2b(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -109,9 +109,7 @@ class FlatAreaNoise2Blur(Noise2Blur):
     def _n2c(self, noise: Tensor, batch: Batch) -> Tensor:
         """Return L(DnNet(c + noise), c)."""
         error = self.networks["denoiser"](self._add(batch.clean, noise)) - batch.clean
-        if self._root_mean_square:
-            return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
-        return error.abs().mean()
+        return mean_error(error, root_mean_square=self._root_mean_square)
 
     def _bare_noise(self, batch: Batch) -> Tensor:
         """Return noise of flat areas for each clean crop: one patch, or several of one image side by side."""
@@ -147,21 +145,19 @@ def from_cells(cells: Tensor, count: int) -> Tensor:
 
 def anchored(noise: Tensor, detail_and_noise: Tensor) -> Tensor:
     """Scale ñ so that it is as strong as n_b in the flattest blocks of its crop; both N×3×H×W."""
-    wanted, present = (_flattest_rms(values) for values in (detail_and_noise, noise))
+    wanted, present = (flattest_rms(values) for values in (detail_and_noise, noise))
     factor = (wanted / present.clamp_min(1e-4)).clamp(*ANCHOR_RANGE)
     return noise * factor[:, None, None, None]
 
 
-def _flattest_rms(values: Tensor) -> Tensor:
+def mean_error(error: Tensor, *, root_mean_square: bool) -> Tensor:
+    """Return the mean absolute error, or the mean of each crop's root mean square: a scalar."""
+    if root_mean_square:
+        return (error.square().mean(dim=(1, 2, 3)) + 1e-6).sqrt().mean()
+    return error.abs().mean()
+
+
+def flattest_rms(values: Tensor) -> Tensor:
     """Return the 25th percentile of the RMS of 8×8 blocks of each sample, (N,)."""
     blocks = F.avg_pool2d(values.float().square().mean(1, keepdim=True), BLOCK_PX).sqrt().flatten(1)
     return torch.quantile(blocks, FLATTEST_SHARE, dim=1)
-
-
-def _part(batch: Batch, which: slice) -> Batch:
-    return Batch(
-        noisy=batch.noisy[which],
-        clean=batch.clean[which],
-        target=None if batch.target is None else batch.target[which],
-        random={name: values[which] for name, values in batch.random.items()},
-    )

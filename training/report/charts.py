@@ -38,15 +38,17 @@ class Chart:
     is_log: bool = False  # of the vertical axis
     marks: dict[str, float] | None = None  # steps with a vertical line, by its label
     levels: dict[str, float] | None = None  # values with a horizontal line, by its label
+    x_label: str = "step"  # quantity of the horizontal axis
 
     def describe(self) -> str:
         """Return the chart in words, as alternative text."""
+        x = self.x_label.split(",", maxsplit=1)[0]
         ends = "; ".join(
-            f"{name} from {curve.values[0]:.3g} at step {curve.steps[0]:,} to {curve.values[-1]:.3g} at step "
+            f"{name} from {curve.values[0]:.3g} at {x} {curve.steps[0]:,} to {curve.values[-1]:.3g} at {x} "
             f"{curve.steps[-1]:,}"
             for name, curve in self.curves.items()
         )
-        return f"{self.title} ({self.y_label}) against step: {ends}."
+        return f"{self.title} ({self.y_label}) against {x}: {ends}."
 
 
 def draw(chart: Chart, *, dark: bool = False) -> bytes:
@@ -147,7 +149,7 @@ def _label_log_axis(axes: Any) -> None:
 def _style(axes: Any, look: dict[str, Any], chart: Chart) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    axes.set_xlabel("step", color=look["ink"], fontsize=9)
+    axes.set_xlabel(chart.x_label, color=look["ink"], fontsize=9)
     axes.set_ylabel(chart.y_label, color=look["ink"], fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))

@@ -10,6 +10,8 @@ from .charts import Chart
 _LOSS, _VALIDATION = "loss/", "validation/"
 _N2B, _N2C = "loss/n2b", "loss/n2c"
 _PSNR, _PSNR_NOISY = "validation/psnr_db", "validation/psnr_noisy_db"
+_OVER = {"the bundled model": "validation/over_camera_db", "the best before": "validation/over_best_db"}
+_OVER_INPUT = "validation/over_input_db"  # far above the others
 _GAIN, _NOISE_MAP = "validation/gain", "validation/noise_map"
 
 
@@ -28,8 +30,8 @@ def stage_change(curves: Mapping[str, Curve]) -> int | None:
 
 def run_charts(curves: Mapping[str, Curve]) -> list[Chart]:
     """Return the charts of losses, PSNR and other validation values, as far as recorded."""
-    charts = [_losses(curves), _psnr(curves), _gain(curves), _noise_map(curves)]
-    known = {_PSNR, _PSNR_NOISY, _GAIN, _NOISE_MAP}
+    charts = [_losses(curves), _psnr(curves), _compared(curves), _gain(curves), _noise_map(curves)]
+    known = {_PSNR, _PSNR_NOISY, _GAIN, _NOISE_MAP, _OVER_INPUT, *_OVER.values()}
     others = [tag for tag in sorted(curves) if tag.startswith(_VALIDATION) and tag not in known]
     charts += [_other(tag, curves[tag]) for tag in others]
     return [chart for chart in charts if chart is not None]
@@ -82,6 +84,21 @@ def _psnr(curves: Mapping[str, Curve]) -> Chart | None:
         "PSNR, dB",
         f"{caption}.",
         levels=levels,
+    )
+
+
+def _compared(curves: Mapping[str, Curve]) -> Chart | None:
+    present = {name: curves[tag] for name, tag in _OVER.items() if tag in curves}
+    if not present:
+        return None
+    return Chart(
+        "compared",
+        "Each snapshot against others, without a reference",
+        present,
+        "better than …, dB",
+        "Above 0 the snapshot is better. Once none is better than the best before it, longer training brings "
+        "nothing.",
+        levels={"": 0.0},
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..evaluation.no_reference import NoReferenceQuality
+from ..evaluation.renoising import BEST, CAMERA, INPUT, Conclusion
 from .charts import Chart
 from .figures import Row
 from .html import render
@@ -52,6 +53,44 @@ class QualityRow:
         return tuple(cell.replace("-", "−") for cell in cells)
 
 
+@dataclass(frozen=True)
+class ComparedRow:
+    """How one way to denoise compares with the run's result."""
+
+    name: str
+    cells: tuple[str, ...]  # dB against the run's result, removed energy over that of the noise
+
+
+def compared(conclusion: Conclusion) -> list[ComparedRow]:
+    """Return the rows of the comparison without a reference, the best first."""
+    names = {
+        BEST: f"this run, step {conclusion.best_step:,}",
+        CAMERA: "bundled model 'camera'",
+        INPUT: "noisy image",
+    }
+    scores = conclusion.scores
+    rows = []
+    for name in sorted(scores, key=lambda name: -scores[name]):
+        removed = conclusion.removed.get(name)
+        gap = f"{scores[name] - scores[BEST]:+.2f}".replace("-", "−")
+        rows.append(ComparedRow(names[name], (gap, "–" if removed is None else f"{removed:.2f}")))
+    return rows
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Return the file name of each image, or the whole name where others share it."""
+    short = [name.rsplit("/", 1)[-1] for name in names]
+    return {name: part if short.count(part) == 1 else name for name, part in zip(names, short, strict=True)}
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The noise model of a run: its level, and figures."""
+
+    chart: DrawnChart
+    rows: Sequence[Row]
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """Everything that the page shows; empty parts are omitted."""
@@ -60,6 +99,9 @@ class Report:
     verdict: Verdict | None
     facts: dict[str, str]
     qualities: list[QualityRow]
+    comparison: list[ComparedRow]
+    judged: list[str]  # names of the images that it was made on
+    noise: Noise | None
     samples: list[Section]
     validation: Section | None
     decay: Section | None

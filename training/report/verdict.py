@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from ..evaluation.no_reference import NoReferenceQuality
+from ..evaluation.renoising import BEST, CAMERA, INPUT, Conclusion
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
+_GRAVITY = {GOOD: 0, FAIR: 1, POOR: 2}
+_LONGER_IS_VAIN = (
+    "Longer training would not help: the last snapshots brought nothing. Name more noisy images by the same "
+    "camera, or more --clean photographs."
+)
 
 # Empirical thresholds: trained networks and BM3D stay below the first of each pair, blurs of σ 1 px and
 # runs of a few minutes exceed the second.
@@ -15,6 +22,8 @@ NOISE_LEFT = (0.18, 0.3)  # share of σ before that certainly remains
 TEXTURE = 0.5  # σ after over σ before
 ROUGHER = 1.1  # likewise
 DETAIL_LOST = (0.15, 0.3)
+DETAIL_REMOVED = 2.0  # energy of what is removed over that of the noise
+CAMERA_BETTER_DB = 0.1
 COLOUR_SHIFT = (1.5, 4.0)  # grey levels
 
 
@@ -45,6 +54,59 @@ def verdict_on(quality: NoReferenceQuality) -> Verdict:
         return Verdict(GOOD, f"Noise is gone{kept}." if has_noise else "There is almost no noise to remove.")
     gravest = next((fault for fault in reversed(faults) if fault.level == POOR), faults[0])
     return Verdict(gravest.level, " ".join(fault.words for fault in faults), gravest.advice)
+
+
+def verdict_on_run(quality: Verdict | None, conclusion: Conclusion | None) -> Verdict | None:
+    """Return the verdict on a run: that on its images, and how its result compares, the gravest first.
+
+    Args:
+        quality: the verdict on its images; None if they are too small for one.
+        conclusion: how it compares; None if that is unknown.
+    """
+    if conclusion is None:
+        return quality
+    if quality is not None and not conclusion.is_improving and quality.advice.startswith("Train longer"):
+        quality = replace(quality, advice=_LONGER_IS_VAIN)
+    faults = [_comparison_fault(conclusion), quality]
+    known = sorted((fault for fault in faults if fault is not None), key=lambda fault: -_GRAVITY[fault.level])
+    if not known:
+        return None
+    gravest, *others = known
+    words = [gravest.words, *(other.words for other in others if other.level != GOOD)]
+    return replace(gravest, words=" ".join(words))
+
+
+def _comparison_fault(conclusion: Conclusion) -> Verdict | None:
+    scores, removed = conclusion.scores, conclusion.removed[BEST]
+    use_camera = "Use the bundled model: n2b-infer -m camera"
+    if scores[BEST] <= scores[INPUT]:
+        return Verdict(
+            POOR,
+            "The result is worse than the noisy images themselves.",
+            "Leave them as they are, or name more noisy images by the same camera.",
+        )
+    if removed > DETAIL_REMOVED:
+        is_camera_safe = conclusion.removed.get(CAMERA, removed) < removed / 1.5
+        return Verdict(
+            POOR,
+            f"The result loses detail: it removes {removed:.1f} times the energy of the noise.",
+            use_camera
+            if is_camera_safe
+            else "Name more noisy images by the same camera, or more --clean "
+            "photographs that show such detail.",
+        )
+    better_db = scores.get(CAMERA, -math.inf) - scores[BEST]
+    if better_db > CAMERA_BETTER_DB:
+        return Verdict(
+            POOR, f"The bundled model 'camera' is better on these images, by {better_db:.1f} dB.", use_camera
+        )
+    if conclusion.best_step == 0:
+        return Verdict(
+            FAIR,
+            "No snapshot is better than the model that the training started from, which is kept.",
+            "Name more noisy images by the same camera, or use the model as it was.",
+        )
+    return None
 
 
 def _noise_fault(quality: NoReferenceQuality) -> Verdict | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +15,16 @@ from ...runtime.errors import ModelError
 from ...runtime.images.convert import to_uint8
 from ...runtime.system.files import write_atomically
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
+from ..evaluation.renoising import Conclusion
 from ..metrics import Curve, read_curves
-from .charts import draw
+from ..noise_model import NoiseModel
+from .charts import Chart, draw
 from .curves import has_only_initial_stage, run_charts
 from .figures import Figure, Row, contact_sheet, pick_crops, residual_figure
-from .page import DrawnChart, QualityRow, Report, Section
+from .noise_plots import covariance_row, level_chart, synthesised_row
+from .page import DrawnChart, Noise, QualityRow, Report, Section, compared, short_names
 from .snapshots import Snapshot, decay_rows, read_snapshots, result_row
-from .verdict import POOR, Verdict, verdict_on
+from .verdict import POOR, Verdict, verdict_on, verdict_on_run
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +43,12 @@ class WrittenReport(NamedTuple):
 
 
 def write_report(
-    run: Path, *, denoise: Callable[[np.ndarray], np.ndarray], noisy_samples: Sequence[np.ndarray]
+    run: Path,
+    *,
+    denoise: Callable[[np.ndarray], np.ndarray],
+    noisy_samples: Mapping[str, np.ndarray],
+    noise_model: NoiseModel | None = None,
+    conclusion: Conclusion | None = None,
 ) -> WrittenReport:
     """Write `run`/report/: a self-contained index.html, and its figures as PNG files.
 
@@ -48,18 +57,21 @@ def write_report(
     Args:
         run: folder of the run, with config.json, metrics.jsonl, snapshots/ and checkpoint.pt.
         denoise: the trained network, as a function from uint8 or uint16 (H, W, 3) to the same.
-        noisy_samples: noisy images, as `denoise` takes them, denoised whole; 512 px a side are enough. They
-            are measured at their depth, and shown in 8 bits.
+        noisy_samples: noisy images by name, as `denoise` takes them, denoised whole; 512 px a side are
+            enough. They are measured at their depth, and shown in 8 bits.
+        noise_model: of the noisy images, the first of them being the first sample.
+        conclusion: how the result compares with the bundled model and with the input.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
         MissingPackageError: matplotlib, Jinja2 or OpenCV is not installed.
     """
-    pairs = [(noisy, denoise(noisy)) for noisy in noisy_samples]
+    pairs = {name: (noisy, denoise(noisy)) for name, noisy in noisy_samples.items()}
     curves, snapshots, config = read_curves(run), read_snapshots(run), _read_config(run)
+    titles = short_names(list(pairs))
     qualities = {
-        f"image {index}": assess_quality(*pair)
-        for index, pair in enumerate(pairs, 1)
+        titles[name]: assess_quality(*pair)
+        for name, pair in pairs.items()
         if min(pair[0].shape[:2]) >= FLAT_PX
     }
     overall = median_quality(list(qualities.values())) if qualities else None
@@ -67,10 +79,13 @@ def write_report(
         qualities["median"] = overall
     report = Report(
         name=run.resolve().name,
-        verdict=_verdict(overall, curves),
-        facts=_facts(run, config, curves),
+        verdict=_verdict(overall, curves, conclusion),
+        facts=_facts(run, config, curves, conclusion),
         qualities=[QualityRow(name, quality, verdict_on(quality)) for name, quality in qualities.items()],
-        samples=[_sample(index, pair) for index, pair in enumerate(pairs[:MAX_SHOWN], 1)],
+        comparison=compared(conclusion) if conclusion else [],
+        judged=list(short_names(conclusion.judged).values()) if conclusion else [],
+        noise=_noise(noise_model, pairs) if noise_model else None,
+        samples=[_sample(titles[name], pair) for name, pair in islice(pairs.items(), MAX_SHOWN)],
         validation=_validation(snapshots),
         decay=_decay(snapshots),
         charts=_charts(curves),
@@ -95,21 +110,27 @@ def _read_config(run: Path) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _verdict(overall: NoReferenceQuality | None, curves: dict[str, Curve]) -> Verdict | None:
+def _verdict(
+    overall: NoReferenceQuality | None, curves: dict[str, Curve], conclusion: Conclusion | None
+) -> Verdict | None:
     if has_only_initial_stage(curves):
         return Verdict(
             POOR,
             "The run ended in its initial stage: the network has only learned the blurred labels.",
             "Train longer, or continue with n2b-train --resume.",
         )
-    return verdict_on(overall) if overall else None
+    return verdict_on_run(verdict_on(overall) if overall else None, conclusion)
 
 
-def _facts(run: Path, config: dict[str, Any], curves: dict[str, Curve]) -> dict[str, str]:
+def _facts(
+    run: Path, config: dict[str, Any], curves: dict[str, Curve], conclusion: Conclusion | None
+) -> dict[str, str]:
     """Return steps, time, device and data from the checkpoint, else from the curves and the configuration."""
     trained = _trained(run)
     steps = trained.get("steps", max((int(curve.steps[-1]) for curve in curves.values()), default=0))
     facts = {"method": str(trained.get("method", config.get("method", "n2b"))), "steps": f"{steps:,}"}
+    if conclusion:
+        facts["exported step"] = f"{conclusion.best_step:,}"
     if isinstance(hours := trained.get("hours"), int | float):
         facts["time"] = _duration(float(hours))
     names = {"device": "device", "noise": "noise", "filter": "label filter", "noisy_images": "noisy images",
@@ -137,14 +158,23 @@ def _duration(hours: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{hours:.1f} h"
 
 
-def _sample(index: int, pair: _Pair) -> Section:
+def _noise(model: NoiseModel, pairs: Mapping[str, _Pair]) -> Noise:
+    rows = [covariance_row(model)]
+    if pairs:
+        noisy, denoised = map(to_uint8, next(iter(pairs.values())))
+        flattest = pick_crops(noisy)[0]
+        rows.append(synthesised_row(model, 0, noisy, denoised, flattest))
+    return Noise(_drawn(level_chart(model)), rows)
+
+
+def _sample(title: str, pair: _Pair) -> Section:
     noisy, denoised = map(to_uint8, pair)
     rows = []
     for crop in pick_crops(noisy):
         x, f = crop.of(noisy), crop.of(denoised)
         figures = (Figure("noisy", x), Figure("denoised", f), residual_figure(x, f))
         rows.append(Row(crop.title, figures))
-    return Section(f"Image {index}", "", rows)
+    return Section(title, "", rows)
 
 
 def _validation(snapshots: list[Snapshot]) -> Section | None:
@@ -171,12 +201,19 @@ def _decay(snapshots: list[Snapshot]) -> Section | None:
 
 
 def _charts(curves: dict[str, Curve]) -> list[DrawnChart]:
-    return [DrawnChart(chart, draw(chart), draw(chart, dark=True)) for chart in run_charts(curves)]
+    return [_drawn(chart) for chart in run_charts(curves)]
+
+
+def _drawn(chart: Chart) -> DrawnChart:
+    return DrawnChart(chart, draw(chart), draw(chart, dark=True))
 
 
 def _figures(report: Report) -> dict[str, bytes]:
     """Return the PNG files next to the page, by name without suffix."""
     figures = {drawn.chart.name: drawn.light for drawn in report.charts}
+    if report.noise:
+        figures[report.noise.chart.chart.name] = report.noise.chart.light
+        figures["noise"] = contact_sheet(report.noise.rows)
     if report.decay:
         figures["decay"] = contact_sheet(report.decay.rows)
     results = [

@@ -114,7 +114,7 @@ def test_an_engine_gives_way_to_onnx_where_it_cannot_be_rebuilt(
 
 
 def test_without_n2b_export_it_says_what_to_install(stale: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_EXPORT", "n2b_export_that_is_not_there")
+    monkeypatch.setitem(sys.modules, "n2b.export", None)
     with pytest.raises(EnvironmentFault, match=r"pip install 'noise2blur\[export\]', then n2b-export a b"):
         run_export(stale, ["a", "b"])
 

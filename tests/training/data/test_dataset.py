@@ -16,6 +16,7 @@ from n2b.training.data.sources import Source, photographs, read_images, split_in
 from n2b.training.labels.filters import parse_filter
 from n2b.training.noise import parse_noise
 
+from ...runtime.fakes.cameras import GOOD, FakeCameras
 from ..conftest import save_images, save_video, smooth_image
 
 
@@ -154,9 +155,10 @@ def test_noisy_samples_are_the_middle_of_at_most_eight_noisy_images(tmp_path: Pa
     clean = save_images(tmp_path / "clean", 1)
     samples = load(tmp_path / "run", folder, clean=(str(clean),), method="n2v").noisy_samples
     assert len(samples) == 8
-    assert samples[0].shape == (40, 512, 3)
-    assert (samples[0] == smooth_image(0, 40, 700)[:, 94:606]).all()
-    assert (samples[-1] == smooth_image(10, 40, 50)).all()
+    assert samples[0].pixels.shape == (40, 512, 3)
+    assert (samples[0].name, samples[0].image) == (str(folder / "0.png"), 0)
+    assert (samples[0].pixels == smooth_image(0, 40, 700)[:, 94:606]).all()
+    assert (samples[-1].pixels == smooth_image(10, 40, 50)).all()
 
 
 def write_image_of(path: Path, height: int, width: int, seed: int) -> None:
@@ -169,7 +171,7 @@ def test_images_that_exceed_the_memory_train_as_those_that_do_not(
 ) -> None:
     held = load(tmp_path / "run", image_folder, noise="gaussian:25")
     assert not held.noisy.is_on_disk
-    monkeypatch.setattr("n2b.training.data.dataset.memory_budget", lambda _: 50_000)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000000")  # the processes that share the memory
     spilled = load(tmp_path / "run", image_folder, noise="gaussian:25")
     assert spilled.noisy.is_on_disk
     assert spilled.clean.is_on_disk
@@ -190,18 +192,14 @@ def test_frames_of_a_video_and_images_go_together(video: Path, image_folder: Pat
 def test_a_camera_is_recorded_into_the_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_folder: Path
 ) -> None:
-    asked: list[tuple[list[Any], float]] = []
-
-    def record(cameras: list[str], folder: Path, seconds: float) -> list[Path]:
-        asked.append((cameras, seconds))
-        return sorted(save_images(folder, 2, first_seed=50).iterdir())
-
-    monkeypatch.setattr(sources, "record_cameras", record)
-    dataset = load(tmp_path / "run", "camera:0", image_folder, record_s=7.5)
-    (((camera,), seconds),) = asked
-    assert (camera.address, seconds) == ("0", 7.5)
-    assert len(dataset.noisy) == 8
-    assert (tmp_path / "run" / "frames" / "1.png").exists()
+    cameras = FakeCameras([GOOD] * 10_000)
+    cameras.size_hw = [(40, 48)]
+    monkeypatch.setattr("cv2.VideoCapture", cameras)
+    for _ in range(2):
+        dataset = load(tmp_path / "run", "camera:0", image_folder, record_s=0.6)
+        assert len(dataset.noisy) == 8
+        assert (tmp_path / "run" / "frames" / "0-00001.png").exists()
+        assert [target for target, *_ in cameras.opened] == [0]
 
 
 def test_half_of_the_crops_of_the_dnd_benchmark_are_trained_on(tmp_path: Path) -> None:

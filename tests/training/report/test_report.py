@@ -94,7 +94,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_metrics(run)
     for step in range(40, 401, 40):
         save_snapshot(run, step)
-    write_report(run, denoise=smooth, noisy_samples=[noisy(1), noisy(2)])
+    write_report(run, denoise=smooth, noisy_samples={"a/1.png": noisy(1), "a/2.png": noisy(2)})
     return run
 
 
@@ -153,7 +153,7 @@ def test_the_figures_lie_beside_it(run: Path) -> None:
 
 
 def test_a_bare_folder_still_gives_a_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[])
+    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples={})
     assert verdict is None
     assert f"Report of the run <span class=name>{tmp_path.name}" in page.read_text()
     assert [file.name for file in page.parent.iterdir()] == ["index.html"]
@@ -164,7 +164,7 @@ def test_a_run_stopped_at_its_first_step_says_so(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     MetricsLog(tmp_path).add(1, {"loss/n2b": 0.3})
     save_snapshot(tmp_path, 1)
-    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples=[noisy(1)])
+    page, verdict = write_report(tmp_path, denoise=smooth, noisy_samples={"1.png": noisy(1)})
     assert verdict is not None and "initial stage" in verdict.words
     text = page.read_text()
     assert verdict.words in text
@@ -174,8 +174,9 @@ def test_a_run_stopped_at_its_first_step_says_so(tmp_path: Path) -> None:
 def test_samples_of_any_size_are_shown(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     tiny, narrow = np.zeros((1, 1, 3), np.uint8), noisy(1, 20, 300)
-    page = write_report(tmp_path, denoise=lambda image: image, noisy_samples=[tiny, narrow]).page.read_text()
-    assert page.count("<th scope=row>image") == 1  # the one that is large enough to be judged
+    samples = {"tiny.png": tiny, "narrow.png": narrow}
+    page = write_report(tmp_path, denoise=lambda image: image, noisy_samples=samples).page.read_text()
+    assert page.count("<th scope=row>narrow.png") == 1  # the one that is large enough to be judged
     assert page.count("<details") == 2
 
 

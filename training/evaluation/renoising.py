@@ -1,0 +1,162 @@
+"""Compare denoisers on noisy images without a reference: denoise, add noise anew, denoise again.
+
+With candidates f_k and a noisy crop x, the mean ȳ of the f_k(x) looks like the clean image: nearly all of its
+detail, nearly none of its noise. It is spoilt with fresh noise n of the camera's noise model, 1.5 times as
+strong, and a candidate that restores it best is best:
+
+    score = −10 log₁₀ mean ‖f(ȳ + 1.5 n) − ȳ‖²   (dB, on images in [0, 1]; higher is better)
+
+What a candidate alone removes of detail is still in ȳ, where it is missed; what it leaves of noise it leaves
+here, too. docs/training.md has the rank correlation with PSNR on sets that have references. A fault that all
+candidates share is invisible; `removed` shows the gravest one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...runtime.images.convert import to_float
+from ..noise_model import NoiseModel
+from ..noise_model.bank import brightness_of
+from ..noise_model.spectrum import fields, filter_of
+
+STRENGTH = 1.5  # of the fresh noise, over the model's: with 1.0 the ranks are less certain
+CROP_PX = 192
+MAX_CROPS = 6
+
+Denoise = Callable[[Tensor], Tensor]  # float32 N×3×H×W in [0, 1] → the same
+
+
+# names of candidates: the best snapshot so far, a new one, the bundled model for cameras, no denoiser at all
+BEST, NEW, CAMERA, INPUT = "best", "new", "camera", "input"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How well each candidate restores, by its name, and "input": no denoiser at all.
+
+    Attributes:
+        scores: dB; they compare with each other only, since the same noise was in all.
+        removed: median over the crops of ‖x − f(x)‖² over the variance of the noise: about 1, and from 2 on
+            detail is removed.
+    """
+
+    scores: dict[str, float]
+    removed: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """How the best snapshot of a run compares at its end.
+
+    Attributes:
+        best_step: step of the best snapshot, which is exported; 0: none is better than the start.
+        judged: names of the images that were compared on.
+        scores, removed: as in `Comparison`; of "best", "camera" (the bundled model) and "input".
+        is_improving: the last snapshots brought gains.
+    """
+
+    best_step: int
+    judged: list[str]
+    scores: dict[str, float]
+    removed: dict[str, float]
+    is_improving: bool
+
+
+class Renoising:
+    """Compares denoisers on the middles of some noisy images.
+
+    Args:
+        crops: noisy, uint8 or uint16 (H, W, 3); at most `MAX_CROPS` of them, evenly spaced, and of each the middle.
+        images: the number of each crop's image in the model.
+        model: noise of the camera.
+        seed: of the fresh noise.
+        device: where candidates work.
+    """
+
+    def __init__(
+        self,
+        crops: Sequence[np.ndarray],
+        images: Sequence[int],
+        model: NoiseModel,
+        *,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.chosen = np.unique(np.linspace(0, len(crops) - 1, MAX_CROPS).round().astype(int)).tolist()
+        self._noisy = [_middle(crops[index]).to(device) for index in self.chosen]
+        self._model, self._images = model, [images[index] for index in self.chosen]
+        self._unit = [
+            self._fresh(image, crop, np.random.default_rng([seed, 13, place])).to(device)
+            for place, (image, crop) in enumerate(zip(self._images, self._noisy, strict=True))
+        ]
+
+    def outputs(self, denoise: Denoise) -> list[Tensor]:
+        """Return f(x) of each crop, 1×3×H×W in [0, 1]."""
+        return [_clipped(denoise, crop) for crop in self._noisy]
+
+    def compare(
+        self,
+        candidates: Mapping[str, Denoise],
+        outputs: Mapping[str, list[Tensor]],
+        others: Iterable[list[Tensor]] = (),
+    ) -> Comparison:
+        """Compare candidates with one another.
+
+        Args:
+            candidates: the denoisers, by name.
+            outputs: their `outputs`.
+            others: outputs of more denoisers, for ȳ.
+        """
+        errors: dict[str, list[float]] = {name: [] for name in (*candidates, INPUT)}
+        removed: dict[str, list[float]] = {name: [] for name in candidates}
+        shaping = [*outputs.values(), *others]
+        for place, crop in enumerate(self._noisy):
+            mean = torch.stack([images[place].float() for images in shaping]).mean(dim=0)
+            level = self._level(place, mean)
+            spoilt = (mean + STRENGTH * level * self._unit[place]).clamp(0, 1)
+            for name, denoise in {**candidates, INPUT: _unchanged}.items():
+                errors[name].append(float((_clipped(denoise, spoilt) - mean).square().mean()))
+            variance = max(float(level.square().mean()), 1e-9)
+            for name in candidates:
+                removed[name].append(float((crop - outputs[name][place]).square().mean()) / variance)
+        return Comparison(
+            {name: float(-10 * np.log10(max(np.mean(values), 1e-10))) for name, values in errors.items()},
+            {name: float(np.median(values)) for name, values in removed.items()},
+        )
+
+    def _level(self, place: int, image: Tensor) -> Tensor:
+        """Return σ of the noise over an image, in [0, 1]: 1×1×H×W."""
+        brightness = brightness_of(image)
+        level = self._model.level_at(self._images[place], brightness.cpu().numpy())
+        return torch.from_numpy(level.astype(np.float32) / 255).to(image.device)
+
+    def _fresh(self, image: int, crop: Tensor, rng: np.random.Generator) -> Tensor:
+        """Return noise of unit RMS, 1×3×H×W."""
+        height, width = crop.shape[-2:]
+        side = max(height, width)
+        root = filter_of(self._model.covariance[self._model.source[image]], side)
+        return torch.from_numpy(fields(root, 1, rng))[..., :height, :width]
+
+
+@torch.no_grad()
+def _clipped(denoise: Denoise, image: Tensor) -> Tensor:
+    return denoise(image).float().clamp(0, 1)
+
+
+def _unchanged(image: Tensor) -> Tensor:
+    return image
+
+
+def _middle(pixels: np.ndarray) -> Tensor:
+    """Return the middle of uint8 or uint16 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
+    top, left = (max(0, side - CROP_PX) // 2 for side in pixels.shape[:2])
+    crop = np.ascontiguousarray(pixels[top : top + CROP_PX, left : left + CROP_PX])
+    if crop.dtype != np.uint8:
+        return torch.from_numpy(to_float(crop)).permute(2, 0, 1)[None]
+    return torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255
