@@ -72,7 +72,7 @@ class Renoising:
     """Compares denoisers on the middles of some noisy images.
 
     Args:
-        crops: noisy, uint8 or uint16 (H, W, 3); at most `MAX_CROPS` of them, evenly spaced, and of each the middle.
+        crops: noisy, uint8 or uint16 (H, W, 3); at most `MAX_CROPS`, evenly spaced, and of each the middle.
         images: the number of each crop's image in the model.
         model: noise of the camera.
         seed: of the fresh noise.
