@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..calibration.ranges import Method
+from ..runtime.model_info import ModelInfo
 from ..runtime.system.options import option
 from .tensorrt.options import ENGINE_PANEL, BuilderOptions
 from .tensorrt.profile import SHAPES_PANEL, Shapes
@@ -74,7 +75,11 @@ class ExportSettings:
     builder: BuilderOptions = field(default_factory=BuilderOptions)
     triton: Path | None = _triton(None, "Also add the model to this Triton model repository.", metavar="DIR")
     triton_name: str = _triton("n2b", "Name of the model there.", metavar="NAME")
-    io: Io = _output("uint8", "dtype of the input and output; float32 in [0, 1] is for 16-bit images.")
+    io: Io | None = _output(
+        None,
+        "dtype of the input and output; float32 in [0, 1] is for 16-bit images; "
+        "default: float32 if the model was trained on such, else uint8.",
+    )
     verify: bool = _output(True, "Compare each ONNX file with its source.")
     verbose: bool = _output(False, "Show TensorRT's messages, and the traceback of an error.", name="--debug")
 
@@ -82,3 +87,7 @@ class ExportSettings:
     def best_precision(self) -> str:
         """Precision of the engine: the narrowest that is exported."""
         return "int8" if self.int8 else "fp16" if self.fp16 else "fp32"
+
+    def io_for(self, info: ModelInfo) -> Io:
+        """Return the dtype of the input and output of a model: as set, else by what it was trained on."""
+        return self.io or ("float32" if info.trained.get("bit_depth") == 16 else "uint8")

@@ -54,7 +54,7 @@ def add_to_repository(
     """
     check_repository(repository, name)
     is_engine = file.suffix == ".engine"
-    info = dataclasses.replace(info, io=settings.io)
+    info = dataclasses.replace(info, io=settings.io_for(info))
     version = str(max(_versions(repository / name), default=0) + 1)
     with staged_folder(repository / name) as staging:
         write_atomically(staging / version / f"model.{'plan' if is_engine else 'onnx'}", file.read_bytes())

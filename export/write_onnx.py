@@ -33,7 +33,7 @@ def export_onnx(
         bare,
         info,
         precision=info.precision,
-        io=settings.io,
+        io=settings.io_for(info),
         tile_px=settings.tile_px,
         batch=settings.batch,
         dynamic=settings.dynamic,

@@ -50,7 +50,7 @@ def draw_batch(
     mine = slice(fabric.global_rank, None, fabric.world_size)
 
     def in_domain(crops: torch.Tensor) -> torch.Tensor:
-        return to_domain(crops.float().div_(255), config.domain)
+        return to_domain(crops.float().div_(dataset.noisy.white), config.domain)
 
     noisy = dataset.noisy.crops(noisy_places[mine])
     return Batch(

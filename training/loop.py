@@ -259,6 +259,7 @@ def _facts(config: TrainConfig, dataset: Dataset, fabric: Fabric, at: Position) 
         "noise": config.noise or "real",
         "noisy_images": len(dataset.noisy),
         "clean_images": dataset.clean_count,
+        "bit_depth": 16 if dataset.noisy.is_deep else 8,
         "steps": at.step,
         "hours": round(at.elapsed_s / 3600, 3),
         "batch": config.batch,

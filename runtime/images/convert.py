@@ -34,9 +34,19 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
     return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.uint8)
 
 
+def to_grey_levels(pixels: np.ndarray) -> np.ndarray:
+    """Return uint8, uint16 or float32 pixels as float32 on the scale of 8 bits, 0..255, not rounded."""
+    return pixels.astype(np.float32) if pixels.dtype == np.uint8 else to_float(pixels) * np.float32(255)
+
+
 def to_rgb_uint8(pixels: np.ndarray) -> np.ndarray:
     """Return (H, W, 1) or (H, W, 3) of any depth as contiguous (H, W, 3) uint8."""
-    pixels = to_uint8(pixels)
+    return to_rgb(pixels, np.uint8)
+
+
+def to_rgb(pixels: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
+    """Return (H, W, 1) or (H, W, 3) of any depth as contiguous (H, W, 3) uint8, uint16 or float32."""
+    pixels = pixels if pixels.dtype == dtype else from_float(to_float(pixels), dtype)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import onnx
@@ -8,7 +9,7 @@ from n2b.export import engine as engine_module
 from n2b.export.engine import choose_flavour
 from n2b.export.exporter import engine_profile, export_model
 from n2b.export.onnx.file import read_onnx
-from n2b.export.settings import ExportSettings
+from n2b.export.settings import ExportSettings, Io
 from n2b.export.source import Source, load_source
 from n2b.export.tensorrt.options import BuilderOptions
 from n2b.export.tensorrt.plan import BuildSettings
@@ -209,3 +210,17 @@ def test_impossible_engines_are_refused_before_any_work(
         export_model(source, tmp_path / "out", settings, lines.append)
     assert lines == []
     assert names_in(tmp_path) == ["source.onnx"]
+
+
+@pytest.mark.parametrize(("bit_depth", "io", "expected"), [
+    (16, None, "float32"), (16, "uint8", "uint8"), (8, None, "uint8"), (None, None, "uint8"),
+    (8, "float32", "float32"),
+])  # fmt: skip
+def test_a_model_trained_on_deep_images_takes_them_unless_told_otherwise(
+    source: Source, tmp_path: Path, bit_depth: int | None, io: Io | None, expected: str
+) -> None:
+    trained = {} if bit_depth is None else {"bit_depth": bit_depth}
+    source = dataclasses.replace(source, info=dataclasses.replace(source.info, trained=trained))
+    settings = ExportSettings(tile_px=96, target="none", verify=False, io=io)
+    (file,) = export_model(source, tmp_path, settings)
+    assert read_onnx(file.path)[1].io == expected

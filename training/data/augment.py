@@ -19,7 +19,7 @@ def with_variants(photograph: np.ndarray, least_px: int) -> Iterator[np.ndarray]
     published; a denoiser that has only seen those treats soft detail as noise.
 
     Args:
-        photograph: uint8 (H, W, 3).
+        photograph: uint8 or uint16 (H, W, 3).
         least_px: no side is reduced to less.
     """
     cv2 = load_opencv()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...runtime.images.convert import middle_crop
+from ...runtime.images.convert import middle_crop, to_grey_levels
 from ...runtime.sources import find_images
 from ..config import TrainConfig
 from ..evaluation.validation import MAX_IMAGES
@@ -28,7 +28,14 @@ from .camera_noise import model_noise
 from .duplicates import NamedImage, Overlap
 from .flat_noise import MAX_WINDOW_PX, FlatNoise, find_flat_noise
 from .image_pool import ImagePool, memory_budget
-from .sources import clean_photographs, noisy_sources, photographs, photographs_for_noise, read_images
+from .sources import (
+    clean_photographs,
+    depth_of,
+    noisy_sources,
+    photographs,
+    photographs_for_noise,
+    read_images,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +50,7 @@ class Sample:
 
     name: str  # of its file
     image: int  # its number in the pool
-    pixels: np.ndarray  # uint8 (H, W, 3), at most 512 px a side
+    pixels: np.ndarray  # uint8 or uint16 (H, W, 3), at most 512 px a side
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Dataset:
     """The images that a run trains on."""
 
     noisy: ImagePool  # x, and in three more channels its target, if the method has one
-    clean: ImagePool
+    clean: ImagePool  # of the same depth
     clean_count: int  # clean photographs, their variants not counted
     noise: Noise | None  # None: a camera's own noise
     flat_noise: FlatNoise | None  # with config.flat_noise
@@ -86,14 +93,16 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         noisy_files, clean_files = noisy_sources(config, run), clean_photographs(config)
     count = sum(source.count for source in noisy_files)
     overlap = Overlap()
+    # Synthetic noise is of 8 bits; a camera's images keep their levels.
+    dtype = np.uint8 if noise else depth_of(noisy_files)
     names: list[str] = []
-    photos = _note_names(read_images(noisy_files, config.patch_px), names)
+    photos = _note_names(read_images(noisy_files, config.patch_px, dtype), names)
     if noise:
         photos = overlap.note_noisy(photos)
     budget = memory_budget(device)
     with closing(_with_targets(config, noise, photos, run.parent / "labels", count)) as images:
         noisy = ImagePool(images, config.patch_px, device=device, spill=run, budget_bytes=budget)
-    clean_photos = overlap.note_clean(read_images(clean_files, config.patch_px))
+    clean_photos = overlap.note_clean(read_images(clean_files, config.patch_px, dtype))
     clean_count = 0
 
     def clean_images() -> Iterator[np.ndarray]:
@@ -159,6 +168,8 @@ def _with_targets(
 
 def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> FlatNoise:
     images = (noisy.image(index)[..., :3] for index in range(len(noisy)))
+    if noisy.is_deep:
+        images = map(to_grey_levels, images)
     size_px = min(config.patch_px, MAX_WINDOW_PX)
     one_source = config.noise is not None
     flat = find_flat_noise(images, size_px, seed=config.seed, one_source=one_source, device=device)

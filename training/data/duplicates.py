@@ -11,7 +11,7 @@ import numpy as np
 _logger = logging.getLogger(__name__)
 
 
-NamedImage = tuple[str, np.ndarray]  # name, uint8 (H, W, C)
+NamedImage = tuple[str, np.ndarray]  # name, pixels (H, W, C)
 
 
 class Overlap:

@@ -23,7 +23,8 @@ BLUR_PX = 12.0  # σ of the Gaussian whose rest is the noise: keeps noise that i
 MAX_PATCHES = 8192
 KNOT_SPACING = 16  # grey levels between the knots of the noise level function: 0, 16, … 256
 KNOTS = 256 // KNOT_SPACING + 1
-MIN_NOISE_LEVEL = 0.3  # grey levels; less noise than rounding makes is not believed
+MIN_NOISE_LEVEL = 0.3  # grey levels; less noise than rounding to 8 bits makes is not believed …
+MIN_DEEP_NOISE_LEVEL = MIN_NOISE_LEVEL / 256  # … nor less than that to 16 bits
 MAX_GAIN = 3.0
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -49,12 +50,14 @@ class FlatNoise:
         brightness: float32 (P,), of the place they come from, 0..255.
         image: int64 (P,), the image they come from, ascending.
         level: float32 (images, KNOTS), σ of the noise in grey levels at brightness 0, 16, … 256.
+        least: noise level that rounding makes, grey levels.
     """
 
     patches: Tensor
     brightness: Tensor
     image: Tensor
     level: Tensor
+    least: float = MIN_NOISE_LEVEL
 
     def __len__(self) -> int:
         return len(self.patches)
@@ -92,7 +95,7 @@ class FlatNoise:
         brightness = F.avg_pool2d(F.pad(brightness, (2, 2, 2, 2), mode="replicate"), 5, 1)
         level = self.level[self.image[index]]
         own = _interpolate(level, self.brightness[index][:, None])[:, :, None, None]
-        gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(MIN_NOISE_LEVEL)
+        gain = _interpolate(level, brightness.flatten(1)).view_as(brightness) / own.clamp_min(self.least)
         patches = self.patches[index].float()
         for axis in (0, 1):
             patches = torch.where(flipped[:, axis, None, None, None], patches.flip(2 + axis), patches)
@@ -119,7 +122,8 @@ def find_flat_noise(
     """Find the noise in the flat areas of noisy images: patches chosen at random.
 
     Args:
-        images: uint8 (H, W, 3), H, W ≥ the patch; taken one at a time.
+        images: uint8 (H, W, 3), or float32 in grey levels of 0..255 for deeper images, H, W ≥ the patch;
+            taken one at a time.
         patch_px: side of a patch, at most 64.
         seed: of the choice.
         one_source: the noise of all images has one spectrum, however strong it is: then the purest windows
@@ -136,8 +140,10 @@ def find_flat_noise(
     found: list[np.ndarray] = []  # of each image: (n, 4) windows, as `_Windows.describe` gives them
     quietest: list[float] = []
     seen = 0
+    least = MIN_NOISE_LEVEL
     for number, image in enumerate(images):
-        windows = _Windows(image, patch_px)
+        least = MIN_NOISE_LEVEL if image.dtype == np.uint8 else MIN_DEEP_NOISE_LEVEL
+        windows = _Windows(image, patch_px, least)
         flat = np.argwhere(windows.find_flat())
         found.append(windows.describe(flat, number))
         quietest.append(float(np.quantile(windows.rms, 0.1)))
@@ -164,6 +170,7 @@ def find_flat_noise(
         brightness=torch.from_numpy(brightness[windows_of].astype(np.float32)).to(device),
         image=torch.from_numpy(image[windows_of].astype(np.int64)).to(device),
         level=torch.from_numpy(np.array(levels, np.float32).reshape(len(levels), KNOTS)).to(device),
+        least=least,
     )
 
 
@@ -201,10 +208,11 @@ def _bins(brightness: np.ndarray) -> np.ndarray:
 class _Windows:
     """An image in windows that overlap by half, and what is measured in each; arrays (rows, columns)."""
 
-    def __init__(self, image: np.ndarray, size_px: int) -> None:
+    def __init__(self, image: np.ndarray, size_px: int, least: float) -> None:
         cv2 = load_opencv()
         self._cv2 = cv2
         self._size, self._step = size_px, max(1, size_px // 2)
+        self._least, self._tiny = least, 0.1 * (least / MIN_NOISE_LEVEL)
         pixels = image.astype(np.float32)
         self._noise = pixels - cv2.GaussianBlur(pixels, (0, 0), BLUR_PX)
         self._luma = pixels @ np.array(LUMA, np.float32)
@@ -228,7 +236,7 @@ class _Windows:
             alike = bins == value
             is_quiet = self.rms <= _MAX_RMS * np.quantile(self.rms[alike], 0.1)
             flat |= alike & is_quiet & (structure <= _MAX_STRUCTURE * np.quantile(structure[alike], 0.1))
-        ratio = structure / np.maximum(self.rms, MIN_NOISE_LEVEL)
+        ratio = structure / np.maximum(self.rms, self._least)
         flat &= ratio <= _MAX_RATIO * np.quantile(ratio[flat], 0.2)
         flat &= self._unevenness() <= _MAX_UNEVENNESS
         flat &= np.sqrt(self._mean(self._band**2)) <= _MAX_COARSENESS * self._fine_rms()
@@ -251,15 +259,15 @@ class _Windows:
         laplacian = self._cv2.Laplacian(self._luma, self._cv2.CV_32F) / np.sqrt(
             20
         )  # of unit gain for white noise
-        return self._fine_rms() / np.maximum(np.sqrt(self._mean(laplacian**2)), 0.1)
+        return self._fine_rms() / np.maximum(np.sqrt(self._mean(laplacian**2)), self._tiny)
 
     def _fine_rms(self) -> np.ndarray:
-        return np.maximum(np.sqrt(self._mean(self._fine**2)), 0.1)
+        return np.maximum(np.sqrt(self._mean(self._fine**2)), self._tiny)
 
     def _unevenness(self) -> np.ndarray:
         blocks = np.sqrt(self._cv2.blur(self._fine**2, (8, 8), anchor=(0, 0)))
         mean = self._mean(blocks)
-        return np.sqrt(np.maximum(self._mean(blocks**2) - mean**2, 0)) / np.maximum(mean, 0.1)
+        return np.sqrt(np.maximum(self._mean(blocks**2) - mean**2, 0)) / np.maximum(mean, self._tiny)
 
     def _repetition(self, row: int, column: int) -> float:
         """Return the largest autocorrelation at shifts of 5 px and more."""

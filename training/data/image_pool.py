@@ -1,4 +1,4 @@
-"""Images as uint8, all in one tensor, and the random crops that a training step takes from them."""
+"""Images as uint8 or uint16, all in one tensor, and the random crops that a training step takes from them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from .symmetry import SYMMETRIES, source_of
 class ImagePool:
     """Images of any size, and random crops of them.
 
-    The images lie end to end in one uint8 tensor (pixels, C): on the device if they fit there, else in a
+    The images lie end to end in one tensor (pixels, C) of uint8, or of int16 for the bits of uint16, which
+    torch hardly supports: on the device if they fit there, else in a
     file that the system maps into memory, from which crops are gathered on the CPU and sent. The file
     has no name: it is gone with the process, however that ends.
 
     Args:
-        images: uint8 arrays (H, W, C), at least one, all of one C; H, W ≥ the patch. They are read one at
-            a time, so that a set larger than the memory fits.
+        images: uint8 or uint16 arrays (H, W, C), at least one, all of one dtype and C; H, W ≥ the patch.
+            They are read one at a time, so that a set larger than the memory fits.
         spill: folder for the file; None: the images stay in memory whatever their size.
         budget_bytes: limit of images in memory; None: `memory_budget(device)`.
 
@@ -69,14 +70,24 @@ class ImagePool:
     @property
     def memory_bytes(self) -> int:
         """Return the memory of the images on the device or the host; 0 if they are on disk."""
-        return 0 if self.is_on_disk else self._pixels.numel()
+        return 0 if self.is_on_disk else self._pixels.nbytes
+
+    @property
+    def is_deep(self) -> bool:
+        """Return True if the images are uint16."""
+        return self._pixels.dtype != torch.uint8
+
+    @property
+    def white(self) -> int:
+        """Return the value of white."""
+        return 65535 if self.is_deep else 255
 
     def image(self, index: int) -> np.ndarray:
-        """Return a copy of a whole image: uint8 (H, W, C)."""
+        """Return a copy of a whole image: uint8 or uint16 (H, W, C)."""
         height, width = self._sizes[index]
         first = int(self._first[index])
         pixels = self._pixels[first : first + height * width].view(height, width, self.channels)
-        return np.array(pixels.cpu().numpy())
+        return np.array(pixels.cpu().numpy()).view(np.uint16 if self.is_deep else np.uint8)
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw crop positions, uniform over all positions, images and symmetries.
@@ -96,19 +107,20 @@ class ImagePool:
         Nothing here makes a GPU wait.
 
         Returns:
-            uint8 (count, C, patch, patch) on `device`, channels last in memory.
+            uint8, or int32 of uint16 values, (count, C, patch, patch) on `device`, channels last in memory.
         """
         places = _send(torch.as_tensor(places), self._pixels.device)
         size, count = self.patch_px, len(places)
         crops = torch.empty(
             (count * size * size, self.channels),
-            dtype=torch.uint8,
+            dtype=self._pixels.dtype,
             device=self._pixels.device,
             pin_memory=self.is_on_disk and self.device.type == "cuda",
         )
         torch.index_select(self._pixels, 0, self._pixel_indices(places).flatten(), out=crops)
         crops = crops.view(count, size, size, self.channels).permute(0, 3, 1, 2)
-        return crops.to(self.device, non_blocking=True)
+        crops = crops.to(self.device, non_blocking=True)
+        return crops.int() & 0xFFFF if self.is_deep else crops
 
     def _pixel_indices(self, places: Tensor) -> Tensor:
         """Return the index into the pool of each pixel of the crops, int64 (count, patch, patch).
@@ -138,26 +150,27 @@ class ImagePool:
             memory_bytes += image.nbytes
             if memory_bytes > budget_bytes and spill is not None:
                 return self._write(chain(_drain(stack), rest), spill), True
+        channels, itemsize = stack[0].shape[2], stack[0].itemsize
         pixels = torch.empty(
-            (memory_bytes // stack[0].shape[2], stack[0].shape[2]), dtype=torch.uint8, device=self.device
+            (memory_bytes // (channels * itemsize), channels), dtype=_stored(itemsize), device=self.device
         )
         at = 0
         for image in _drain(stack):
-            rows = torch.from_numpy(np.ascontiguousarray(image)).flatten(0, 1)
+            rows = torch.from_numpy(_signed(np.ascontiguousarray(image))).flatten(0, 1)
             pixels[at : at + len(rows)] = rows
             at += len(rows)
             self._sizes.append(image.shape[:2])
         return pixels, False
 
     def _write(self, images: Iterator[np.ndarray], folder: Path) -> Tensor:
-        channels = 0
+        channels = itemsize = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder) as file:
                 for image in images:
                     file.write(np.ascontiguousarray(image).data)
                     self._sizes.append(image.shape[:2])
-                    channels = image.shape[2]
+                    channels, itemsize = image.shape[2], image.itemsize
                 file.flush()
                 # shared, for a private mapping may not be larger than the memory; nothing writes to it
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE)
@@ -166,7 +179,15 @@ class ImagePool:
                 f"the images do not fit into memory and cannot be kept in {folder}: {error.strerror}; free "
                 "space there or name fewer images"
             ) from error
-        return torch.frombuffer(mapped, dtype=torch.uint8).view(-1, channels)
+        return torch.frombuffer(mapped, dtype=_stored(itemsize)).view(-1, channels)
+
+
+def _stored(itemsize: int) -> torch.dtype:
+    return torch.uint8 if itemsize == 1 else torch.int16
+
+
+def _signed(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else image.view(np.int16)
 
 
 def memory_budget(device: torch.device) -> float:

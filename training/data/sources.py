@@ -10,10 +10,12 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from ...runtime.errors import ImageError, UserError
-from ...runtime.images.convert import to_rgb_uint8
+from ...runtime.images.convert import to_rgb
 from ...runtime.images.dark import DarkFrame, read_dark_frames
+from ...runtime.images.depth import is_deep
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import read_image, reading
 from ...runtime.images.scale import check_range
@@ -33,8 +35,9 @@ class Source:
     """One or more images from one file."""
 
     count: int  # maximum number of images
-    # yields name and pixels (uint8 (H, W, 3)) of one image at a time, or raises ImageError
+    # yields name and pixels ((H, W, 1 | 3) of any depth) of one image at a time, or raises ImageError
     read: Callable[[], Iterator[NamedImage]]
+    is_deep: Callable[[], bool] = lambda: False  # returns True if the images have more than 8 bits
 
 
 def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
@@ -109,13 +112,22 @@ def photographs(
         dark: a frame to subtract.
         white_level: as of `read_image`.
     """
-    return [Source(1, partial(_photograph, path, dark, white_level)) for path in paths]
+    return [
+        Source(1, partial(_photograph, path, dark, white_level), partial(is_deep, path)) for path in paths
+    ]
 
 
-def read_images(sources: Sequence[Source], patch_px: int) -> Iterator[NamedImage]:
-    """Yield name and pixels (uint8 (H, W, 3)) of all images; skip unusable ones with a warning.
+def depth_of(sources: Iterable[Source]) -> npt.DTypeLike:
+    """Return the dtype that keeps all levels: uint16 if a source has more than 8 bits, else uint8."""
+    return np.uint16 if any(source.is_deep() for source in sources) else np.uint8
 
-    Grey images become three equal channels, 16 bit is reduced to 8, alpha is dropped.
+
+def read_images(
+    sources: Sequence[Source], patch_px: int, dtype: npt.DTypeLike = np.uint8
+) -> Iterator[NamedImage]:
+    """Yield name and pixels (H, W, 3) of all images in `dtype`; skip unusable ones with a warning.
+
+    Grey images become three equal channels, alpha is dropped.
 
     Raises:
         UserError: no image is usable; raised at the end.
@@ -128,7 +140,7 @@ def read_images(sources: Sequence[Source], patch_px: int) -> Iterator[NamedImage
                     small += 1
                     continue
                 used += 1
-                yield name, pixels
+                yield name, to_rgb(pixels, dtype)
         except ImageError as error:
             _logger.warning(f"skipped: {error}")
             unreadable += 1
@@ -161,16 +173,18 @@ def _video(path: str, dark: DarkFrame | None) -> Iterator[NamedImage]:
 
 
 def _named(name: str, pixels: np.ndarray, dark: DarkFrame | None) -> NamedImage:
-    return name, to_rgb_uint8(pixels if dark is None else dark.subtract(pixels, name))
+    return name, pixels if dark is None else dark.subtract(pixels, name)
 
 
 def _dnd(folder: Path, seed: int) -> list[Source]:
     """Return the training half of the benchmark's crops, one source per image."""
     crops, _ = split_crops(list_crops(folder), seed)
     of_images = [list(of_image) for _, of_image in groupby(crops, key=lambda crop: crop.image)]
-    return [Source(len(of_image), partial(_dnd_crops, folder, of_image)) for of_image in of_images]
+    return [
+        Source(len(of_image), partial(_dnd_crops, folder, of_image), lambda: True) for of_image in of_images
+    ]
 
 
 def _dnd_crops(folder: Path, crops: list[DndCrop]) -> Iterator[NamedImage]:
     for crop, pixels in read_crops(folder, crops):
-        yield f"crop {crop.image:04d}_{crop.box:02d} of {folder}", to_rgb_uint8(pixels)
+        yield f"crop {crop.image:04d}_{crop.box:02d} of {folder}", pixels

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.errors import UserError
+from ...runtime.images.convert import to_grey_levels
 from ...runtime.system.opencv import load_opencv
 
 FLAT_PX = 16  # blocks that noise is measured in
@@ -65,12 +66,15 @@ def assess_quality(noisy: np.ndarray, denoised: np.ndarray) -> NoReferenceQualit
     """Compare a denoised image with the noisy one that it came from.
 
     Args:
-        noisy, denoised: uint8 (H, W, 3), H and W at least 16 px; a few hundred give a steady answer.
+        noisy, denoised: uint8 or uint16 (H, W, 3), H and W at least 16 px; a few hundred give a steady
+            answer.
 
     Raises:
         UserError: they differ in shape, are too small, or not of that kind.
     """
     _check(noisy, denoised)
+    if noisy.dtype != np.uint8:
+        noisy, denoised = to_grey_levels(noisy), to_grey_levels(denoised)
     blocks = _noise_blocks(noisy, denoised)
     flat = _flattest(blocks)
     return NoReferenceQuality(
@@ -100,8 +104,9 @@ def median_quality(qualities: Sequence[NoReferenceQuality]) -> NoReferenceQualit
 def _check(noisy: np.ndarray, denoised: np.ndarray) -> None:
     if noisy.shape != denoised.shape:
         raise UserError(f"images of different shapes cannot be compared: {noisy.shape} and {denoised.shape}")
-    if noisy.dtype != np.uint8 or denoised.dtype != np.uint8 or noisy.ndim != 3 or noisy.shape[2] != 3:
-        raise UserError(f"a quality needs uint8 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
+    depths = {noisy.dtype, denoised.dtype}
+    if depths not in ({np.dtype(np.uint8)}, {np.dtype(np.uint16)}) or noisy.shape[2:] != (3,):
+        raise UserError(f"a quality needs uint8 or uint16 images (H, W, 3), not {noisy.dtype} {noisy.shape}")
     if min(noisy.shape[:2]) < FLAT_PX:
         raise UserError(f"a quality needs images of at least {FLAT_PX}×{FLAT_PX} px, not {noisy.shape[:2]}")
 

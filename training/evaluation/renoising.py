@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...runtime.images.convert import to_float
 from ..noise_model import NoiseModel
 from ..noise_model.bank import brightness_of
 from ..noise_model.spectrum import fields, filter_of
@@ -71,7 +72,7 @@ class Renoising:
     """Compares denoisers on the middles of some noisy images.
 
     Args:
-        crops: noisy, uint8 (H, W, 3); at most `MAX_CROPS` of them, evenly spaced, and of each the middle.
+        crops: noisy, uint8 or uint16 (H, W, 3); at most `MAX_CROPS`, evenly spaced, and of each the middle.
         images: the number of each crop's image in the model.
         model: noise of the camera.
         seed: of the fresh noise.
@@ -153,7 +154,9 @@ def _unchanged(image: Tensor) -> Tensor:
 
 
 def _middle(pixels: np.ndarray) -> Tensor:
-    """Return the middle of uint8 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
+    """Return the middle of uint8 or uint16 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
     top, left = (max(0, side - CROP_PX) // 2 for side in pixels.shape[:2])
     crop = np.ascontiguousarray(pixels[top : top + CROP_PX, left : left + CROP_PX])
+    if crop.dtype != np.uint8:
+        return torch.from_numpy(to_float(crop)).permute(2, 0, 1)[None]
     return torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...runtime.images.convert import from_float, middle_crop
+from ...runtime.images.convert import from_float, middle_crop, to_float, to_uint8
 from ...runtime.images.metrics import psnr
 from ...runtime.system.files import atomic_path
 from ..noise import Noise
@@ -25,8 +25,8 @@ class Validation:
     """Denoises and measures centre crops of images during the training.
 
     Args:
-        images: uint8 (H, W, 3), the first eight are used: clean photographs if there is synthetic noise to
-            add to them, else noisy images.
+        images: (H, W, 3), the first eight are used: clean photographs if there is synthetic noise to add to
+            them, uint8, else noisy images, uint8 or uint16.
         noise: synthetic noise to add; None: the images are noisy.
         domain: "linear" or "log", in which the networks work.
         seed: makes the noise the same at every call and in every run.
@@ -57,9 +57,10 @@ class Validation:
             extractor `residual` n̂ and `extracted` ñ (float16 (H, W, 3), grey levels).
         """
         results = [self._denoise(networks["denoiser"], noisy, device) for noisy in self._noisy]
-        denoised = [_to_uint8(from_domain(result, self._domain)) for _, result in results]
+        dtype = self._noisy[0].dtype
+        denoised = [from_float(_to_hwc(from_domain(result, self._domain)), dtype) for _, result in results]
         values: dict[str, float] = {}
-        shown = {"noisy": self._noisy[0], "denoised": denoised[0]}
+        shown = {"noisy": to_uint8(self._noisy[0]), "denoised": to_uint8(denoised[0])}
         if self._clean:
             values["psnr_db"] = _mean_psnr(denoised, self._clean)
             values["psnr_noisy_db"] = _mean_psnr(self._noisy, self._clean)
@@ -93,12 +94,12 @@ class Validation:
 def denoise_with(
     denoiser: nn.Module, domain: str, device: torch.device
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the network as a function from a uint8 (H, W, 3) image to the same."""
+    """Return the network as a function from a uint8 or uint16 (H, W, 3) image to the same."""
 
     @torch.no_grad()
     def denoise(noisy: np.ndarray) -> np.ndarray:
         x = to_domain(_to_tensor(noisy, device), domain)
-        return _to_uint8(from_domain(denoiser(x).float().clamp(0, 1), domain))
+        return from_float(_to_hwc(from_domain(denoiser(x).float().clamp(0, 1), domain)), noisy.dtype)
 
     return denoise
 
@@ -125,13 +126,11 @@ def _in_domain(image: np.ndarray, domain: str) -> np.ndarray:
 
 
 def _to_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return uint8 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
+    """Return uint8 or uint16 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
+    if image.dtype != np.uint8:
+        return torch.from_numpy(to_float(image)).to(device).permute(2, 0, 1)[None]
     return torch.from_numpy(image).to(device).permute(2, 0, 1)[None].float() / 255
 
 
 def _to_hwc(x: torch.Tensor) -> np.ndarray:
     return x[0].permute(1, 2, 0).float().cpu().numpy()
-
-
-def _to_uint8(x: torch.Tensor) -> np.ndarray:
-    return from_float(_to_hwc(x), np.uint8)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...runtime.errors import UserError
-from ...runtime.images.convert import round_to_uint8
+from ...runtime.images.convert import from_float, round_to_uint8, to_grey_levels
 from ...runtime.system.opencv import load_opencv
 from ...runtime.system.packages import check_installed
 from ..value_transform import check_domain
@@ -21,7 +21,7 @@ from .bm3d import bm3d_label
 
 @dataclass(frozen=True)
 class Filter:
-    """y_b = blur(x), uint8 (H, W, 3) → the same. It can be sent to another process.
+    """y_b = blur(x), uint8 or uint16 (H, W, 3) → the same. It can be sent to another process.
 
     In the domain "log" the filter is applied to t = 255 · log(v + 1) / log 256, so that its parameters are
     grey levels of 0..255 there too, and the result is transformed back. A median is the same in both.
@@ -41,10 +41,24 @@ class Filter:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         blur = _KINDS[self.name].blur
+        if image.dtype == np.uint16:
+            return self._filter_deep(image, blur)
         if self.domain == "linear" or self.name == "median":  # it sorts, and a logarithm keeps the order
             return blur(image, *self.values)
         t = blur(_LOG_OF_LEVEL[image], *self.values)
         return round_to_uint8(np.expm1(t * (np.log(256) / 255)))
+
+    def _filter_deep(self, image: np.ndarray, blur: Callable[..., np.ndarray]) -> np.ndarray:
+        """Filter uint16, in float32 on the scale of 8 bits."""
+        if self.name == "median":
+            return _deep_median(image, self.values[0] or 0)
+        levels = to_grey_levels(image)
+        if self.domain == "linear":
+            levels = blur(levels, *self.values)
+        else:
+            t = blur(np.log1p(levels) * np.float32(255 / np.log(256)), *self.values)
+            levels = np.expm1(t * np.float32(np.log(256) / 255))
+        return from_float(levels / np.float32(255), np.uint16)
 
 
 def parse_filter(spec: str, domain: str = "linear") -> Filter:
@@ -93,6 +107,21 @@ def _mean(image: np.ndarray, size_px: float) -> np.ndarray:
 
 def _median(image: np.ndarray, size_px: float) -> np.ndarray:
     return load_opencv().medianBlur(image, round(size_px) // 2 * 2 + 1)
+
+
+def _deep_median(image: np.ndarray, size_px: float) -> np.ndarray:
+    """Return the median of uint16, which OpenCV has for small sizes only: that of 256 levels at a time.
+
+    Clipping keeps the order, so that the median of the clipped image is right where it is not at a limit.
+    """
+    steps = _median((image >> 8).astype(np.uint8), size_px)
+    result = np.empty_like(image)
+    for step in np.unique(steps):
+        first = int(step) << 8
+        part = _median((np.clip(image, first, first + 255) - first).astype(np.uint8), size_px)
+        chosen = steps == step
+        result[chosen] = part[chosen] + np.uint16(first)
+    return result
 
 
 def _bm3d(image: np.ndarray, sigma: float | None) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...runtime.images.convert import to_grey_levels
 from .bm3d import estimate_sigma
 
 _logger = logging.getLogger(__name__)
@@ -25,8 +26,9 @@ def warn_of_noisy_labels(pairs: Iterable[np.ndarray], spec: str) -> None:
     """Warn if the labels keep more than `MAX_LEFT` of the noise, unless most images have almost none.
 
     Args:
-        pairs: some images, each followed by its label: uint8 (H, W, 6).
+        pairs: some images, each followed by its label: uint8 or uint16 (H, W, 6).
     """
+    pairs = map(to_grey_levels, pairs)
     measured = [measure_noise(pair[..., :3], pair[..., 3:]) for pair in pairs]
     noisy = [noise for noise in measured if noise]
     if 2 * len(noisy) < max(1, len(measured)):
@@ -64,7 +66,7 @@ def measure_noise(image: np.ndarray, label: np.ndarray) -> LabelNoise | None:
     0.25 and 0.57 by bilateral d 9, 75/75 at σ 25 and 50 (0.27 and 0.58).
 
     Args:
-        image, label: uint8 (H, W, 3).
+        image, label: (H, W, 3), grey levels of 0..255.
 
     Returns:
         None if too few blocks are neither black nor white, or there is no noise distinguishable from

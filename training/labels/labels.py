@@ -30,7 +30,7 @@ def make_labels(
     standard error; when that is interrupted the processes end at once, and the labels made so far stay.
 
     Args:
-        images: noisy images x, uint8 (H, W, 3).
+        images: noisy images x, uint8 or uint16 (H, W, 3).
         cache: folder of .npy files, each named by the hash of the filter and the pixels; safe to delete.
 
     Raises:
@@ -47,7 +47,7 @@ def make_labels(
 
         def make(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             path = cache / f"{_key(image, blur)}.npy"
-            label = _load(path, image.shape)
+            label = _load(path, image)
             if label is None:
                 label = run(image)
                 with atomic_path(path) as temporary:
@@ -82,10 +82,10 @@ def _key(image: np.ndarray, blur: Filter) -> str:
     return digest.hexdigest()[:32]
 
 
-def _load(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the cached label; None if it is missing or damaged."""
+def _load(path: Path, image: np.ndarray) -> np.ndarray | None:
+    """Return the cached label of an image; None if it is missing or damaged."""
     try:
         label = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return label if (label.shape, label.dtype) == (shape, np.uint8) else None
+    return label if (label.shape, label.dtype) == (image.shape, image.dtype) else None

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...runtime.errors import ModelError
+from ...runtime.images.convert import to_uint8
 from ...runtime.system.files import write_atomically
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
 from ..evaluation.renoising import Conclusion
@@ -31,7 +32,7 @@ FOLDER = "report"
 PAGE = "index.html"
 MAX_SHOWN = 4  # images whose crops are shown; all are assessed
 
-_Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 (H, W, 3)
+_Pair = tuple[np.ndarray, np.ndarray]  # noisy and denoised, uint8 or uint16 (H, W, 3)
 
 
 class WrittenReport(NamedTuple):
@@ -56,8 +57,9 @@ def write_report(
 
     Args:
         run: folder of the run, with config.json, metrics.jsonl, snapshots/ and checkpoint.pt.
-        denoise: the trained network, as a function from uint8 (H, W, 3) to the same.
-        noisy_samples: noisy images by name, uint8 (H, W, 3), denoised whole; 512 px a side are enough.
+        denoise: the trained network, as a function from uint8 or uint16 (H, W, 3) to the same.
+        noisy_samples: noisy images by name, as `denoise` takes them, denoised whole; 512 px a side are
+            enough. They are measured at their depth, and shown in 8 bits.
         noise_model: of the noisy images, the first of them being the first sample.
         structured: lines on noise that a denoiser takes for detail, such as banding.
         conclusion: how the result compares with the bundled model and with the input.
@@ -164,14 +166,14 @@ def _duration(hours: float) -> str:
 def _noise(model: NoiseModel, pairs: Mapping[str, _Pair], structured: Sequence[str]) -> Noise:
     rows = [covariance_row(model)]
     if pairs:
-        noisy, denoised = next(iter(pairs.values()))
+        noisy, denoised = map(to_uint8, next(iter(pairs.values())))
         flattest = pick_crops(noisy)[0]
         rows.append(synthesised_row(model, 0, noisy, denoised, flattest))
     return Noise(_drawn(level_chart(model)), rows, structured)
 
 
 def _sample(title: str, pair: _Pair) -> Section:
-    noisy, denoised = pair
+    noisy, denoised = map(to_uint8, pair)
     rows = []
     for crop in pick_crops(noisy):
         x, f = crop.of(noisy), crop.of(denoised)
