@@ -126,10 +126,10 @@ class TestChangesMeanwhile:
         """Call `change` when the second image is read."""
         read, number = inference.read_image, iter(range(100))
 
-        def changed(path):
+        def changed(path, **options):
             if next(number) == 1:
                 change()
-            return read(path)
+            return read(path, **options)
 
         monkeypatch.setattr(inference, "read_image", changed)
 
