@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from n2b import __version__
 
-from ..errors import N2BError, UserError
+from ..errors import N2BError, UserError, printable
 
 Log = Callable[[str], object]  # receives a line for each step of a long work
 INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
@@ -109,7 +109,7 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        _print_to_stderr(f"{prefix}{record.getMessage()}")
+        _print_to_stderr(f"{prefix}{printable(record.getMessage())}")
 
 
 class _CtrlC(Exception):

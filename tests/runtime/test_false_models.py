@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -135,8 +137,6 @@ def test_one_pixel_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_refuses_in_one_line_and_writes_nothing(tmp_path: Path, n2b_infer) -> None:
-    import cv2
-
     nodes, constants = OTHER_SIZES["no tiles"]
     model = save(tmp_path / "model.onnx", nodes, constants, result=("n2", "h2", "w2", 3))
     for name in "ab":
@@ -178,3 +178,97 @@ def _denoise(
 ) -> np.ndarray:
     with Denoiser(model, tile=tile, backend="onnxruntime") as denoise:
         return denoise(np.zeros((24, 40, 3), np.uint8) if image is None else image, strength)
+
+
+def endless_loop() -> list[onnx.NodeProto]:
+    """Return the node of a model that counts to 2⁶² before it returns its batch."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["more"]), helper.make_node("Identity", ["a"], ["b"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("a", TensorProto.UINT8, None),
+        ],
+        [
+            helper.make_tensor_value_info("more", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("b", TensorProto.UINT8, None),
+        ],
+    )
+    return [helper.make_node("Loop", ["count", "is_true", "image"], ["denoised"], body=body)]
+
+
+UNKNOWN_OPERATORS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any]]] = {
+    "Loop": (endless_loop(), {"count": np.array(2**62), "is_true": np.array(True)}),
+    "ConstantOfShape": (
+        [
+            helper.make_node("ConstantOfShape", ["size"], ["large"]),
+            helper.make_node("Cast", ["large"], ["bytes"], to=TensorProto.UINT8),
+            helper.make_node("Add", ["image", "bytes"], ["denoised"]),
+        ],
+        {"size": np.array([4, 10**9])},
+    ),
+    "Expand": (
+        [helper.make_node("Expand", ["image", "size"], ["denoised"])],
+        {"size": np.array([10**6, 6 * 10**4, 1, 3])},
+    ),
+    "RandomNormalLike": ([helper.make_node("RandomNormalLike", ["image"], ["denoised"])], {}),
+    "com.evil.Evil": ([helper.make_node("Evil", ["image"], ["denoised"], domain="com.evil")], {}),
+    "com.microsoft.Inverse": (
+        [helper.make_node("Inverse", ["image"], ["denoised"], domain="com.microsoft")],
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
+def test_operators_that_no_denoiser_has_are_refused(tmp_path: Path, operator: str) -> None:
+    nodes, constants = UNKNOWN_OPERATORS[operator]
+    model = save(tmp_path / "model.onnx", nodes, constants)
+    expected = rf"it contains the operator '{re.escape(operator)}', which no denoiser has; use n2b-export"
+    with pytest.raises(ModelError, match=expected):
+        Denoiser(model, backend="onnxruntime")
+
+
+def test_an_operator_s_name_is_cut_and_escaped(tmp_path: Path) -> None:
+    node = helper.make_node("\x1b[31m" + "X" * 10**6, ["image"], ["denoised"])
+    with pytest.raises(ModelError) as caught:
+        Denoiser(save(tmp_path / "model.onnx", [node]), backend="onnxruntime")
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 1000, b"hello" * 1000, b"\x3a\xff\xff\xff\xff\x7f", b"\x80" * 99]
+)
+def test_what_is_no_onnx_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="export"):
+        Denoiser(tmp_path / "model.onnx", backend="onnxruntime")
+
+
+def test_a_description_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    node = helper.make_node("Identity", ["image"], ["denoised"])
+    model = save(tmp_path / "model.onnx", [node])
+    model.write_bytes(model.read_bytes().replace(b'"false"', b'"fals\xff"'))
+    with pytest.raises(ModelError, match="export"):
+        Denoiser(model, backend="onnxruntime")
+
+
+@pytest.mark.parametrize("name", ["architecture", "precision", "value_transform"])
+@pytest.mark.parametrize("value", ["\x1b[31mX", "\n\x1b]0;pwn\x07", "y" * 10**6, "\u202eX"])
+def test_names_in_a_description_never_steer_the_terminal(
+    tmp_path: Path, n2b_infer, name: str, value: str
+) -> None:
+    node = helper.make_node("Identity", ["image"], ["denoised"])
+    fields = {"architecture": "false", "io": "uint8"} | {name: value}
+    model = save(tmp_path / "model.onnx", [node])
+    described = onnx.load(model)
+    helper.set_model_props(described, {METADATA_KEY: ModelInfo(**fields).to_json()})
+    onnx.save(described, model)
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30, 3), np.uint8))
+    status, out, error = n2b_infer("a.png", "-o", "out", "-m", model)
+    assert status == 2
+    assert (out + error).replace("\n", "").isprintable()
+    assert len(error) < 1000
+    assert f"'{name}' in its description is" in error or f"'{name}' is" in error

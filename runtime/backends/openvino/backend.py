@@ -14,6 +14,7 @@ from ...system.memory import release_free_memory, usable_cores
 from ...system.packages import require
 from ..devices import parse_device
 from ..graph_contract import check_graph, check_info, check_result, parse_info, precision_of
+from ..graph_operators import check_operators
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .precision import tolerates_bf16
@@ -132,6 +133,7 @@ def _has_bf16(core: Any) -> bool:
 def _read(core: Any, model: Path) -> Any:
     if not model.is_file():
         raise ModelError(f"there is no model {model}")
+    check_operators(model)
     try:
         return core.read_model(str(model))
     except RuntimeError as error:
