@@ -22,6 +22,7 @@ from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data.dataset import Dataset, load_dataset
+from .data.duplicates import check_contents
 from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import VALIDATIONS, Validation, denoise_with, save_snapshot, side_by_side
 from .learner import Learner
@@ -74,6 +75,7 @@ def _train(
         selection = Selection(dataset, seed=config.seed, device=fabric.device)
     if resume and (folder / CHECKPOINT_NAME).is_file():
         state = load_checkpoint(folder)
+        check_contents(dataset.contents, state.get("images"), folder)
         learner.restore(state)
         if selection and "selected" in state:
             selection.restore(state["selected"], learner.modules["denoiser"])
@@ -206,6 +208,7 @@ class _Run:
                 "config": self.config.to_dict(),
                 "trained": _facts(self.config, self.dataset, self.fabric, self.at),
                 "position": asdict(self.at),
+                "images": self.dataset.contents,
                 **self.learner.state(),
             }
             if self.selection:

@@ -79,6 +79,8 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     while at < len(message):
         key, at = _varint(message, at)
         number, wire_type = key >> 3, key & 7
+        if number == 0:
+            raise ValueError("there is no field 0")
         if wire_type == _VARINT:
             _, at = _varint(message, at)
         elif wire_type == _BYTES:
