@@ -16,7 +16,7 @@ from ..runtime.system.options import from_options, given_values, option, path_op
 from ..runtime.system.packages import check_installed
 from .config import MACHINE_PANEL, TrainConfig
 from .recipes import RECIPE_FIELDS
-from .run import absolute_inputs, is_first_process, link_latest_run, new_run, resumed_run
+from .run import absolute_inputs, check_inputs, is_first_process, link_latest_run, new_run, resumed_run
 
 
 def main() -> None:
@@ -62,6 +62,7 @@ def train(ctx: typer.Context, **options: Any) -> None:
     check_installed("torch", extra="train")
     opening = nullcontext(resumed_run(chosen.out, given)) if chosen.resume else new_run(chosen.out, given)
     with opening as (run, config):
+        check_inputs(config)
         from .loop import train as train_loop
 
         if is_first_process():

@@ -11,7 +11,7 @@ from typing import Any
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.model_files import CAMERA_BUNDLED, bundled_models
 from ..runtime.samples import sample_photographs
-from ..runtime.sources import find_input
+from ..runtime.sources import find_images, find_input
 from ..runtime.system.options import option_name
 from ..runtime.system.run_folders import LATEST, Claim, link_latest
 from .config import AUTO, CONFIG_NAME, DEFAULT_STEPS, NO_WEIGHTS, TrainConfig, load_config
@@ -36,6 +36,14 @@ def is_first_process() -> bool:
 def absolute_inputs(inputs: list[str] | None) -> tuple[str, ...]:
     """Return files, folders, globs and dnd:FOLDER by their absolute paths, cameras as they are named."""
     return tuple(find_input(name).absolute_name for name in inputs or ())
+
+
+def check_inputs(config: TrainConfig) -> None:
+    """Raise UserError, in every process and before any work, if the inputs do not exist or hold no images."""
+    for names in (config.noisy, config.clean, config.validation):
+        inputs = [find_input(name) for name in names]
+        if files := [one for one in inputs if one.kind != "dnd" and not one.is_moving]:
+            find_images(files)
 
 
 @contextmanager
