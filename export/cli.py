@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from ..runtime.errors import UserError
 from ..runtime.system.console import run_command
 from ..runtime.system.options import changed_options, from_options, option, with_options
 from ..runtime.system.packages import check_installed
-from ..runtime.system.run_folders import link_latest, new_dated_folder
+from ..runtime.system.run_folders import claimed_folder, link_latest
 from .settings import ENGINE_PANEL, OUTPUT_PANEL, ExportSettings, Target
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def export(
         make_engine_only(path, files.engine, settings, print)
         return
     print(f"exporting {path}")
-    folder = files.out or new_dated_folder(EXPORTS)
-    earlier = _files_in(folder)
-    exported = export_model(load_source(path, opset=files.opset), folder, settings, print)
+    with nullcontext(files.out) if files.out else claimed_folder(EXPORTS) as folder:
+        earlier = _files_in(folder)
+        exported = export_model(load_source(path, opset=files.opset), folder, settings, print)
     _report(exported, earlier, settings.target)
     if files.out is None:
         link_latest(folder, EXPORTS)

@@ -6,7 +6,9 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from ..runtime.model_files import MODEL_ONNX
 from ..runtime.system.console import Log
+from ..runtime.system.files import sha256_of_file
 from .engine import check_engine, choose_flavour, make_engine, open_profile
 from .fp16_overflow import nodes_for_fp32
 from .int8.export import export_int8
@@ -51,7 +53,8 @@ def export_model(
     check_settings(source, settings, flavour)
     layers: list[LayerRow] = []
     with staged_folder(folder) as staging:
-        files = [export_onnx(source, source.bare, source.info, staging / "model.onnx", settings, log)]
+        files = [export_onnx(source, source.bare, source.info, staging / MODEL_ONNX, settings, log)]
+        source = _made_with(source, staging / MODEL_ONNX)
         fp32_nodes = nodes_for_fp32(source, log) if settings.fp16 or settings.int8 else {}
         if settings.fp16:
             half = to_fp16(source.bare, fp32=fp32_nodes)
@@ -86,6 +89,12 @@ def check_settings(source: Source, settings: ExportSettings, flavour: str | None
             f"tiles of {settings.tile_px} px are all overlap, which is {overlap_px} px on each side; "
             f"images larger than that need tiles of more than {2 * overlap_px} px"
         )
+
+
+def _made_with(source: Source, model: Path) -> Source:
+    """Return the source of the further files, which name the model.onnx that they belong to by its hash."""
+    sources = {**source.info.sources, MODEL_ONNX: sha256_of_file(model)}
+    return dataclasses.replace(source, info=dataclasses.replace(source.info, sources=sources))
 
 
 def engine_profile(source: Source, settings: ExportSettings) -> Profile:

@@ -42,7 +42,12 @@ class CalibrationSettings:
     )
     method: Method = _precision("percentile", "Method of measuring INT8 ranges.", name="--calib-method")
     tiles: int = _precision(
-        256, "Largest number of tiles to calibrate on.", name="--calib-tiles", metavar="N"
+        256,
+        "Largest number of tiles to calibrate on.",
+        name="--calib-tiles",
+        metavar="N",
+        minimum=1,
+        maximum=10**6,
     )
     ranges: Path | None = _precision(None, "Use the ranges.json of an earlier --int8.", metavar="FILE")
 
@@ -59,15 +64,22 @@ class ExportSettings:
         False, "Also write INT8, for TensorRT and CPUs, and build the engine from it.", name="--int8"
     )
     calibration: CalibrationSettings = field(default_factory=CalibrationSettings)
-    tile_px: int = _shapes(DEFAULT_TILE_PX, "Height and width of the input.", name="--tile", metavar="PX")
-    batch: int = _shapes(1, "Number of tiles in the input.", metavar="N")
+    tile_px: int = _shapes(
+        DEFAULT_TILE_PX,
+        "Height and width of the input.",
+        name="--tile",
+        metavar="PX",
+        minimum=1,
+        maximum=65_536,
+    )
+    batch: int = _shapes(1, "Number of tiles in the input.", metavar="N", minimum=1, maximum=65_536)
     dynamic: bool = _shapes(
         False, "Leave the input's sizes open; an engine then takes a range of shapes.", name="--dynamic"
     )
     shapes: Shapes = field(default_factory=Shapes)
     target: Target | None = _engine(None, "TensorRT to build an engine for; default: the installed one.")
     workspace_gib: float | None = _engine(
-        None, "Limit of a kernel's scratch memory.", name="--workspace", metavar="GIB"
+        None, "Limit of a kernel's scratch memory.", name="--workspace", metavar="GIB", above=0, maximum=1024
     )
     timing_cache: Path | None = _engine(
         None, "File of TensorRT's kernel times; default: in the user's cache folder.", metavar="PATH"

@@ -28,8 +28,7 @@ class N2BError(Exception):
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+        super().__init__(printable(message))
 
 
 class UserError(N2BError):
@@ -109,6 +108,26 @@ class OutOfMemory(EnvironmentFault):
 
 class VerificationError(EnvironmentFault):
     """A built model that does not compute the same as its source."""
+
+
+def printable(text: str, length: int = 8000) -> str:
+    """Return text that may come from a file as one line that is safe to print.
+
+    Runs of white space become one space, other control characters are escaped, and a long text is cut.
+    """
+    line = " ".join(text.split())
+    if len(line) > length:
+        line = f"{line[:length]}…"
+    return escaped(line)
+
+
+def escaped(text: str) -> str:
+    """Return text with its control characters escaped: printed raw they would steer the terminal."""
+    return text if text.isprintable() else "".join(map(_escaped_character, text))
+
+
+def _escaped_character(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def short_repr(value: object) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
+from .system.files import sha256_of_file
 
 LATEST_EXPORT = Path("exports/latest")  # written by n2b-export, relative to the current folder
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for Gaussian noise, and for camera noise
 
-# in an export's folder; the first engine that exists is used
-_ONNX = "model.onnx"
+# in an export's folder; the first engine that was built with this model.onnx is used
+MODEL_ONNX = "model.onnx"
 _ENGINES = ("model.engine", "model.int8.engine", "model.fp16.engine", "model.fp32.engine")
 
 
@@ -50,7 +52,7 @@ def find_model(model: str | Path | None = None) -> ModelFiles:
         files = _in_folder(path)
         if files is None:
             raise ModelError(
-                f"{path} contains neither {_ONNX} nor an engine; name a folder written by n2b-export"
+                f"{path} contains neither {MODEL_ONNX} nor an engine; name a folder written by n2b-export"
             )
         return files
     if not path.exists():
@@ -91,13 +93,31 @@ def float32_command(model: Path, precision: str) -> str:
         source = model.stem
     elif model.suffix == ".onnx" and precision == "fp32":
         source = model
-    elif model.with_name(_ONNX).is_file():
-        source = model.with_name(_ONNX)
+    elif model.with_name(MODEL_ONNX).is_file():
+        source = model.with_name(MODEL_ONNX)
     return f"n2b-export {shlex.quote(str(source))} --io float32 --dynamic"
 
 
 def _in_folder(folder: Path) -> ModelFiles | None:
-    onnx = folder / _ONNX
-    engines = (path for name in _ENGINES if (path := folder / name).is_file())
-    files = ModelFiles(onnx if onnx.is_file() else None, next(engines, None))
+    onnx = folder / MODEL_ONNX
+    engines = [path for name in _ENGINES if (path := folder / name).is_file()]
+    # that of another model.onnx is the last choice: its backend refuses or rebuilds it
+    engine = next((one for one in engines if not is_of_other_model(one)), engines[0] if engines else None)
+    files = ModelFiles(onnx if onnx.is_file() else None, engine)
     return files if files.onnx or files.engine else None
+
+
+def is_of_other_model(engine: Path) -> bool:
+    """Return True if an engine was not built with the model.onnx next to it, by the hash in its description.
+
+    Return False if there is no model.onnx, or no readable description: the backend reports that.
+    """
+    onnx = engine.with_name(MODEL_ONNX)
+    if not onnx.is_file():
+        return False
+    try:
+        described = json.loads(engine.with_name(f"{engine.name}.json").read_bytes())
+        recorded = described["sources"].get(MODEL_ONNX), described["engine"].get("onnx_sha256")
+        return sha256_of_file(onnx) not in recorded
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return False

@@ -89,7 +89,21 @@ class ModelInfo:
 _FIELD_TYPES = {
     f.name: {"str": str, "int": int}.get(str(f.type), dict) for f in dataclasses.fields(ModelInfo)
 }
-_ALLOWED = {"io": ("uint8", "float32"), "channel_order": ("rgb",), "layout": ("NHWC",)}
+_ALLOWED = {
+    "io": ("uint8", "float32"),
+    "precision": ("fp32", "fp16", "int8", "int8-cpu"),
+    "channel_order": ("rgb",),
+    "layout": ("NHWC",),
+}
+MAX_SIDE_PX = 1 << 16  # of a tile, and of its parts
+_MOST = {  # of numbers in a description; all are 0 at least
+    "size_multiple_px": MAX_SIDE_PX,
+    "receptive_radius_px": MAX_SIDE_PX,
+    "default_halo_px": MAX_SIDE_PX,
+    "parameters": 10**12,
+    "flops_per_pixel": 10**12,
+}
+_MAX_NAME = 100  # characters
 
 
 def _check_types(values: dict[str, Any], source: str) -> None:
@@ -98,6 +112,16 @@ def _check_types(values: dict[str, Any], source: str) -> None:
         if not isinstance(value, expected) or (expected is int and (isinstance(value, bool) or value < 0)):
             raise ModelError(
                 f"{source}: '{name}' in its description is {short_repr(value)}; export the model again"
+            )
+        if name in _MOST and value > _MOST[name]:
+            raise ModelError(
+                f"{source}: '{name}' in its description is {short_repr(value)}, more than any model has "
+                f"({_MOST[name]}); export the model again"
+            )
+        if expected is str and (len(value) > _MAX_NAME or not value.isprintable()):
+            raise ModelError(
+                f"{source}: '{name}' in its description is no name, {short_repr(value)}; "
+                "export the model again"
             )
         if name in _ALLOWED and value not in _ALLOWED[name]:
             allowed = ", ".join(_ALLOWED[name])

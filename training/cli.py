@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from ..runtime.system.options import from_options, given_values, option, path_op
 from ..runtime.system.packages import check_installed
 from .config import MACHINE_PANEL, TrainConfig
 from .recipes import RECIPE_FIELDS
-from .run import absolute_inputs, is_first_process, latest_run, new_run, remove_failed_run, resumed_run
+from .run import absolute_inputs, check_inputs, is_first_process, link_latest_run, new_run, resumed_run
 
 
 def main() -> None:
@@ -57,15 +59,16 @@ def train(ctx: typer.Context, **options: Any) -> None:
     """
     chosen, given = from_options(_Run, options), given_values(TrainConfig, ctx, options)
     given |= {name: absolute_inputs(value) for name, value in given.items() if isinstance(value, list)}
-    before = latest_run()
-    run, config = resumed_run(chosen.out, given) if chosen.resume else new_run(chosen.out, given)
     check_installed("torch", extra="train")
-    from .loop import train as train_loop
+    opening = nullcontext(resumed_run(chosen.out, given)) if chosen.resume else new_run(chosen.out, given)
+    with opening as (run, config):
+        check_inputs(config)
+        from .loop import train as train_loop
 
-    if is_first_process():
-        print(f"run: {run}")
-    with remove_failed_run(run, before):
-        checkpoint = train_loop(config, run, resume=chosen.resume)
+        if is_first_process():
+            print(f"run: {run}")
+        on_begin = (lambda: None) if chosen.resume else partial(link_latest_run, run)
+        checkpoint = train_loop(config, run, resume=chosen.resume, on_begin=on_begin)
     if is_first_process():
         print(f"checkpoint: {checkpoint}")
         if (report := run / "report" / "index.html").is_file():

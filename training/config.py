@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from .recipes import RECIPES
 
 CONFIG_NAME = "config.json"
 DEFAULT_STEPS = 296_000  # the paper's schedule
+MAX_GAIN = 100  # of --noise-gain
 MIN_MODELLED_PATCH_PX = 32  # tiles in which the noise model is measured
 METHODS = ("n2b", "n2b-v", "supervised", "n2n", "n2v")
 ARCHITECTURES = ("unet", "edge", "dncnn")
@@ -74,7 +74,7 @@ class TrainConfig:
         metavar="PATH",
     )
     record_s: float = _images(
-        10.0, "How long to record a camera.", name="--record", metavar="SECONDS", above=0
+        10.0, "How long to record a camera.", name="--record", metavar="SECONDS", above=0, maximum=86_400
     )
     validation: tuple[str, ...] = _images(
         (), "Clean photographs to measure PSNR on, with --noise; repeatable.", name="--val", metavar="PATH"
@@ -160,15 +160,20 @@ class TrainConfig:
         "Length of the training in optimiser steps.",
         default_text=f"{DEFAULT_STEPS}, as the paper",
         minimum=1,
+        maximum=10**9,
     )
     minutes: float | None = _schedule(
-        None, "Length in minutes, instead of --steps.", default_text="3 without --noisy", above=0
+        None,
+        "Length in minutes, instead of --steps.",
+        default_text="3 without --noisy",
+        above=0,
+        maximum=525_600,
     )
-    batch: int = _schedule(16, "Crops per step, over all processes.", minimum=1)
-    patch_px: int = _schedule(128, "Side of a crop in pixels.", name="--patch", minimum=8)
-    learning_rate: float = _schedule(1e-3, "Peak learning rate of Adam.", name="--lr", above=0)
+    batch: int = _schedule(16, "Crops per step, over all processes.", minimum=1, maximum=65_536)
+    patch_px: int = _schedule(128, "Side of a crop in pixels.", name="--patch", minimum=8, maximum=8192)
+    learning_rate: float = _schedule(1e-3, "Peak learning rate of Adam.", name="--lr", above=0, maximum=10)
     schedule: str = _schedule("cosine", "Learning rate after the warm-up.", choices=("cosine", "constant"))
-    warmup_steps: int = _schedule(50, "Steps of learning-rate warm-up.", minimum=0)
+    warmup_steps: int = _schedule(50, "Steps of learning-rate warm-up.", minimum=0, maximum=10**9)
     seed: int = _schedule(
         0, "Seed of the split, the noise, the crops and the initial weights.", minimum=0, maximum=2**63 - 1
     )
@@ -187,7 +192,9 @@ class TrainConfig:
         choices=(AUTO, "fp32", "bf16", "fp16"),
     )
     compile: str = _machine(AUTO, "torch.compile; auto: on a GPU.", choices=(AUTO, "on", "off"))
-    checkpoint_every: int = _machine(500, "Steps between checkpoints.", metavar="STEPS", minimum=1)
+    checkpoint_every: int = _machine(
+        500, "Steps between checkpoints.", metavar="STEPS", minimum=1, maximum=10**9
+    )
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):
@@ -204,8 +211,10 @@ class TrainConfig:
         self._check_combinations()
 
     def _check_combinations(self) -> None:
-        if self.noise_gain and not 0 <= self.noise_gain[0] <= self.noise_gain[1] < math.inf:
-            raise UserError("--noise-gain is a range LOW-HIGH with 0 ≤ LOW ≤ HIGH, such as 0.5-2")
+        if self.noise_gain and not 0 <= self.noise_gain[0] <= self.noise_gain[1] <= MAX_GAIN:
+            raise UserError(
+                f"--noise-gain is a range LOW-HIGH with 0 ≤ LOW ≤ HIGH ≤ {MAX_GAIN}, such as 0.5-2"
+            )
         if (self.flat_noise or self.noise_model) and self.domain == "log":
             raise UserError(
                 "--flat-noise and --noise-model work on linear values; they do not go with --domain log"

@@ -6,6 +6,7 @@ import logging
 import math
 import platform
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from .batches import open_batches
 from .checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .data.dataset import Dataset, load_dataset
+from .data.duplicates import check_contents
 from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import VALIDATIONS, Validation, denoise_with, save_snapshot, side_by_side
 from .learner import Learner
@@ -34,7 +36,9 @@ _logger = logging.getLogger(__name__)
 SHOW_EVERY = 20  # steps between reads of the losses, which make a GPU wait
 
 
-def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
+def train(
+    config: TrainConfig, run: Path, *, resume: bool = False, on_begin: Callable[[], object] = lambda: None
+) -> Path:
     """Train to the end of the schedule, or to SIGINT or SIGTERM; return the path of the checkpoint.
 
     Every step draws its crops from (seed, step) alone and the checkpoint holds all other state, so that
@@ -44,6 +48,7 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
     Args:
         run: folder for the checkpoint, the curves and the report.
         resume: continue from the checkpoint of the run, if it exists.
+        on_begin: called before the first step, when all images are read.
 
     Raises:
         UserError: the images, the noise or the filter are unusable.
@@ -52,12 +57,14 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False) -> Path:
     """
     fabric = open_device(config)
     try:
-        return _train(fabric, config, run, resume=resume)
+        return _train(fabric, config, run, resume=resume, on_begin=on_begin)
     finally:
         close_device()
 
 
-def _train(fabric: Fabric, config: TrainConfig, folder: Path, *, resume: bool) -> Path:
+def _train(
+    fabric: Fabric, config: TrainConfig, folder: Path, *, resume: bool, on_begin: Callable[[], object]
+) -> Path:
     with fabric.rank_zero_first():  # it makes the labels that the others read
         dataset = load_dataset(config, folder, fabric.device)
     torch.manual_seed(config.seed)
@@ -68,11 +75,13 @@ def _train(fabric: Fabric, config: TrainConfig, folder: Path, *, resume: bool) -
         selection = Selection(dataset, seed=config.seed, device=fabric.device)
     if resume and (folder / CHECKPOINT_NAME).is_file():
         state = load_checkpoint(folder)
+        check_contents(dataset.contents, state.get("images"), folder)
         learner.restore(state)
         if selection and "selected" in state:
             selection.restore(state["selected"], learner.modules["denoiser"])
         at = Position(**state["position"])
     run = _Run(folder, config, fabric, dataset, learner, at, selection)
+    on_begin()
     _loop(run)
     if fabric.is_global_zero:
         _report(run)
@@ -199,6 +208,7 @@ class _Run:
                 "config": self.config.to_dict(),
                 "trained": _facts(self.config, self.dataset, self.fabric, self.at),
                 "position": asdict(self.at),
+                "images": self.dataset.contents,
                 **self.learner.state(),
             }
             if self.selection:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.model_files import CAMERA_BUNDLED, bundled_models
 from ..runtime.samples import sample_photographs
-from ..runtime.sources import find_input
+from ..runtime.sources import find_images, find_input
 from ..runtime.system.options import option_name
-from ..runtime.system.run_folders import LATEST, link_latest, new_dated_folder
+from ..runtime.system.run_folders import LATEST, Claim, link_latest
 from .config import AUTO, CONFIG_NAME, DEFAULT_STEPS, NO_WEIGHTS, TrainConfig, load_config
 from .recipes import DEFAULT, recipe_for, recipe_values
 
@@ -38,50 +38,84 @@ def absolute_inputs(inputs: list[str] | None) -> tuple[str, ...]:
     return tuple(find_input(name).absolute_name for name in inputs or ())
 
 
-def new_run(out: Path | None, given: dict[str, Any]) -> tuple[Path, TrainConfig]:
-    """Make the folder of a new run (None: runs/<date-time>) and save its configuration there.
+def check_inputs(config: TrainConfig) -> None:
+    """Raise UserError, in every process and before any work, if the inputs do not exist or hold no images."""
+    for names in (config.noisy, config.clean, config.validation):
+        inputs = [find_input(name) for name in names]
+        if files := [one for one in inputs if one.kind != "dnd" and not one.is_moving]:
+            find_images(files)
+
+
+@contextmanager
+def new_run(out: Path | None, given: dict[str, Any]) -> Iterator[tuple[Path, TrainConfig]]:
+    """Make the folder of a new run (None: runs/<date-time>), and save its configuration there.
+
+    If the block fails before the first checkpoint, there is nothing to resume: exactly what is new in the
+    folder is removed, and the folder if it was made. `runs/latest` is then as before.
 
     Raises:
-        UserError: the folder contains a run, or the configuration is invalid.
+        UserError: the folder contains a run or cannot be written, or the configuration is invalid.
     """
     config = complete_config(given)
     if out is None and os.environ.get("WORLD_SIZE", "1") != "1":
         raise UserError("several processes train one run; name its folder with --out")
     if out is not None and not is_first_process():
-        return out, config
-    run = out or new_dated_folder(RUNS)
-    if (run / CONFIG_NAME).exists():
-        raise UserError(f"{run} already contains a run; continue it with --resume, or choose another --out")
-    config.save(run)
-    link_latest(run, RUNS)
-    return run, config
-
-
-@contextmanager
-def remove_failed_run(run: Path, before: Path | None) -> Iterator[None]:
-    """Remove a new run that a UserError ends before its first checkpoint: there is nothing to resume.
-
-    Args:
-        run: its folder, which stays if it contains more than the configuration.
-        before: `latest_run()` of before it was made.
-    """
+        yield out, config
+        return
+    before, had_runs = _latest_run(), RUNS.exists()
+    claim = Claim(out, RUNS)
+    run = claim.folder
     try:
-        yield
+        _claim_config(run)
     except UserError:
-        if is_first_process() and {path.name for path in run.iterdir()} <= {CONFIG_NAME}:
-            (run / CONFIG_NAME).unlink()
-            run.rmdir()
-            if before is not None:
-                link_latest(before, RUNS)
-            else:
-                (RUNS / LATEST).unlink(missing_ok=True)
+        claim.remove_folders()
+        raise
+    try:
+        config.save(run)
+        yield run, config
+    except BaseException:
+        from .checkpoint import CHECKPOINT_NAME  # with torch
+
+        if not (run / CHECKPOINT_NAME).exists():
+            _unlink_latest(run, before)
+            claim.take_back()
+            if not had_runs:
+                with suppress(OSError):  # absent, or not empty
+                    RUNS.rmdir()
         raise
 
 
-def latest_run() -> Path | None:
+def _claim_config(run: Path) -> None:
+    """Create the file of the configuration, which no other process then can."""
+    try:
+        (run / CONFIG_NAME).touch(exist_ok=False)
+    except FileExistsError as error:
+        raise UserError(
+            f"{run} already contains a run; continue it with --resume, or choose another --out"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot write {run}: {error.strerror}; choose another --out") from error
+
+
+def link_latest_run(run: Path) -> None:
+    """Point runs/latest to a run that begins."""
+    if is_first_process():
+        link_latest(run, RUNS)
+
+
+def _latest_run() -> Path | None:
     """Return the folder that runs/latest points to, or None."""
     link = RUNS / LATEST
     return link.resolve() if link.exists() else None
+
+
+def _unlink_latest(run: Path, before: Path | None) -> None:
+    """Point runs/latest to the run before, if it points to this one."""
+    if _latest_run() == run.resolve():
+        if before is not None:
+            link_latest(before, RUNS)
+        else:
+            (RUNS / LATEST).unlink(missing_ok=True)
 
 
 def complete_config(given: dict[str, Any]) -> TrainConfig:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..system.memory import allocated_bytes, release_free_memory, resident_bytes
+from .graph_contract import check_result
 
 if TYPE_CHECKING:
     from .protocol import Backend
@@ -34,14 +35,17 @@ def measure_bytes_per_px(backend: Backend, *, before_px: int = 0, share_used: fl
 
     Returns:
         Bytes per pixel; None if unavailable (only Linux reports it) or if nothing was added.
+
+    Raises:
+        ModelError: the result has another shape or dtype than the batch.
     """
-    uncounted = backend.run(trial_batch(backend, before_px)).size // 3 if before_px else 0
+    uncounted = _run(backend, trial_batch(backend, before_px)).size // 3 if before_px else 0
     release_free_memory()  # or the run would reuse it
     resident, allocated = resident_bytes(), allocated_bytes()
     if resident is None:
         return None
     batch = trial_batch(backend)
-    result = backend.run(batch)
+    result = _run(backend, batch)
     pixels = batch.size // 3 - uncounted
     grown = (resident_bytes() or 0) - resident
     if allocated is not None:
@@ -49,3 +53,9 @@ def measure_bytes_per_px(backend: Backend, *, before_px: int = 0, share_used: fl
     grown -= batch.nbytes + result.nbytes
     # Less than the tensors at the edges of the graph: nothing was measured.
     return grown / pixels if grown > batch.nbytes and pixels > 0 else None
+
+
+def _run(backend: Backend, batch: np.ndarray) -> np.ndarray:
+    result = backend.run(batch)
+    check_result(result, batch.shape, backend.info.io, backend.model)
+    return result

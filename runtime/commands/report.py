@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..denoiser import Denoiser
+from ..errors import escaped
 from ..live_stats import LiveStats
 from ..pipelines.result import ImageReport, Quality
 from ..pipelines.stages import STAGES
@@ -66,7 +67,7 @@ class RunReport:
             line += (
                 f": {self.megapixels:.2f} MP in {self.seconds:.1f} s, {self.megapixels_per_second:.2f} MP/s"
             )
-        return f"{line} → {self._place()}" if self._folders else line
+        return f"{line} → {escaped(self._place())}" if self._folders else line
 
     def _place(self) -> str:
         """Where the results are: the one, or the folder that holds all."""
@@ -113,7 +114,7 @@ def quality_lines(report: RunReport) -> Iterable[str]:
     mean = report.mean_quality()
     if mean is None:
         return
-    rows = [(image.source, image.noisy, image.denoised) for image in report.images]
+    rows = [(escaped(image.source), image.noisy, image.denoised) for image in report.images]
     width = max(len(source) for source, _, _ in rows)
     yield f"{'':{width}}  PSNR/dB: noisy  denoised  SSIM:  noisy  denoised"
     for source, noisy, denoised in [*rows, ("mean", *mean)]:

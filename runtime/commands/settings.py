@@ -113,8 +113,9 @@ class DenoiserOptions:
         name="--tile-overlap",
         metavar="N",
         minimum=0,
+        maximum=65_536,
     )
-    batch: int | None = _tiles(None, "Tiles that run at once.", metavar="N", minimum=1)
+    batch: int | None = _tiles(None, "Tiles that run at once.", metavar="N", minimum=1, maximum=65_536)
     max_memory: float | None = _tiles(
         None, "Memory for the model and its work; default: half of what is free, at most 2000.", metavar="MB"
     )
@@ -148,12 +149,18 @@ class CameraOptions:
         "GStreamer pipeline; shown in a window, or with -o written as numbered images.",
         metavar="C",
     )
-    width: int | None = _camera(None, "Width to request from the camera.", metavar="PX", minimum=1)
-    height: int | None = _camera(None, "Height to request from the camera.", metavar="PX", minimum=1)
-    fps: float | None = _camera(None, "Frame rate to request from the camera.", metavar="N", minimum=0.1)
+    width: int | None = _camera(
+        None, "Width to request from the camera.", metavar="PX", minimum=1, maximum=65_536
+    )
+    height: int | None = _camera(
+        None, "Height to request from the camera.", metavar="PX", minimum=1, maximum=65_536
+    )
+    fps: float | None = _camera(
+        None, "Frame rate to request from the camera.", metavar="N", minimum=0.1, maximum=10_000
+    )
     fourcc: str | None = _camera(None, "Pixel format to request from the camera.", metavar="MJPG|YUYV|…")
-    frames: int | None = _camera(None, "Stop after N frames.", metavar="N", minimum=1)
-    max_seconds: float | None = _camera(None, "Stop after this time.", metavar="S", minimum=0)
+    frames: int | None = _camera(None, "Stop after N frames.", metavar="N", minimum=1, maximum=10**12)
+    max_seconds: float | None = _camera(None, "Stop after this time.", metavar="S", minimum=0, maximum=10**8)
     record: Path | None = _camera(
         None, "Record the denoised frames, to out.mp4 for example.", metavar="VIDEO"
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ImageError
 
-_MAX_FLOAT = 10.0  # noise exceeds 1; a larger value means another scale, such as 0..255
+MAX_FLOAT = 10.0  # noise exceeds 1; a larger value means another scale, such as 0..255
 _DEPTHS = (8, 10, 12, 14)  # bits of sensors whose values are stored in 16
 _OFTEN_DARK = 14  # an image that uses no more of 16 bits may also be dark
 
@@ -18,7 +18,7 @@ def check_range(pixels: np.ndarray) -> None:
     lowest, highest = pixels.min(), pixels.max()
     if not (np.isfinite(lowest) and np.isfinite(highest)):
         raise ImageError("the image contains NaN or infinite values; replace them first")
-    if highest > _MAX_FLOAT:
+    if highest > MAX_FLOAT:
         raise ImageError(
             f"a float32 image must be in [0, 1] and this one reaches {highest:g}; scale it, or name the "
             "value of white with --white-level (read_image(white_level=…))"

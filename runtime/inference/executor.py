@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..backends import Backend, OverlappedBackend
+from ..backends.graph_contract import check_result, check_values
 from ..errors import N2BError
 from .pixels import blend, from_model, swap_into, to_model
 from .tiling import Tile, TilePlan, extract, keep, stitch
@@ -60,6 +61,7 @@ class TileExecutor:
     def __init__(self, backend: Backend, *, batch: int, is_bgr: bool) -> None:
         self._slots = backend if isinstance(backend, OverlappedBackend) else _SingleSlot(backend)
         self._fixed_batch = backend.shape.batch
+        self._io, self._model = backend.info.io, backend.model
         self._batch = batch
         self._is_bgr = is_bgr
 
@@ -69,6 +71,7 @@ class TileExecutor:
         Raises:
             OutOfMemory: the device has too little memory for these tiles. Images may be partly written.
             EnvironmentFault: the device failed.
+            ModelError: a result is not that of a denoiser: of another size, or not finite.
         """
         in_flight: deque[tuple[int, list[_TileOfTask]]] = deque()
         try:
@@ -88,7 +91,7 @@ class TileExecutor:
     def _start(self, slot: int, tiles: list[_TileOfTask]) -> None:
         clock = time.perf_counter()
         # A model with a fixed batch size gets a full batch; the results of its unused places are ignored.
-        places = self._slots.buffer(slot, (self._fixed_batch or len(tiles), *tiles[0].plan.tile_hw, 3))
+        places = self._slots.buffer(slot, self._shape_of(tiles))
         for place, tile in zip(places, tiles, strict=False):
             pixels = extract(tile.task.noisy, tile.tile)
             if self._is_bgr and pixels.shape[2] == 3 and pixels.dtype == place.dtype:
@@ -103,12 +106,18 @@ class TileExecutor:
         clock = time.perf_counter()
         results = self._slots.finish(slot)
         clock = _add_time(tiles, MODEL, clock)
+        check_result(results, self._shape_of(tiles), self._io, self._model)
         for result, tile in zip(results, tiles, strict=False):
-            self._stitch(keep(result, tile.tile), tile.tile, tile.task)
+            kept = keep(result, tile.tile)
+            check_values(kept, self._model)
+            self._stitch(kept, tile.tile, tile.task)
         _add_time(tiles, STITCH, clock)
         for tile in tiles:
             if tile.task.on_progress is not None:
                 tile.task.on_progress((tile.index + 1) / len(tile.plan.tiles))
+
+    def _shape_of(self, tiles: list[_TileOfTask]) -> tuple[int, ...]:
+        return self._fixed_batch or len(tiles), *tiles[0].plan.tile_hw, 3
 
     def _stitch(self, kept: np.ndarray, tile: Tile, task: ImageTask) -> None:
         noisy = task.noisy[tile.target.slices]

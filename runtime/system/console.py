@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 
 from n2b import __version__
 
-from ..errors import N2BError, UserError
+from ..errors import N2BError, UserError, printable
 
 Log = Callable[[str], object]  # receives a line for each step of a long work
 INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
@@ -45,7 +46,9 @@ def run_command(command: Callable[..., Any], name: str) -> None:
         _refuse_empty(sys.argv[1:])
         status = app(prog_name=name, standalone_mode=False)
     except N2BError as error:
-        status = _report(name, str(error), error.exit_status, debug)
+        status = error.exit_status
+        if not (isinstance(error, UserError) and _is_further_process()):
+            _report(name, str(error), status, debug)
     except (KeyboardInterrupt, _CtrlC):
         status = _report(name, "interrupted", INTERRUPTED, debug)
     except MemoryError:
@@ -109,7 +112,7 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        _print_to_stderr(f"{prefix}{record.getMessage()}")
+        _print_to_stderr(f"{prefix}{printable(record.getMessage())}")
 
 
 class _CtrlC(Exception):
@@ -125,6 +128,11 @@ def _past_typer(command: Callable[..., Any]) -> Callable[..., Any]:
             raise _CtrlC from error
 
     return run
+
+
+def _is_further_process() -> bool:
+    """Return True in all processes of torchrun but the first, which make the same mistakes as that one."""
+    return os.environ.get("RANK", "0") != "0"
 
 
 def _report(name: str, message: str, status: int, debug: bool) -> int:

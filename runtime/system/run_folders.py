@@ -2,24 +2,87 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+
+from ..errors import UserError
 
 _logger = logging.getLogger(__name__)
 
 LATEST = "latest"
 
 
-def new_dated_folder(parent: Path) -> Path:
-    """Return a path in `parent` that does not exist yet, named by the time, such as 20250131-235959."""
-    name = datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder, number = parent / name, 1
-    while folder.exists():
-        number += 1
-        folder = parent / f"{name}-{number}"
-    return folder
+class Claim:
+    """A folder for a run, made or found, of which exactly what was made can be taken back.
+
+    Args:
+        folder: of the run; None: a new one in `parent`, named by the time, such as 20250131-235959. It is
+            made at once, so that no other process takes the same name.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+
+    def __init__(self, folder: Path | None, parent: Path) -> None:
+        self._made: list[Path] = []
+        try:
+            self.folder = self._new_dated(parent) if folder is None else self._make(folder)
+            self._before = set(self.folder.iterdir())
+        except OSError as error:
+            self.remove_folders()
+            place = parent if folder is None else folder
+            raise UserError(f"cannot write {place}: {error.strerror}; choose another folder") from error
+
+    def take_back(self) -> None:
+        """Remove what is new in the folder, and the folders that were made, unless others use them."""
+        for entry in set(self.folder.iterdir()) - self._before:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        self.remove_folders()
+
+    def remove_folders(self) -> None:
+        """Remove the folders that were made, unless they contain something."""
+        for folder in reversed(self._made):
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+
+    def _new_dated(self, parent: Path) -> Path:
+        self._make(parent)
+        name = datetime.now().strftime("%Y%m%d-%H%M%S")
+        for number in itertools.count(1):
+            folder = parent / (name if number == 1 else f"{name}-{number}")
+            with suppress(FileExistsError):
+                folder.mkdir()
+                self._made.append(folder)
+                return folder
+        raise AssertionError
+
+    def _make(self, folder: Path) -> Path:
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            with suppress(FileExistsError):  # made by another process meanwhile
+                one.mkdir()
+                self._made.append(one)
+        return folder
+
+
+@contextmanager
+def claimed_folder(parent: Path) -> Iterator[Path]:
+    """Claim a new folder in `parent`, and take it back if the block fails."""
+    claim = Claim(None, parent)
+    try:
+        yield claim.folder
+    except BaseException:
+        claim.take_back()
+        raise
 
 
 def link_latest(folder: Path, parent: Path) -> None:

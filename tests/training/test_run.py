@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,21 @@ from n2b.training.recipes import RECIPES, recipe_for
 from n2b.training.run import (
     absolute_inputs,
     complete_config,
-    latest_run,
+    link_latest_run,
     new_run,
-    remove_failed_run,
     resumed_run,
 )
+
+
+def begin(out: Path | None, given: dict[str, object] | None = None) -> Path:
+    """Begin a run that does not fail; return its folder."""
+    with new_run(out, given or {"noisy": ("x",)}) as (run, _):
+        link_latest_run(run)
+    return run
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -96,11 +107,11 @@ def test_of_several_processes_the_first_saves_the_configuration(
     monkeypatch.setenv("RANK", "1")
     named = {"noisy": ("x",), "steps": 3}
     with pytest.raises(UserError, match="--out"):
-        new_run(None, named)
-    new_run(tmp_path / "run", named)
+        begin(None, named)
+    begin(tmp_path / "run", named)
     assert not (tmp_path / "run").exists()
     monkeypatch.setenv("RANK", "0")
-    new_run(tmp_path / "run", named)
+    begin(tmp_path / "run", named)
     assert load_config(tmp_path / "run").steps == 3
 
 
@@ -118,27 +129,61 @@ def test_replacing_is_refused_with_what_does_not_do_it(other: dict[str, object])
     assert not complete_config({"noisy": ("x",), "noise": "text:0.2", "replace": False, **other}).replace
 
 
-def test_a_run_that_ends_before_it_has_begun_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [UserError("no image"), KeyboardInterrupt(), RuntimeError(), MemoryError()])
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_run_that_fails_before_its_first_checkpoint_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, has_begun: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for is_first in (True, False):
-        before = latest_run()
-        run, _ = new_run(None, {"noisy": ("missing",)})
-        with pytest.raises(UserError, match="no such"), remove_failed_run(run, before):
-            raise UserError("no such folder")
-        assert not run.exists()
-        assert latest_run() == before
-        if is_first:
-            assert not (tmp_path / "runs/latest").is_symlink()
-            new_run(tmp_path / "kept", {"noisy": ("x",)})
+    (tmp_path / "mine" / "notes").mkdir(parents=True)
+    (tmp_path / "mine" / "notes" / "a.txt").write_text("mine")
+    (tmp_path / "empty").mkdir()
+    for earlier in (False, True):
+        if earlier:
+            first = begin(None)
+        before = entries(tmp_path)
+        for out in (None, Path("below") / "new", Path("empty"), Path("mine")):
+            with pytest.raises(type(error)), new_run(out, {"noisy": ("x",)}) as (run, _):
+                (run / "report").mkdir()
+                (run / "report" / "index.html").touch()
+                (run / "metrics.jsonl").touch()
+                if has_begun:
+                    link_latest_run(run)
+                raise error
+            assert entries(tmp_path) == before
+        if earlier:
+            assert (tmp_path / "runs" / "latest").resolve() == first.resolve()
+    begin(Path("mine"))  # the corrected command
 
 
-def test_a_run_that_has_something_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_latest_run_is_one_that_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run, _ = new_run(None, {"noisy": ("x",)})
-    (run / "checkpoint.pt").touch()
-    with pytest.raises(UserError), remove_failed_run(run, None):
+    with new_run(None, {"noisy": ("x",)}) as (run, _):
+        assert run.is_dir()
+        assert not (tmp_path / "runs" / "latest").is_symlink()
+        link_latest_run(run)
+        assert (tmp_path / "runs" / "latest").resolve() == run.resolve()
+
+
+def test_a_run_with_a_checkpoint_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError), new_run(None, {"noisy": ("x",)}) as (run, _):
+        link_latest_run(run)
+        (run / "checkpoint.pt").touch()
         raise UserError("the disk is full")
-    assert latest_run() == run.resolve()
+    assert (tmp_path / "runs" / "latest").resolve() == run.resolve()
     assert (run / "config.json").exists()
+
+
+def test_two_runs_never_have_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: begin(None), range(4)))
+    assert len({run.resolve() for run in runs}) == 4
+    with (
+        new_run(tmp_path / "named", {"noisy": ("x",)}),
+        pytest.raises(UserError, match="already contains a run; continue it with --resume, or choose"),
+        new_run(tmp_path / "named", {"noisy": ("y",)}),
+    ):
+        pass
+    assert load_config(tmp_path / "named").noisy == ("x",)

@@ -64,6 +64,7 @@ class Dataset:
     flat_noise: FlatNoise | None  # with config.flat_noise
     noise_model: NoiseModel | None  # with config.noise_model
     structure: NoiseStructure | None  # likewise; None too if it cannot be measured
+    contents: dict[str, int | str]  # numbers and hash of the images, to know them again
     validation: list[np.ndarray]  # clean photographs, uint8 (H, W, 3); none if the noise is real
     noisy_samples: list[Sample]
 
@@ -92,13 +93,11 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
     else:
         noisy_files, clean_files = noisy_sources(config, run), clean_photographs(config)
     count = sum(source.count for source in noisy_files)
-    overlap = Overlap()
+    overlap = Overlap(is_synthetic=noise is not None)
     # Synthetic noise is of 8 bits; a camera's images keep their levels.
     dtype = np.uint8 if noise else depth_of(noisy_files)
     names: list[str] = []
-    photos = _note_names(read_images(noisy_files, config.patch_px, dtype), names)
-    if noise:
-        photos = overlap.note_noisy(photos)
+    photos = overlap.note_noisy(_note_names(read_images(noisy_files, config.patch_px, dtype), names))
     budget = memory_budget(device)
     with closing(_with_targets(config, noise, photos, run.parent / "labels", count)) as images:
         noisy = ImagePool(images, config.patch_px, device=device, spill=run, budget_bytes=budget)
@@ -129,6 +128,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         clean_count=clean_count,
         noise=noise,
         flat_noise=_flat_noise(config, noisy, device) if config.flat_noise else None,
+        contents=overlap.contents,
         noise_model=model_noise(noisy, run, config.seed) if config.noise_model else None,
         structure=_structure(noisy) if config.noise_model else None,
         validation=_validation_photographs(config, clean) if noise else [],

@@ -80,11 +80,14 @@ def parse_filter(spec: str, domain: str = "linear") -> Filter:
         given = tuple(float(value) for value in rest.split(",")) if rest else ()
     except ValueError as error:
         raise UserError(f"filter '{spec}' is not of the form {kind.usage}") from error
-    if len(given) > len(kind.defaults) or not all(0 < value < 1e6 for value in given):
-        raise UserError(f"filter '{spec}' is not of the form {kind.usage}, with positive numbers")
+    if len(given) > len(kind.parameters):
+        raise UserError(f"filter '{spec}' is not of the form {kind.usage}")
+    for value, parameter in zip(given, kind.parameters, strict=False):
+        parameter.check(value, spec)
     if name == "bm3d":
         check_installed("bm3d", extra="bm3d")
-    return Filter(name, given + kind.defaults[len(given) :], domain)
+    defaults = tuple(parameter.default for parameter in kind.parameters)
+    return Filter(name, given + defaults[len(given) :], domain)
 
 
 # Each maps uint8 or float32 (H, W, 3) to the same type, on the 0..255 scale.
@@ -102,7 +105,15 @@ def _gaussian(image: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def _mean(image: np.ndarray, size_px: float) -> np.ndarray:
-    return load_opencv().blur(image, (round(size_px), round(size_px)))
+    cv2, size = load_opencv(), round(size_px)
+    if size % 2:
+        return cv2.blur(image, (size, size))
+    weights = np.full(
+        size + 1, 1 / size, np.float32
+    )  # one more, and half of both ends: its middle is a pixel
+    weights[[0, -1]] /= 2
+    mean = cv2.sepFilter2D(image.astype(np.float32), -1, weights, weights)
+    return round_to_uint8(mean) if image.dtype == np.uint8 else mean
 
 
 def _median(image: np.ndarray, size_px: float) -> np.ndarray:
@@ -130,22 +141,56 @@ def _bm3d(image: np.ndarray, sigma: float | None) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class _Parameter:
+    name: str
+    default: float | None
+    minimum: float
+    maximum: float  # larger ones take minutes an image, or more memory than there is
+    is_whole: bool = False
+
+    def check(self, value: float, spec: str) -> None:
+        """Raise UserError unless the value is within the bounds; NaN is not."""
+        if self.minimum <= value <= self.maximum and not (self.is_whole and value % 1):
+            return
+        kind = "a whole number" if self.is_whole else "a number"
+        raise UserError(
+            f"filter '{spec}': {self.name} is {value:g}; it must be {kind} from {self.minimum:g} to "
+            f"{self.maximum:g}"
+        )
+
+
+@dataclass(frozen=True)
 class _Kind:
-    usage: str
-    defaults: tuple[float | None, ...]
+    name: str
     blur: Callable[..., np.ndarray]
+    parameters: tuple[_Parameter, ...]
+
+    @property
+    def usage(self) -> str:
+        """Return the form, such as "mean[:SIZE]"."""
+        return f"{self.name}[:{','.join(parameter.name for parameter in self.parameters)}]"
 
 
 # Bilateral: what a Gaussian of σ 1.5 px leaves of the noise is a tenth after it (at σ 25 and 50),
 # while the bilateral filter alone leaves a third or more.
 _KINDS = {
-    "bilateral": _Kind(
-        "bilateral[:DIAMETER,SIGMA_COLOUR,SIGMA_SPACE,PRESMOOTH]", (15, 50, 7, 1.5), _bilateral
-    ),
-    "gaussian": _Kind("gaussian[:SIGMA]", (3,), _gaussian),
-    "mean": _Kind("mean[:SIZE]", (31,), _mean),
-    "median": _Kind("median[:SIZE]", (31,), _median),
-    "bm3d": _Kind("bm3d[:SIGMA]", (None,), _bm3d),  # None: estimated for each image
+    kind.name: kind
+    for kind in (
+        _Kind(
+            "bilateral",
+            _bilateral,
+            (
+                _Parameter("DIAMETER", 15, 1, 99, is_whole=True),
+                _Parameter("SIGMA_COLOUR", 50, 0.1, 1000),
+                _Parameter("SIGMA_SPACE", 7, 0.1, 1000),
+                _Parameter("PRESMOOTH", 1.5, 0.1, 100),
+            ),
+        ),
+        _Kind("gaussian", _gaussian, (_Parameter("SIGMA", 3, 0.1, 100),)),
+        _Kind("mean", _mean, (_Parameter("SIZE", 31, 1, 999, is_whole=True),)),
+        _Kind("median", _median, (_Parameter("SIZE", 31, 1, 255, is_whole=True),)),
+        _Kind("bm3d", _bm3d, (_Parameter("SIGMA", None, 0.1, 255),)),  # None: estimated for each image
+    )
 }
 
 _LOG_OF_LEVEL = (255 * np.log1p(np.arange(256)) / np.log(256)).astype(np.float32)

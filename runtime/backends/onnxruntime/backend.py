@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import ModelError
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory
 from ..graph_contract import DENOISED, IMAGE, check_graph, check_info, parse_info, precision_of
@@ -99,7 +100,10 @@ def _read_contract(session: Any, model: Path) -> tuple[InputShape, str]:
 
 
 def _read_info(session: Any, model: Path) -> ModelInfo:
-    text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    try:
+        text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{model}: its metadata is not UTF-8; export the model again") from error
     return parse_info(text, model)
 
 

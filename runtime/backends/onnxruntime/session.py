@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory
+from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory, shorten
 from ...system.memory import usable_cores
 from ...system.packages import install_hint, require
 from ..devices import parse_device
+from ..graph_operators import check_operators
 from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
 
 _logger = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ def _options(ort: Any) -> Any:
 def _create(ort: Any, model: Path, options: Any, providers: list[Any] | None) -> Any:
     if not model.is_file():
         raise ModelError(f"there is no model {model}")
+    check_operators(model)
     try:
         return ort.InferenceSession(str(model), options, providers=providers)
     except Exception as error:  # the classes of ONNX Runtime's errors have no common base
@@ -149,4 +151,4 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return shorten(error)

@@ -13,7 +13,8 @@ from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory, usable_cores
 from ...system.packages import require
 from ..devices import parse_device
-from ..graph_contract import check_graph, check_info, parse_info, precision_of
+from ..graph_contract import check_graph, check_info, check_result, parse_info, precision_of
+from ..graph_operators import check_operators
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
 from .precision import tolerates_bf16
@@ -92,7 +93,9 @@ class OpenVinoBackend:
         before, self._hint = self._hint, hint
         self._requests.clear()
         try:
-            return self.run(batch).copy()
+            result = self.run(batch).copy()
+            check_result(result, batch.shape, self.info.io, self.model)
+            return result
         finally:
             self._hint = before
             self._requests.clear()
@@ -130,6 +133,7 @@ def _has_bf16(core: Any) -> bool:
 def _read(core: Any, model: Path) -> Any:
     if not model.is_file():
         raise ModelError(f"there is no model {model}")
+    check_operators(model)
     try:
         return core.read_model(str(model))
     except RuntimeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import ModelError, StaleEngineError
+from ...model_files import MODEL_ONNX, is_of_other_model
 from ...model_info import ModelInfo
 from ...system.files import sha256_of_file
 from ...system.gpu import Gpu
@@ -37,6 +38,9 @@ def check_fits(model: Path, info: ModelInfo, version: str, gpu: Gpu | None) -> N
     reason = mismatch(info.engine, Host(version, gpu, sha256))
     if reason is not None:
         raise stale(model, info, reason)
+    if is_of_other_model(model):  # an FP16 engine was built from another file, which was made with it
+        reason = f"it was not built with the {MODEL_ONNX} next to it"
+        raise StaleEngineError(f"{model} does not fit: {reason}; export the model again", reason)
 
 
 def stale(model: Path, info: ModelInfo, reason: str) -> StaleEngineError:

@@ -157,6 +157,12 @@ class Slot:
         assert self._memory is not None
         if not self._context.set_input_shape(IMAGE, shape):
             raise ModelError(f"this engine does not take a batch of {'×'.join(map(str, shape))}")
+        result_shape = tuple(self._context.get_tensor_shape(DENOISED))
+        if result_shape != shape:  # it would write past its memory, or leave a part as it was
+            raise ModelError(
+                f"this engine returns {'×'.join(map(str, result_shape))} for a batch of "
+                f"{'×'.join(map(str, shape))}, and a denoiser keeps the size; build it again"
+            )
         for name, buffer in zip((IMAGE, DENOISED), self._memory, strict=True):
             self._context.set_tensor_address(name, buffer.device_address)
 

@@ -88,6 +88,12 @@ class TestRun:
         with pytest.raises(ModelError, match="does not take a batch of 1×32×64×3"):
             load(SMALL).run(picture(1, 32, 64, 3))
 
+    @pytest.mark.parametrize("shape", [(1, 64, 32, 3), (0, 64, 64, 3), (2, 64, 64, 3)])
+    def test_an_engine_whose_result_has_another_size_is_refused_before_it_runs(self, load, shape):
+        backend = load((-1, -1, -1, 3), change=lambda engine: setattr(engine, "result_shape", shape))
+        with pytest.raises(ModelError, match=f"returns {'×'.join(map(str, shape))} for a batch of 1×64×64×3"):
+            backend.run(picture(*SMALL))
+
     def test_closing_gives_everything_back(self, cuda, load):
         backend = load(SMALL)
         backend.run(picture(*SMALL))

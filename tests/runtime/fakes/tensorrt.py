@@ -27,6 +27,7 @@ class Engine:
         self.log: Any = None
         self.fails_with: str | None = None  # what TensorRT says as it refuses to run
         self.contexts_that_fit = 99
+        self.result_shape: tuple[int, ...] | None = None  # where it lies; None: that of the batch
 
     def get_tensor_name(self, index):
         return ("image", self.output)[index]
@@ -73,6 +74,10 @@ class Context:
         assert name == "image"
         self.shape = tuple(shape)
         return all(want in (-1, have) for want, have in zip(self.engine.shape, shape, strict=True))
+
+    def get_tensor_shape(self, name):
+        assert name in ("image", "denoised")
+        return self.engine.result_shape or self.shape
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address

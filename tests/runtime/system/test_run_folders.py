@@ -1,20 +1,59 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from n2b.runtime.system.run_folders import link_latest, new_dated_folder
+from n2b.runtime.errors import UserError
+from n2b.runtime.system.run_folders import Claim, claimed_folder, link_latest
 
 
 def test_names_are_dates_and_never_taken_twice(tmp_path: Path) -> None:
-    names = []
-    for _ in range(3):
-        folder = new_dated_folder(tmp_path)
-        folder.mkdir()
-        names.append(folder.name)
-    assert len(set(names)) == 3
-    assert all(re.fullmatch(r"\d{8}-\d{6}(-\d)?", name) for name in names)
+    with ThreadPoolExecutor(8) as pool:  # as processes that start in the same second
+        folders = list(pool.map(lambda _: Claim(None, tmp_path).folder, range(20)))
+    assert len(set(folders)) == 20
+    assert all(folder.is_dir() for folder in folders)
+    assert all(re.fullmatch(r"\d{8}-\d{6}(-\d+)?", folder.name) for folder in folders)
+
+
+def test_exactly_what_was_made_is_taken_back(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    found.mkdir()
+    (found / "mine").write_text("mine")
+    for folder in (None, found, tmp_path / "new" / "run"):
+        claim = Claim(folder, tmp_path / "runs")
+        (claim.folder / "below").mkdir()
+        (claim.folder / "below" / "file").touch()
+        (claim.folder / "link").symlink_to(found)
+        claim.take_back()
+        assert [path.name for path in tmp_path.iterdir()] == ["found"]
+        assert [path.name for path in found.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_another_uses_stays(tmp_path: Path) -> None:
+    claim, other = (Claim(None, tmp_path / "runs") for _ in range(2))
+    claim.take_back()
+    assert not claim.folder.exists()
+    assert other.folder.is_dir()
+
+
+def test_a_failed_block_takes_its_folder_back(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), claimed_folder(tmp_path / "exports"):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder, parent in (
+        (None, tmp_path / "file"),
+        (tmp_path / "file" / "run", tmp_path),
+        (tmp_path / "file", tmp_path),
+    ):
+        with pytest.raises(UserError, match=r"cannot write .*; choose another folder"):
+            Claim(folder, parent)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_latest_moves_to_the_newest(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
 
 import numpy as np
@@ -47,6 +48,47 @@ def test_mean_filter_averages_over_the_size_it_names() -> None:
     image[31, 31] = 225
     assert set(np.unique(parse_filter("mean:15")(image))) == {0, 1}
     assert parse_filter("mean:15")(image)[:, :, 0].sum() == 225
+
+
+@pytest.mark.parametrize(
+    "spec", ["mean:2", "mean:4", "mean:30", "mean:32", "mean:31", "median:4", "gaussian:3"]
+)
+@pytest.mark.parametrize("domain", ["linear", "log"])
+def test_a_label_lies_where_its_image_does(spec: str, domain: str) -> None:
+    image = grey(0, 81)
+    image[38:43, 35:46] = 255
+    label = parse_filter(spec, domain)(image)
+    np.testing.assert_array_equal(label, label[::-1, ::-1])
+    np.testing.assert_array_equal(label, label[:, ::-1])
+
+
+def test_an_even_mean_averages_over_the_size_it_names() -> None:
+    image = grey(0, 63)
+    image[31, 31] = 240
+    label = parse_filter("mean:4")(image)[..., 0]
+    assert label[31, 29:34].tolist() == [8, 15, 15, 15, 8]
+    assert label[29, 29:34].tolist() == [4, 8, 8, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("mean:0.3", "SIZE is 0.3; it must be a whole number from 1 to 999"),
+        ("mean:999999", "SIZE is 999999; it must be a whole number from 1 to 999"),
+        ("mean:2.5", "SIZE is 2.5; it must be a whole number"),
+        ("median:999", "SIZE is 999; it must be a whole number from 1 to 255"),
+        ("bilateral:9999", "DIAMETER is 9999; it must be a whole number from 1 to 99"),
+        ("bilateral:15,1e5", "SIGMA_COLOUR is 100000; it must be a number from 0.1 to 1000"),
+        ("bilateral:15,50,7,5000", "PRESMOOTH is 5000; it must be a number from 0.1 to 100"),
+        ("gaussian:99999", "SIGMA is 99999; it must be a number from 0.1 to 100"),
+        ("gaussian:1e-9", "SIGMA is 1e-09; it must be a number from 0.1 to 100"),
+        ("gaussian:inf", "SIGMA is inf; it must be a number from 0.1 to 100"),
+        ("bm3d:1000", "SIGMA is 1000; it must be a number from 0.1 to 255"),
+    ],
+)
+def test_numbers_out_of_bounds_are_refused(spec: str, reason: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"filter '{spec}': {reason}")):
+        parse_filter(spec)
 
 
 def test_a_mean_of_logarithms_is_a_geometric_mean() -> None:
