@@ -195,6 +195,9 @@ class TrainConfig:
     checkpoint_every: int = _machine(
         500, "Steps between checkpoints.", metavar="STEPS", minimum=1, maximum=10**9
     )
+    keep_snapshots: bool = _machine(
+        False, "Keep each snapshot that is compared in judged/, and rank all in judgement.jsonl."
+    )
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.minutes is None):

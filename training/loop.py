@@ -25,6 +25,7 @@ from .data.dataset import Dataset, load_dataset
 from .data.duplicates import check_contents
 from .device import Stopped, close_device, open_device, stop_on_signal
 from .evaluation.validation import VALIDATIONS, Validation, denoise_with, save_snapshot, side_by_side
+from .judgement import keep_snapshot, rank_snapshots
 from .learner import Learner
 from .noise_model.bank import NoiseBank
 from .objectives import build_objective
@@ -84,6 +85,8 @@ def _train(
     on_begin()
     _loop(run)
     if fabric.is_global_zero:
+        if selection:
+            rank_snapshots(folder, selection.renoising)
         _report(run)
     if at.progress(config) < 1:
         raise Stopped(f"stopped at step {at.step}; n2b-train --resume --out {folder} continues it")
@@ -191,11 +194,20 @@ class _Run:
             measured, shown = self.validation.measure(self.learner.kept, self.fabric.device)
             if self.selection:
                 measured |= self.selection.consider(self.at.step, self.learner.kept["denoiser"])
+                if self.config.keep_snapshots:
+                    keep_snapshot(self.folder, self.at.step, self.learner.kept["denoiser"], self.facts())
                 self.at.is_finished = self.selection.is_finished
             monitor.show_validation(self.at.step, measured, side_by_side(shown))
             save_snapshot(self.folder, self.at.step, shown)
         if self.dataset.noise_model is not None:
             self.at.is_finished = self.fabric.broadcast(self.at.is_finished)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the facts of a checkpoint that its ModelInfo is made from."""
+        return {
+            "config": self.config.to_dict(),
+            "trained": _facts(self.config, self.dataset, self.fabric, self.at),
+        }
 
     def save(self) -> None:
         """Write the checkpoint, unless the weights are not finite: then the last one stays."""
@@ -205,8 +217,7 @@ class _Run:
             if self.selection and self.selection.best is None:  # stopped before the first validation
                 self.selection.consider(self.at.step, self.learner.kept["denoiser"])
             state = {
-                "config": self.config.to_dict(),
-                "trained": _facts(self.config, self.dataset, self.fabric, self.at),
+                **self.facts(),
                 "position": asdict(self.at),
                 "images": self.dataset.contents,
                 **self.learner.state(),

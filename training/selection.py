@@ -29,6 +29,7 @@ class Selection:
         device: of the networks.
 
     Attributes:
+        renoising: the comparison.
         judged: names of the images that are compared on.
         best_step: step of the best snapshot.
     """
@@ -36,14 +37,14 @@ class Selection:
     def __init__(self, dataset: Dataset, *, seed: int, device: torch.device) -> None:
         assert dataset.noise_model is not None
         samples = dataset.noisy_samples
-        self._renoising = Renoising(
+        self.renoising = Renoising(
             [sample.pixels for sample in samples],
             [sample.image for sample in samples],
             dataset.noise_model,
             seed=seed,
             device=device,
         )
-        self.judged = [samples[index].name for index in self._renoising.chosen]
+        self.judged = [samples[index].name for index in self.renoising.chosen]
         self.best_step = 0
         self._gains_db: list[float] = []  # of each snapshot over the best before it
         self._recent: deque[list[Tensor]] = deque(maxlen=_RECENT)
@@ -71,7 +72,7 @@ class Selection:
             (`over_camera_db`) and than the input (`over_input_db`), as far as there are any.
         """
         self._set(NEW, denoiser)
-        comparison = self._renoising.compare(self._networks, self._outputs, self._recent)
+        comparison = self.renoising.compare(self._networks, self._outputs, self._recent)
         self._recent.append([output.half() for output in self._outputs[NEW]])
         scores = comparison.scores
         self._gains_db.append(scores[NEW] - scores.get(BEST, -math.inf))
@@ -83,7 +84,7 @@ class Selection:
 
     def conclude(self) -> Conclusion:
         """Compare the best snapshot with the bundled model and the input; after `consider` only."""
-        comparison = self._renoising.compare(self._networks, self._outputs, self._recent)
+        comparison = self.renoising.compare(self._networks, self._outputs, self._recent)
         is_improving = any(_WORTHWHILE_DB < gain < math.inf for gain in self._gains_db[-_LAST:])
         return Conclusion(
             self.best_step, self.judged, comparison.scores, comparison.removed, is_improving=is_improving
@@ -109,4 +110,4 @@ class Selection:
 
     def _set(self, name: str, network: nn.Module) -> None:
         self._networks[name] = network
-        self._outputs[name] = self._renoising.outputs(network)
+        self._outputs[name] = self.renoising.outputs(network)

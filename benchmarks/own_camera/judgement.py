@@ -1,9 +1,9 @@
 """The run's own judgement of its snapshots, compared with their PSNR.
 
-A run of n2b-train that judges its snapshots without references leaves two things in its folder:
+A run of `n2b-train --keep-snapshots` leaves two things in its folder:
 
-judgement.jsonl       {"step": 1200, "score": 0.31} a line; the lower the better
-judged/step-1200.pt   the snapshot, a checkpoint
+judgement.jsonl          {"step": 1200, "score_db": 34.1} a line; the higher the better
+judged/step-0001200.pt   the snapshot, a checkpoint
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RankCorrelation:
     """Agreement of a run's judgement with PSNR, over its snapshots.
 
     Attributes:
-        rho: Spearman's rank correlation of PSNR and the negative score; None if either is constant.
+        rho: Spearman's rank correlation of PSNR and the score; None if either is constant.
         snapshots: number of them.
         chosen_db, best_db, last_db: mean PSNR of the snapshot with the best score, of the one with the
             highest PSNR, and of the last.
@@ -66,9 +66,9 @@ def rank_correlation(run: Path, real: RealSet) -> RankCorrelation | None:
     scores = np.array([score for score, _ in snapshots.values()])
     psnr_db = np.array([_mean_psnr(path, pairs, real) for _, path in snapshots.values()])
     return RankCorrelation(
-        rho=spearman(psnr_db, -scores),
+        rho=spearman(psnr_db, scores),
         snapshots=len(snapshots),
-        chosen_db=round(float(psnr_db[scores.argmin()]), 3),
+        chosen_db=round(float(psnr_db[scores.argmax()]), 3),
         best_db=round(float(psnr_db.max()), 3),
         last_db=round(float(psnr_db[-1]), 3),
     )
@@ -80,7 +80,7 @@ def judged_snapshots(run: Path) -> dict[int, tuple[float, Path]]:
     if not judgement.is_file():
         return {}
     lines = [json.loads(line) for line in judgement.read_text().splitlines() if line.strip()]
-    scores = {int(line["step"]): float(line["score"]) for line in lines}
+    scores = {int(line["step"]): float(line["score_db"]) for line in lines}
     files = {
         int(match[1]): path
         for path in (run / SNAPSHOTS).glob("step-*.pt")

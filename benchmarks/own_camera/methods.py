@@ -146,6 +146,7 @@ def _train_own(training: Training, settings: Settings, more: tuple[str, ...]) ->
         options = ["--noisy", *(str(files.noisy) for files in training.images)]
         options += ["--clean", *(str(folder.resolve()) for folder in settings.clean)]
         options += ["--minutes", f"{training.minutes:g}", "--seed", str(settings.seed), "--device", "cpu"]
+        options += ["--keep-snapshots"]
         options += ["--out", str(run), *more]
     # in the folder of the grid: n2b-train keeps runs/latest and its labels where it is called
     log = run.with_name(f"{run.name}.log")

@@ -51,7 +51,7 @@ def train(folders: dict[str, Path], out: Path, *options: str) -> None:
 def run(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that starts from the bundled model and ruins it, by its learning rate."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    train(folders, out, "--steps", "20", "--lr", "0.05", "--checkpoint-every", "5")
+    train(folders, out, "--steps", "20", "--lr", "0.05", "--checkpoint-every", "5", "--keep-snapshots")
     return out
 
 
@@ -74,6 +74,14 @@ def test_a_ruined_network_is_not_exported(run: Path) -> None:
     last = state["networks"]["denoiser"]
     assert any(not torch.equal(last[name], value) for name, value in state["selected"]["weights"].items())
     assert torch.isfinite(exported(noisy)).all()
+
+
+def test_kept_snapshots_are_ranked_at_the_end(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "judgement.jsonl").read_text().splitlines()]
+    kept = sorted((run / "judged").glob("step-*.pt"))
+    assert [line["step"] for line in lines] == [int(path.stem.removeprefix("step-")) for path in kept]
+    assert lines[0]["score_db"] > lines[-1]["score_db"] + 1  # ever more ruined
+    assert load_denoiser(kept[0])[1].architecture == "edge"
 
 
 def test_a_run_that_brings_nothing_ends_early(run: Path) -> None:

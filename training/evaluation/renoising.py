@@ -90,6 +90,7 @@ class Renoising:
     ) -> None:
         self.chosen = np.unique(np.linspace(0, len(crops) - 1, MAX_CROPS).round().astype(int)).tolist()
         self._noisy = [_middle(crops[index]).to(device) for index in self.chosen]
+        self.device = torch.device(device)
         self._model, self._images = model, [images[index] for index in self.chosen]
         self._unit = [
             self._fresh(image, crop, np.random.default_rng([seed, 13, place])).to(device)

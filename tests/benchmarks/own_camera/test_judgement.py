@@ -21,12 +21,12 @@ def test_the_judgement_of_snapshots_is_compared_with_their_psnr(data: Path, tmp_
     assert rank_correlation(tmp_path, real) is None
     for step, scale in ((100, 1.0), (200, 0.5), (300, 2.0)):
         save_untrained(tmp_path / "judged" / f"step-{step}.pt", seed=1, scale=scale)
-    lines = [{"step": step, "score": 1.0} for step in (100, 200, 300, 400)]
+    lines = [{"step": step, "score_db": 1.0} for step in (100, 200, 300, 400)]
     (tmp_path / "judgement.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     constant = rank_correlation(tmp_path, real)
     assert constant is not None and constant.rho is None and constant.snapshots == 3
     psnr_db = [_psnr_of(tmp_path / "judged" / f"step-{step}.pt", data) for step in (100, 200, 300)]
-    lines = [{"step": step, "score": -value} for step, value in zip((100, 200, 300), psnr_db, strict=True)]
+    lines = [{"step": step, "score_db": value} for step, value in zip((100, 200, 300), psnr_db, strict=True)]
     (tmp_path / "judgement.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     faithful = rank_correlation(tmp_path, real)
     assert faithful is not None and faithful.rho == 1
