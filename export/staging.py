@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -25,11 +27,13 @@ def staged_folder(final: Path) -> Iterator[Path]:
     if final.exists() and not final.is_dir():
         raise UserError(f"{final} is a file; name a folder for the export")
     created: list[Path] = []
-    staging = None
+    staging, lock = None, None
     try:
         with _os_errors(final):
             _create_parents(final, created)
+            _clear_leftovers(final)
             staging = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-", suffix=".part"))
+            lock = _lock(staging)
         yield staging
         with _os_errors(final):
             _publish(staging, final)
@@ -40,7 +44,39 @@ def staged_folder(final: Path) -> Iterator[Path]:
         if staging is not None and isinstance(error, UserError):  # name the folder that the user knows
             raise type(error)(str(error).replace(str(staging), str(final))) from error
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
     shutil.rmtree(staging, ignore_errors=True)
+
+
+def _clear_leftovers(final: Path) -> None:
+    """Remove the temporary folders of killed exports, to `final` or a dated folder: their locks are free."""
+    ours = re.compile(rf"\.({re.escape(final.name)}|\d{{8}}-\d{{6}}(-\d+)?)-\w{{8}}\.part")
+    for leftover in final.parent.glob(".*.part"):
+        lock = _lock(leftover) if ours.fullmatch(leftover.name) and leftover.is_dir() else None
+        if lock is not None:
+            shutil.rmtree(leftover, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder until its descriptor is closed or the process ends; None if another holds the lock.
+
+    None, too, on systems without such locks.
+    """
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @contextmanager

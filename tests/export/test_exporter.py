@@ -16,6 +16,7 @@ from n2b.export.tensorrt.plan import BuildSettings
 from n2b.export.tensorrt.profile import Profile, Shapes
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, UserError, VerificationError
 from n2b.runtime.model_info import ModelInfo
+from n2b.runtime.system.files import sha256_of_file
 from n2b.runtime.system.tensorrt import is_installed
 
 from .conftest import Install, WriteModel, change_weight
@@ -75,6 +76,8 @@ def test_exporting_again_gives_the_same_bytes(source: Source, tmp_path: Path) ->
         export_model(source, tmp_path / name, settings)
     for name in ("model.onnx", "model.fp16.onnx"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    _, info = read_onnx(tmp_path / "a" / "model.fp16.onnx")  # by which its engine will know its model.onnx
+    assert info.sources["model.onnx"] == sha256_of_file(tmp_path / "a" / "model.onnx")
 
 
 def test_a_failed_verification_leaves_nothing(source: Source, bare: onnx.ModelProto, tmp_path: Path) -> None:

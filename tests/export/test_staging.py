@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,19 @@ def test_files_that_cannot_all_be_replaced_are_all_put_back(
             (staging / name).write_text("new")
     assert (tmp_path / "a").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "z"]
+
+
+def test_leftovers_of_a_killed_export_are_cleared_and_those_of_a_live_one_kept(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from n2b.export.staging import staged_folder\n"
+        "with staged_folder(Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'model.onnx').touch(); os.kill(os.getpid(), 9)"
+    )
+    for name in ("export", "other", "20250131-235959", "20250131-235959-2"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.glob(".*.part"))) == 3  # a dated one cleared the other
+    with staged_folder(tmp_path / "export") as first, staged_folder(tmp_path / "export") as second:
+        assert sorted(tmp_path.glob(".export-*.part")) == sorted([first, second])
+        (second / "a").touch()
+    assert [path.name for path in (tmp_path / "export").iterdir()] == ["a"]
+    assert [path.name[:7] for path in tmp_path.glob(".*.part")] == [".other-"]  # its own next run clears it

@@ -220,7 +220,8 @@ class _Windows:
         self._fine = self._luma - cv2.GaussianBlur(self._luma, (0, 0), BLUR_PX)
         self._detail = self._luma - cv2.GaussianBlur(self._luma, (0, 0), 4)
         self.brightness = self._mean(self._luma)
-        self.rms = np.sqrt(self._mean((self._noise**2).mean(axis=2)))
+        # at most 0 by rounding, in a window that is all black
+        self.rms = np.sqrt(np.maximum(self._mean((self._noise**2).mean(axis=2)), 0))
 
     def noise_at(self, row: int, column: int) -> np.ndarray:
         """Return the noise of a window: float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
@@ -236,6 +237,8 @@ class _Windows:
             alike = bins == value
             is_quiet = self.rms <= _MAX_RMS * np.quantile(self.rms[alike], 0.1)
             flat |= alike & is_quiet & (structure <= _MAX_STRUCTURE * np.quantile(structure[alike], 0.1))
+        if not flat.any():
+            return flat
         ratio = structure / np.maximum(self.rms, self._least)
         flat &= ratio <= _MAX_RATIO * np.quantile(ratio[flat], 0.2)
         flat &= self._unevenness() <= _MAX_UNEVENNESS

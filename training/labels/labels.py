@@ -18,6 +18,7 @@ from ...runtime.system.memory import usable_cores
 from .filters import Filter
 from .worker_pool import FilterProcesses
 
+_VERSION = 2  # of the filters: labels of an earlier one are made again
 AHEAD = 2  # images in progress per core; more only fill the memory
 
 
@@ -77,7 +78,7 @@ def _progress_bar(*, disable: bool) -> Progress:
 
 
 def _key(image: np.ndarray, blur: Filter) -> str:
-    digest = hashlib.sha256(f"{blur} {image.shape}".encode())
+    digest = hashlib.sha256(f"{_VERSION} {blur} {image.shape}".encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()[:32]
 
@@ -85,7 +86,7 @@ def _key(image: np.ndarray, blur: Filter) -> str:
 def _load(path: Path, image: np.ndarray) -> np.ndarray | None:
     """Return the cached label of an image; None if it is missing or damaged."""
     try:
-        label = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        label = np.load(path, mmap_mode="r", allow_pickle=False)  # a false shape would be allocated
+        return np.array(label) if (label.shape, label.dtype) == (image.shape, image.dtype) else None
+    except Exception:  # a damaged header raises SyntaxError, TokenError, MemoryError and others
         return None
-    return label if (label.shape, label.dtype) == (image.shape, image.dtype) else None

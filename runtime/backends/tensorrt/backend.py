@@ -18,6 +18,8 @@ from .log import is_out_of_memory, tensorrt_logger
 from .rtx_runtime_cache import RuntimeCache, runtime_cache_path
 from .slots import Scratch, Slot
 
+_DLA_CORES = 16  # more than any chip has
+
 
 class TensorRTBackend:
     """An engine that n2b-export built, with its description `<engine>.json`; an OverlappedBackend.
@@ -121,7 +123,7 @@ class TensorRTBackend:
     def _load(self) -> None:
         if self.info.engine.get("version_compat"):
             self._runtime.engine_host_code_allowed = True  # such an engine contains its own runtime
-        if isinstance(core := self.info.engine.get("dla"), int):
+        if isinstance(core := self.info.engine.get("dla"), int) and 0 <= core < _DLA_CORES:
             self._runtime.DLA_core = core
         self._engine = self._runtime.deserialize_cuda_engine(self.model.read_bytes())
         if self._engine is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...errors import short_repr
 from ...model_info import ModelInfo
 from ...system.gpu import Gpu
 
@@ -103,4 +104,4 @@ def _onnx_mismatch(engine: Mapping[str, Any], host: Host) -> str | None:
 
 def _numbers(version: Any) -> tuple[int, ...]:
     """Return 10.3.0 as (10, 3, 0)."""
-    return tuple(map(int, re.findall(r"\d+", str(version))))
+    return tuple(int(number[:9]) for number in re.findall(r"\d+", short_repr(version)))

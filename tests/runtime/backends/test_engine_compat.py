@@ -136,3 +136,12 @@ def test_shapes_and_options_are_those_that_it_was_built_with() -> None:
 @pytest.mark.parametrize("profile", [None, "none", [], {"min": 1, "max": 2}, {"min": None}])
 def test_a_damaged_profile_is_left_out(profile: Any) -> None:
     assert "shape" not in arguments(profile=profile)
+
+
+@pytest.mark.parametrize(
+    "version", ["9" * 5000, "1." * 5000, "\x1b[31m", 10**4000, ["10.3.0"] * 10_000, {}, None]
+)
+def test_whatever_a_description_says_of_its_version_is_compared(version: Any) -> None:
+    for name in ("version", "compute_capability"):
+        mismatch(engine(**{name: version}), here())
+    mismatch(engine("tensorrt-rtx", portable=[version]), here())

@@ -57,7 +57,9 @@ def test_a_damaged_label_is_made_anew(tmp_path: Path) -> None:
     mean = parse_filter("mean:5")
     labels_of([smooth_image(0)], mean, tmp_path)
     (kept,) = tmp_path.iterdir()
-    for content in (b"", b"\x93NUMPY", kept.read_bytes()[:200]):
+    headers = (b"(((((", b"'\n", b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000, 9, 3)}")
+    damaged = [b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(118) for header in headers]
+    for content in (b"", b"\x93NUMPY", kept.read_bytes()[:200], *damaged):
         kept.write_bytes(content)
         assert (labels_of([smooth_image(0)], mean, tmp_path)[0] == mean(smooth_image(0))).all()
 
