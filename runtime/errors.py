@@ -17,19 +17,22 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 
+from .passwords import hide_passwords
+
 
 class N2BError(Exception):
     """Base class of all errors that n2b raises on purpose.
 
     `exit_status` is the exit status of the commands. A message of several lines becomes one line, and
-    control characters are escaped.
+    control characters are escaped. Passwords of addresses are hidden.
     """
 
     exit_status = 1
 
     def __init__(self, message: str) -> None:
         line = " ".join(message.split())
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        super().__init__(hide_passwords(line))
 
 
 class UserError(N2BError):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from n2b.runtime.errors import UserError
 from n2b.training.config import TrainConfig, load_config
+from n2b.training.data.sources import noisy_sources
 from n2b.training.recipes import RECIPES, recipe_for
 from n2b.training.run import (
     absolute_inputs,
@@ -142,3 +143,22 @@ def test_a_run_that_has_something_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
         raise UserError("the disk is full")
     assert latest_run() == run.resolve()
     assert (run / "config.json").exists()
+
+
+def test_a_camera_is_saved_without_its_password_and_resumed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    addresses = ("rtsp://me:SEC@RET@host/1", "http://host/v?user=me&pwd=SEC RET")
+    run, config = new_run(tmp_path / "run", {"noisy": addresses, "clean": (str(tmp_path),), "steps": 1})
+    assert config.noisy == addresses
+    saved = (run / "config.json").read_text()
+    assert "SEC" not in saved
+    assert "RET" not in saved
+    assert resumed_run(run, {})[1].noisy == ("rtsp://…@host/1", "http://host/v?user=…&pwd=…")
+    assert resumed_run(run, {"noisy": addresses})[1].noisy == addresses
+    with pytest.raises(UserError, match=r"--noisy was .*rtsp://…@host/1") as caught:
+        resumed_run(run, {"noisy": ("rtsp://me:SEC@other/1",)})
+    assert "SEC" not in str(caught.value)
+    with pytest.raises(UserError, match="give its complete address again with --noisy"):
+        noisy_sources(resumed_run(run, {})[1], run)
