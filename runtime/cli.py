@@ -12,6 +12,7 @@ import typer
 
 from .commands.settings import CameraOptions, DenoiserOptions, DndOptions, OutputPlan
 from .errors import UserError
+from .passwords import hide_passwords
 from .system.console import run_command
 from .system.options import changed_options, from_options, option, with_options
 
@@ -93,7 +94,8 @@ def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
     if out is not None and out.suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f"{out} names a file; frames of a camera are written to a folder")
     if inputs:
-        raise UserError(f"a camera and images ({inputs[0]}) cannot be denoised in one run")
+        shown = hide_passwords(inputs[0], is_address=True)
+        raise UserError(f"a camera and images ({shown}) cannot be denoised in one run")
     if changed_options(outputs).keys() - {"--out"}:
         raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
 

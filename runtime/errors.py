@@ -17,18 +17,20 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 
+from .passwords import hide_passwords
+
 
 class N2BError(Exception):
     """Base class of all errors that n2b raises on purpose.
 
     `exit_status` is the exit status of the commands. A message of several lines becomes one line, and
-    control characters are escaped.
+    control characters are escaped. Passwords of addresses are hidden.
     """
 
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        super().__init__(printable(hide_passwords(message)))
 
 
 class UserError(N2BError):

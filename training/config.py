@@ -11,6 +11,7 @@ from typing import Any
 
 from ..runtime.errors import UserError
 from ..runtime.model_files import bundled_models
+from ..runtime.passwords import hide_passwords
 from ..runtime.system.files import write_atomically
 from ..runtime.system.options import option, option_name, options_of, parse_range
 from .labels.filters import parse_filter
@@ -255,8 +256,9 @@ class TrainConfig:
         return self.method in ("n2b", "n2b-v")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON and torch's weights-only loader can hold."""
+        """Return plain values that JSON and torch's weights-only loader can hold, without passwords."""
         values = dataclasses.asdict(self)
+        values["noisy"] = [hide_passwords(name, is_address=True) for name in self.noisy]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod

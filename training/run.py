@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from typing import Any
 
 from ..runtime.errors import MissingPackageError, UserError
 from ..runtime.model_files import CAMERA_BUNDLED, bundled_models
+from ..runtime.passwords import hide_passwords
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_images, find_input
 from ..runtime.system.options import option_name
@@ -173,11 +175,20 @@ def resumed_run(out: Path | None, given: dict[str, Any]) -> tuple[Path, TrainCon
     """
     run = out or RUNS / LATEST
     config = load_config(run)
-    saved = {name: getattr(config, name) for name in given}
+    saved = {name: _without_passwords(getattr(config, name)) for name in given}
     if different := [
-        f"{option_name(TrainConfig, name)} was {saved[name]}" for name in given if saved[name] != given[name]
+        f"{option_name(TrainConfig, name)} was {saved[name]}"
+        for name, value in given.items()
+        if saved[name] != _without_passwords(value)
     ]:
         raise UserError(
             f"the run in {run} differs from the given options: {'; '.join(different)}; omit these"
         )
-    return run.resolve(), config
+    return run.resolve(), dataclasses.replace(config, noisy=given.get("noisy", config.noisy))
+
+
+def _without_passwords(value: Any) -> Any:
+    """Return a value as the configuration saves it: a camera's address without the password."""
+    if isinstance(value, tuple):
+        return tuple(map(_without_passwords, value))
+    return hide_passwords(value, is_address=True) if isinstance(value, str) else value

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...calibration.samples import TILE_PX, CalibrationImage
 from ...runtime.errors import ImageError, UserError
+from ...runtime.passwords import hide_passwords
 from ...runtime.samples import sample_photographs
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
 from ...training.data.sources import Source as ImageSource
@@ -42,7 +43,7 @@ def calibration_images(
     """
     if named is not None:
         config = TrainConfig(noisy=absolute_inputs([named]), steps=1, white_level=white_level)
-        return named, _read(noisy_sources(config, recordings), None)
+        return hide_passwords(named, is_address=True), _read(noisy_sources(config, recordings), None)
     if (source.path.parent / CONFIG_NAME).is_file():
         try:
             return "the run's noisy images", _of_run(source.path.parent)

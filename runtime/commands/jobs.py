@@ -104,7 +104,7 @@ def _find_all(inputs: Sequence[str | Path]) -> list[_Found]:
 
 def _find(source: Input) -> list[_Found]:
     if source.is_camera or source.path is None:
-        raise UserError(f"{source.name} is a camera; name it with --camera")
+        raise UserError(f"{source.shown_name} is a camera; name it with --camera")
     if source.kind == "dnd":
         raise UserError(f"{source.name} is the DND benchmark; name it with --dnd")
     path = source.path

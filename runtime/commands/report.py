@@ -17,6 +17,7 @@ import numpy as np
 from ..denoiser import Denoiser
 from ..errors import escaped
 from ..live_stats import LiveStats
+from ..passwords import hide_passwords
 from ..pipelines.result import ImageReport, Quality
 from ..pipelines.stages import STAGES
 
@@ -182,7 +183,7 @@ def _image(image: ImageReport) -> dict[str, Any]:
         **vars(image),
         "noisy": _quality(image.noisy),
         "denoised": _quality(image.denoised),
-        "error": None if image.error is None else str(image.error),
+        "error": None if image.error is None else hide_passwords(str(image.error)),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..errors import DeviceError, EnvironmentFault, UserError
+from ..passwords import hide_passwords
 from ..system.opencv import load_opencv, quiet
 from .devices import cameras_found
 from .inputs import Input
@@ -68,10 +69,10 @@ def find_address(camera: Input, settings: CameraSettings) -> Address:
                 "camera on its own page, and that of a pipeline in the pipeline"
             )
         if camera.kind == "network":
-            return Address(without_password(address), address, "network")
+            return Address(hide_passwords(address, is_address=True), address, "network")
         _need_gstreamer("a pipeline")
         pipeline = address if "appsink" in address else f"{address} ! {_TO_OPENCV}"
-        return Address(without_password(address), pipeline, "gstreamer")
+        return Address(hide_passwords(address, is_address=True), pipeline, "gstreamer")
     return Address(address, int(address) if address.isdecimal() else address, "device", settings)
 
 
@@ -89,11 +90,6 @@ def csi_pipeline(camera: str, settings: CameraSettings) -> str:
         f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate} ! "
         f"nvvidconv ! video/x-raw,format=BGRx ! {_TO_OPENCV}"
     )
-
-
-def without_password(url: str) -> str:
-    """Return a URL, or a pipeline with one, without user name and password."""
-    return re.sub(r"://[^/@\s]*@", "://…@", url)
 
 
 def open_capture(address: Address) -> Any:

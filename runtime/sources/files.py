@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
-from .capture import without_password
 from .inputs import Input, find_input
 
 
@@ -42,14 +41,14 @@ def find_files(inputs: Sequence[str | Path | Input], suffixes: tuple[str, ...], 
         for path in _files_of(source, suffixes):
             found.setdefault(os.path.abspath(path), path)  # noqa: PTH100, two links are two images
     if not found:
-        places = ", ".join(source.name for source in sources) or "nothing"
+        places = ", ".join(source.shown_name for source in sources) or "nothing"
         raise UserError(f"no {kind} found in {places}; files count that end in {' '.join(suffixes)}")
     return list(found.values())
 
 
 def _files_of(source: Input, suffixes: tuple[str, ...]) -> list[Path]:
     if source.path is None or source.kind == "dnd":
-        raise UserError(f"{without_password(source.name)} is no file or folder")
+        raise UserError(f"{source.shown_name} is no file or folder")
     if source.kind == "folder":
         return sorted(_walk(source.path, suffixes), key=_natural_order)
     if source.kind != "glob":

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
+from ..passwords import hide_passwords
 
 Kind = Literal["image", "video", "folder", "glob", "device", "network", "csi", "pipeline", "dnd"]
 
@@ -27,6 +28,11 @@ class Input:
     path: Path | None = None  # of a file, a folder or a glob, or the DND benchmark's folder; None for cameras
     # of a camera, without its prefix: a number, a device, a URL or a GStreamer pipeline; "" for anything else
     address: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        """The name for messages and files: without a password."""
+        return hide_passwords(self.name, is_address=True) if self.is_camera else self.name
 
     @property
     def is_camera(self) -> bool:

@@ -47,7 +47,9 @@ def frames(
     if found.is_camera:
         return LiveCamera(find_address(found, settings or CameraSettings()), stop=stop)
     if settings not in (None, CameraSettings()):
-        raise UserError(f"--width, --height, --fps and --fourcc are for cameras, and {source} is none")
+        raise UserError(
+            f"--width, --height, --fps and --fourcc are for cameras, and {found.shown_name} is none"
+        )
     if found.kind == "video" and found.path is not None:
         return video_frames(found.path)
     return _of_files(find_files([found], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images and videos"))
@@ -65,7 +67,7 @@ def camera_frames(camera: str | Path | int | Input) -> Frames:
     if found.is_camera:
         return LiveCamera(find_address(found, CameraSettings()), reconnect=False)
     if found.kind not in ("video", "image") or found.path is None:
-        raise UserError(f"{camera} is no video file or camera; {cameras_found()}")
+        raise UserError(f"{found.shown_name} is no video file or camera; {cameras_found()}")
     return video_frames(found.path)
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from n2b import __version__
 
 from ..errors import N2BError, UserError, printable
+from ..passwords import hide_passwords
 
 Log = Callable[[str], object]  # receives a line for each step of a long work
 INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
@@ -112,7 +113,11 @@ class _StandardError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        _print_to_stderr(f"{prefix}{printable(record.getMessage())}")
+        try:
+            line = f"{prefix}{printable(hide_passwords(record.getMessage()))}"
+        except Exception as error:  # a message that does not fit its arguments
+            line = f"{prefix}{record.msg} ({error})"
+        _print_to_stderr(line)
 
 
 class _CtrlC(Exception):
@@ -137,8 +142,8 @@ def _is_further_process() -> bool:
 
 def _report(name: str, message: str, status: int, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    _print_to_stderr(f"{name}: {' '.join(message.split())}")
+        _print_to_stderr(hide_passwords(traceback.format_exc()))
+    _print_to_stderr(f"{name}: {hide_passwords(' '.join(message.split()))}")
     return status
 
 

@@ -261,7 +261,7 @@ def test_names_in_a_description_never_steer_the_terminal(
     tmp_path: Path, n2b_infer, name: str, value: str
 ) -> None:
     node = helper.make_node("Identity", ["image"], ["denoised"])
-    fields = {"architecture": "false", "io": "uint8"} | {name: value}
+    fields: dict[str, Any] = {"architecture": "false", "io": "uint8", name: value}
     model = save(tmp_path / "model.onnx", [node])
     described = onnx.load(model)
     helper.set_model_props(described, {METADATA_KEY: ModelInfo(**fields).to_json()})

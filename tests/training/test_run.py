@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from n2b.runtime.errors import UserError
 from n2b.training.config import TrainConfig, load_config
+from n2b.training.data.sources import noisy_sources
 from n2b.training.recipes import RECIPES, recipe_for
 from n2b.training.run import (
     absolute_inputs,
@@ -138,6 +139,7 @@ def test_a_run_that_fails_before_its_first_checkpoint_leaves_all_as_it_was(
     (tmp_path / "mine" / "notes").mkdir(parents=True)
     (tmp_path / "mine" / "notes" / "a.txt").write_text("mine")
     (tmp_path / "empty").mkdir()
+    first: Path | None = None
     for earlier in (False, True):
         if earlier:
             first = begin(None)
@@ -151,7 +153,7 @@ def test_a_run_that_fails_before_its_first_checkpoint_leaves_all_as_it_was(
                     link_latest_run(run)
                 raise error
             assert entries(tmp_path) == before
-        if earlier:
+        if first is not None:
             assert (tmp_path / "runs" / "latest").resolve() == first.resolve()
     begin(Path("mine"))  # the corrected command
 
@@ -187,3 +189,25 @@ def test_two_runs_never_have_one_folder(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         pass
     assert load_config(tmp_path / "named").noisy == ("x",)
+
+
+def test_a_camera_is_saved_without_its_password_and_resumed_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    addresses = ("rtsp://me:SEC@RET@host/1", "http://host/v?user=me&pwd=SEC RET")
+    given = {"noisy": addresses, "clean": (str(tmp_path),), "steps": 1}
+    with new_run(tmp_path / "run", given) as (run, config):
+        link_latest_run(run)
+        (run / "checkpoint.pt").touch()
+    assert config.noisy == addresses
+    saved = (run / "config.json").read_text()
+    assert "SEC" not in saved
+    assert "RET" not in saved
+    assert resumed_run(run, {})[1].noisy == ("rtsp://…@host/1", "http://host/v?user=…&pwd=…")
+    assert resumed_run(run, {"noisy": addresses})[1].noisy == addresses
+    with pytest.raises(UserError, match=r"--noisy was .*rtsp://…@host/1") as caught:
+        resumed_run(run, {"noisy": ("rtsp://me:SEC@other/1",)})
+    assert "SEC" not in str(caught.value)
+    with pytest.raises(UserError, match="give its complete address again with --noisy"):
+        noisy_sources(resumed_run(run, {})[1], run)

@@ -12,8 +12,8 @@ import numpy as np
 
 from ...runtime.errors import UserError
 from ...runtime.images.image import Image, write_image
+from ...runtime.passwords import HIDDEN
 from ...runtime.sources import Input, camera_frames, find_images
-from ...runtime.sources.capture import without_password
 from ...runtime.system.opencv import load_opencv, quiet
 
 _logger = logging.getLogger(__name__)
@@ -65,6 +65,11 @@ def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> li
         UserError: the folder cannot be written.
     """
     if not folder.is_dir():
+        if hidden := [camera.shown_name for camera in cameras if HIDDEN in camera.address]:
+            raise UserError(
+                f"{hidden[0]} is to be recorded, and its password is saved nowhere; give its complete "
+                "address again with --noisy"
+            )
         unfinished = folder.with_name(f".{folder.name}.part")
         try:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -79,7 +84,7 @@ def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> li
 
 
 def _record(camera: Input, folder: Path, prefix: str, seconds: float) -> None:
-    _logger.info(f"recording {without_password(camera.name)} for {seconds:g} s")
+    _logger.info(f"recording {camera.shown_name} for {seconds:g} s")
     start_ns = due_ns = None
     count = 0
     with closing(camera_frames(camera)) as frames:

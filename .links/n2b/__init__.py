@@ -1,0 +1,1 @@
+/work/wt/page/n2b/__init__.py
