@@ -168,7 +168,8 @@ def test_sizes_that_no_model_has_are_refused(tmp_path: Path, shape: tuple[int, .
 @pytest.mark.parametrize("value", [2**70, 10**30, 10**13])
 def test_numbers_that_no_model_has_are_refused(tmp_path: Path, name: str, value: int) -> None:
     node = helper.make_node("Identity", ["image"], ["denoised"])
-    model = save(tmp_path / "model.onnx", [node], **{name: value})
+    fields: dict[str, Any] = {name: value}
+    model = save(tmp_path / "model.onnx", [node], **fields)
     with pytest.raises(ModelError, match=f"'{name}' in its description is .*, more than any model has"):
         Denoiser(model)
 
