@@ -1,1 +1,0 @@
-/work/wt/page/n2b/__init__.py
