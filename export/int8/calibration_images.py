@@ -10,6 +10,7 @@ import numpy as np
 
 from ...calibration.samples import TILE_PX, CalibrationImage
 from ...runtime.errors import ImageError, UserError
+from ...runtime.images.convert import to_rgb_uint8
 from ...runtime.passwords import hide_passwords
 from ...runtime.samples import sample_photographs
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
@@ -78,7 +79,8 @@ def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[Calibrati
         try:
             for name, read in source.read():
                 count += 1
-                pixels, title = at_least(read, TILE_PX, TILE_PX), _without_folders(name)
+                pixels = at_least(to_rgb_uint8(read), TILE_PX, TILE_PX)
+                title = _without_folders(name)
                 if noise is None:
                     yield CalibrationImage(title, pixels)
                 else:

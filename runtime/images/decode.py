@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..system.opencv import load_opencv, record_messages
-from . import bmp
+from .codecs import bmp
+from .codecs.header import FormatError, Header
 from .convert import from_float, to_float
-from .header import FormatError, Header
 
 DEPTHS = {"uint8": "8-bit", "uint16": "16-bit", "float32": "floating-point"}
 _BAND_BYTES = 1 << 20  # converted at a time

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import tiff
 from .large_tiff import tiff_layout
+from .tiff import reader as tiff
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24  # offset of the bits of a sample

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..system.opencv import load_opencv, quiet
-from . import jpeg, webp
-from .header import FormatError
-from .metadata import JpegCoding
+from .codecs import jpeg, webp
+from .codecs.header import FormatError
+from .codecs.metadata import JpegCoding
 
 if TYPE_CHECKING:
     from .image import Image

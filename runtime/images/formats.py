@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import bmp, jpeg, png, tiff, webp
-from .header import FormatError, Header
+from .codecs import bmp, jpeg, png, webp
+from .codecs.header import FormatError, Header
+from .tiff import reader as tiff
 
 __all__ = ["FORMATS", "Format", "FormatError", "Header", "read_header"]
 

@@ -17,12 +17,13 @@ import numpy as np
 
 from ..errors import ImageError, N2BError, shorten
 from ..system.files import atomic_path
-from . import exif, png, tiff_writer
+from .codecs import exif, png
+from .codecs.metadata import Metadata
 from .decode import DEPTHS, decode, to_rgb, turn_upright
 from .encode import encode
 from .formats import FORMATS, Format, FormatError, Header, read_header
-from .metadata import Metadata
 from .scale import from_full_scale, scale_hint, to_full_scale
+from .tiff import writer as tiff_writer
 
 _logger = logging.getLogger(__name__)
 

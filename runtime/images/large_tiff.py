@@ -12,13 +12,13 @@ import numpy as np
 
 from ..errors import ImageError, MissingPackageError, shorten
 from ..system.packages import require
-from . import tiff
+from .codecs.exif import Directory, Entry
 from .decode import divide_by_alpha, white
-from .exif import Directory, Entry
 from .formats import FormatError, Header
 from .image import profile_for, reading
 from .scale import to_full_scale
-from .tiff_writer import TiffInfo
+from .tiff import reader as tiff
+from .tiff.writer import TiffInfo
 
 _READ_BYTES = 32 << 20  # read from the file at a time
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..denoiser import Denoiser
 from ..errors import ImageError, MissingPackageError
-from ..images import tiff_writer
 from ..images.dark import DarkFrame
 from ..images.formats import FormatError
 from ..images.large_tiff import LargeTiff, load_tifffile, tiff_layout
 from ..images.scale import from_full_scale
+from ..images.tiff import writer as tiff_writer
 from ..inference.executor import MODEL, Progress
 from ..inference.tile_size import DEFAULT_MEMORY_MB
 from ..inference.tiling import Tile, TilePlan, plan_tiles, smallest_tile_px

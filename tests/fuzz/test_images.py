@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 import pytest
 from n2b.runtime.errors import ImageError
-from n2b.runtime.images import exif
+from n2b.runtime.images.codecs import exif
 from n2b.runtime.images.decode import turn_upright
 from n2b.runtime.images.image import Image, read_image
 from n2b.runtime.images.large_tiff import LargeTiff

@@ -215,7 +215,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from n2b.runtime.commands.manifest import Manifest, ManifestKey
-from n2b.runtime.images import tiff_writer
+from n2b.runtime.images.tiff import writer as tiff_writer
 from n2b.runtime.system.files import atomic_path
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.pipelines.job import Job

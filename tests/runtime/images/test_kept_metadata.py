@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.images.large_tiff import LargeTiff
-from n2b.runtime.images.tiff_writer import write_bands
+from n2b.runtime.images.tiff.writer import write_bands
 
 from ..fakes.images import random_pixels
 

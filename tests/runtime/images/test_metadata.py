@@ -13,7 +13,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from n2b.runtime.errors import ImageError
-from n2b.runtime.images import exif
+from n2b.runtime.images.codecs import exif
 from n2b.runtime.images.formats import FormatError, read_header
 from n2b.runtime.images.image import Image, read_image, write_image
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from n2b.runtime import Denoiser
 from n2b.runtime.errors import ImageError, MissingPackageError
-from n2b.runtime.images import exif, tiff_writer
+from n2b.runtime.images.codecs import exif
 from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.images.large_tiff import LargeTiff
+from n2b.runtime.images.tiff import writer as tiff_writer
 from n2b.runtime.inference import tile_size as sizing
 from n2b.runtime.inference.tile_size import DEFAULT_MEMORY_MB, default_memory_mb
 from n2b.runtime.pipelines import strips

@@ -17,11 +17,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..system.memory import usable_cores
-from . import exif as tags
-from . import tiff_tags as t
-from .exif import LONG, LONG8, SHORT, UNDEFINED, Directory, Entry, Order
-from .metadata import Metadata
+from ...system.memory import usable_cores
+from ..codecs import exif as tags
+from ..codecs.exif import LONG, LONG8, SHORT, UNDEFINED, Directory, Entry, Order
+from ..codecs.metadata import Metadata
+from . import tags as t
 
 _STRIP_SIZE_BYTES = 1 << 20
 _LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them are written as BigTIFF

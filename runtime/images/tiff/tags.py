@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .exif import Entry, Order
+from ..codecs.exif import Entry, Order
 
 SUBFILE, OLD_SUBFILE, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES = 273, 277, 278, 279

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from ..system.memory import usable_cores
-from . import tiff_tags as t
-from .exif import Order
-from .header import FormatError
-from .tiff_pages import Page
+from ...system.memory import usable_cores
+from ..codecs.exif import Order
+from ..codecs.header import FormatError
+from . import tags as t
+from .pages import Page
 
 # compression → how many times as large as its data a piece can be
 _LARGEST_RATIO = {t.NOT_COMPRESSED: 1, t.LZW: 4096, t.PACKBITS: 128, t.DEFLATE: 1100, t.OLD_DEFLATE: 1100}

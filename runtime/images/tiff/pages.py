@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import exif as tags
-from . import tiff_tags as t
-from .exif import Entry, Structure
-from .header import FormatError
+from ..codecs import exif as tags
+from ..codecs.exif import Entry, Structure
+from ..codecs.header import FormatError
+from . import tags as t
 
 _MOST_PAGES = 64  # followed in a chain of pages
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE

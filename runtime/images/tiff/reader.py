@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import exif as tags
-from . import tiff_tags as t
-from .exif import ORIENTATION, Directory, Entry, Order
-from .header import FormatError, Header
-from .metadata import Metadata
-from .tiff_pages import Page, find_pages
-from .tiff_pieces import check_deflate, find_pieces
+from ..codecs import exif as tags
+from ..codecs.exif import ORIENTATION, Directory, Entry, Order
+from ..codecs.header import FormatError, Header
+from ..codecs.metadata import Metadata
+from . import tags as t
+from .pages import Page, find_pages
+from .pieces import check_deflate, find_pieces
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

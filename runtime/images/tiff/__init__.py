@@ -1,0 +1,1 @@
+"""Read and write TIFF files: pages, strips and tiles, tags. Imports: codecs, system, errors."""
