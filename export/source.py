@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,20 +89,12 @@ def load_source(path: Path, *, opset: int | None = None) -> Source:
     return source if opset is None else dataclasses.replace(source, bare=set_opset(source.bare, opset))
 
 
-def count_parameters(bare: onnx.ModelProto) -> int:
-    """Return the number of weights and biases of a bare graph's convolutions."""
-    sizes = {tensor.name: math.prod(tensor.dims) for tensor in bare.graph.initializer}
-    names = {name for node in bare.graph.node if node.op_type.startswith("Conv") for name in node.input[1:]}
-    return sum(sizes.get(name, 0) for name in names)
-
-
 def _from_checkpoint(path: Path) -> Source:
     check_installed("torch", extra="train")
     from ..training.checkpoint import load_denoiser
 
     network, info = load_denoiser(path)
     bare = network_to_onnx(network, size_multiple_px=info.size_multiple_px)
-    info = dataclasses.replace(info, parameters=count_parameters(bare))
     return Source(path, bare, info, TorchReference(network))
 
 
@@ -115,5 +106,5 @@ def _from_onnx(path: Path) -> Source:
         )
     bare = strip_contract(model, str(path))
     sources = {**info.sources, path.name: sha256_of_file(path)}
-    info = dataclasses.replace(info, sources=sources, parameters=count_parameters(bare))
+    info = dataclasses.replace(info, sources=sources)
     return Source(path, bare, info, OnnxReference(bare, str(path)))

@@ -267,7 +267,10 @@ class TrainConfig:
 
         Raises:
             UserError: it has unknown fields, as of a newer version.
+            TypeError: it is not a dict of such values.
         """
+        if not isinstance(values, dict):
+            raise TypeError("it is not a JSON object")
         if unknown := sorted(set(values) - set(options_of(cls))):
             raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
         paths: dict[str, Any] = {name: tuple(values[name]) for name in _PATHS if name in values}

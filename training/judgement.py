@@ -11,7 +11,8 @@ from torch import nn
 
 from ..runtime.system.files import write_atomically
 from .checkpoint import load_denoiser, save_checkpoint
-from .evaluation.renoising import INPUT, Renoising
+from .evaluation.comparison import INPUT
+from .evaluation.renoising import Renoising
 
 JUDGED = "judged"  # folder of the snapshots in the run's
 JUDGEMENT_NAME = "judgement.jsonl"  # {"step": 1200, "score_db": 34.1} a line; higher is better

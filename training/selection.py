@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from .data.dataset import Dataset
-from .evaluation.renoising import BEST, CAMERA, NEW, Conclusion, Renoising
+from .evaluation.comparison import BEST, CAMERA, NEW, Conclusion
+from .evaluation.renoising import Renoising
 from .evaluation.validation import VALIDATIONS
 from .models.bundled import bundled_camera
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ def _config(options: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -
     """The configuration that n2b-train makes of its options."""
     seen: list[TrainConfig] = []
 
-    def end(config: TrainConfig, run: Path, *, resume: bool) -> Path:
-        assert not resume
+    def end(config: TrainConfig, run: Path, *, resume: bool, on_begin: Callable[[], object]) -> Path:
+        assert not resume and callable(on_begin)
         seen.append(config)
         return run
 

@@ -84,7 +84,7 @@ def test_the_model_denoises_as_the_checkpoint_does(exported: Path, network: DnNe
 
 
 def test_a_machine_without_torch_exports_from_onnx(exported: Path, tmp_path: Path) -> None:
-    sizes = ["--tile", "96", "--batch", "2"]
+    sizes = ["--tile", "128", "--batch", "2"]
     arguments = ["--fp16", "--io", "float32", "--opset", "20", "--target", "none", *sizes]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(exported / "model.onnx"), *arguments],

@@ -73,7 +73,7 @@ def test_without_torch_an_onnx_file_becomes_int8(tmp_path: Path) -> None:
     [
         (("--calib", "noisy"), "--calib and --ranges are for INT8; add --int8"),
         (("--int8", "--calib", "nowhere"), "no such file or folder"),
-        (("--int8", "--calib-tiles", "0"), "0 tiles"),
+        (("--int8", "--calib-tiles", "0"), "must be at least 1"),
         (("--int8", "--calib-method", "guess"), "'guess' is not one of 'percentile', 'minmax', 'entropy'"),
         (("--int8", "--ranges", "none.json"), "leave out --ranges"),
     ],

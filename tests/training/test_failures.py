@@ -31,7 +31,9 @@ def config(tmp_path: Path) -> TrainConfig:
 def test_a_loss_that_is_no_number_stops_the_run_and_names_the_step(
     config: TrainConfig, tmp_path: Path
 ) -> None:
-    wild = dataclasses.replace(config, learning_rate=1e30, checkpoint_every=1)
+    wild = dataclasses.replace(
+        config, learning_rate=10.0, bounded=False, warmup_steps=0, schedule="constant", checkpoint_every=1
+    )
     with pytest.raises(EnvironmentFault, match=r"no longer finite at step (\d+)") as raised:
         train(wild, tmp_path / "run")
     assert "keeps the last good state" in str(raised.value)

@@ -14,7 +14,7 @@ from n2b.training.checkpoint import load_checkpoint, load_denoiser
 from n2b.training.cli import main
 from n2b.training.config import TrainConfig
 from n2b.training.data.dataset import load_dataset
-from n2b.training.evaluation.renoising import Conclusion
+from n2b.training.evaluation.comparison import Conclusion
 from n2b.training.models.registry import build_denoiser
 from n2b.training.noise_model import NoiseModel
 from n2b.training.report.verdict import FAIR, GOOD, POOR, Verdict, verdict_on_run

@@ -14,7 +14,6 @@ candidates share is invisible; `removed` shows the gravest one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,48 +23,13 @@ from ...runtime.images.convert import to_float
 from ..noise_model import NoiseModel
 from ..noise_model.bank import brightness_of
 from ..noise_model.spectrum import fields, filter_of
+from .comparison import INPUT, Comparison
 
 STRENGTH = 1.5  # of the fresh noise, over the model's: with 1.0 the ranks are less certain
 CROP_PX = 192
 MAX_CROPS = 6
 
 Denoise = Callable[[Tensor], Tensor]  # float32 N×3×H×W in [0, 1] → the same
-
-
-# names of candidates: the best snapshot so far, a new one, the bundled model for cameras, no denoiser at all
-BEST, NEW, CAMERA, INPUT = "best", "new", "camera", "input"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How well each candidate restores, by its name, and "input": no denoiser at all.
-
-    Attributes:
-        scores: dB; they compare with each other only, since the same noise was in all.
-        removed: median over the crops of ‖x − f(x)‖² over the variance of the noise: about 1, and from 2 on
-            detail is removed.
-    """
-
-    scores: dict[str, float]
-    removed: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    """How the best snapshot of a run compares at its end.
-
-    Attributes:
-        best_step: step of the best snapshot, which is exported; 0: none is better than the start.
-        judged: names of the images that were compared on.
-        scores, removed: as in `Comparison`; of "best", "camera" (the bundled model) and "input".
-        is_improving: the last snapshots brought gains.
-    """
-
-    best_step: int
-    judged: list[str]
-    scores: dict[str, float]
-    removed: dict[str, float]
-    is_improving: bool
 
 
 class Renoising:

@@ -60,9 +60,9 @@ class NENet(nn.Module):
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the trainable parameters, expanded convolutions after folding."""
+    """Count the weights and biases, fixed ones too, expanded convolutions after folding."""
     network = fold(copy.deepcopy(network))
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_flops_per_pixel(network: nn.Module, *, size_px: int = STRIDE) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..evaluation.comparison import BEST, CAMERA, INPUT, Conclusion
 from ..evaluation.no_reference import NoReferenceQuality
-from ..evaluation.renoising import BEST, CAMERA, INPUT, Conclusion
 from .charts import Chart
 from .figures import Row
 from .html import render

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ..evaluation.comparison import BEST, CAMERA, INPUT, Conclusion
 from ..evaluation.no_reference import NoReferenceQuality
-from ..evaluation.renoising import BEST, CAMERA, INPUT, Conclusion
 
 GOOD, FAIR, POOR = "good", "fair", "poor"
 _GRAVITY = {GOOD: 0, FAIR: 1, POOR: 2}

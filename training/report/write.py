@@ -15,8 +15,8 @@ from ...runtime.errors import ModelError
 from ...runtime.images.convert import to_uint8
 from ...runtime.passwords import hide_passwords
 from ...runtime.system.files import write_atomically
+from ..evaluation.comparison import Conclusion
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
-from ..evaluation.renoising import Conclusion
 from ..metrics import Curve, read_curves
 from ..noise_model import NoiseModel
 from .charts import Chart, draw

@@ -49,7 +49,7 @@ def test_the_training_is_the_default_one_on_one_core(
     noisy = plain[plain.index("--noisy") + 1 : plain.index("--clean")]
     assert [Path(name).name for name in noisy] == ["Sony_0.png", "Sony_1.png", "Sony_2.png"]
     assert plain[plain.index("--clean") + 1 : plain.index("--out")] == [
-        str(data / "clean"), "--minutes", "0.5", "--seed", "0", "--device", "cpu",
+        str(data / "clean"), "--minutes", "0.5", "--seed", "0", "--device", "cpu", "--keep-snapshots",
     ]  # fmt: skip
     assert edge[-2:] == ["--arch", "edge"]
 

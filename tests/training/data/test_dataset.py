@@ -134,7 +134,8 @@ def test_a_photograph_in_both_sets_is_reported(
     assert "2.png" in warnings[0]
     caplog.clear()
     load(tmp_path / "run", image_folder, clean=(str(same),))
-    assert "noisy set" not in caplog.text
+    assert "1 of the clean photographs are in the noisy set too" in caplog.text
+    assert "teach the network to keep it" in caplog.text
 
 
 def test_validation_takes_the_photographs_named_else_clean_ones(image_folder: Path, tmp_path: Path) -> None:

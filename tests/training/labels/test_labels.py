@@ -131,8 +131,8 @@ cache = Path(sys.argv.pop())
 
 def make() -> None:
     images = [np.full((8, 8, 3), value, np.uint8) for value in range(9)]
-    images.append(np.zeros((1500, 1500, 3), np.uint8))  # this one takes minutes
-    for _ in make_labels(images, parse_filter("bilateral:301,50,100"), cache):
+    images.append(np.zeros((4000, 4000, 3), np.uint8))  # this one takes long
+    for _ in make_labels(images, parse_filter("bilateral:99,50,100"), cache):
         pass
 
 run_command(make, "make")

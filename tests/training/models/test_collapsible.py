@@ -24,6 +24,7 @@ def test_its_first_results_have_the_variance_of_its_input() -> None:
 
 
 def test_a_folded_network_has_plain_convolutions_and_the_same_result() -> None:
+    torch.manual_seed(0)
     network = EdgeNet(down=4, up=4, top=4).eval()
     folded = fold(copy.deepcopy(network))
     assert not any(isinstance(module, ExpandedConvolution) for module in folded.modules())

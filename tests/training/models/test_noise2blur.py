@@ -11,10 +11,10 @@ def test_dnnet_is_the_papers_unet_by_its_parameters_and_operations() -> None:
     assert count_flops_per_pixel(network) == pytest.approx(2 * 173.9e3, rel=1e-3)
 
 
-def test_an_activation_and_a_frozen_weight_are_no_learned_numbers() -> None:
+def test_fixed_weights_count_and_activations_do_not() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
     network[2].requires_grad_(False)
-    assert count_parameters(network) == 10
+    assert count_parameters(network) == 13
 
 
 def test_nenet_has_three_convolutions_of_32_maps() -> None:
