@@ -34,7 +34,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Files:
-    """What is written where, and in which operator set."""
+    """Files to write, and their operator set."""
 
     engine: Path | None = option(
         ENGINE_PANEL, None, "Only build this engine, from an .onnx file of n2b-export.", metavar="PATH"

@@ -31,7 +31,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class _Printing:
-    """What is printed at the end."""
+    """Output at the end."""
 
     benchmark: bool = _output(
         False, "Print how long reading, denoising and writing take.", name="--benchmark"

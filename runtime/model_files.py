@@ -13,6 +13,7 @@ from .system.files import sha256_of_file
 LATEST_EXPORT = Path("exports/latest")  # written by n2b-export, relative to the current folder
 BUNDLED = Path(__file__).parent / "models"
 DEFAULT_BUNDLED, CAMERA_BUNDLED = "gaussian", "camera"  # for Gaussian noise, and for camera noise
+CAMERA_ARCH = "edge"  # of the latter
 
 # in an export's folder; the first engine that was built with this model.onnx is used
 MODEL_ONNX = "model.onnx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 HIDDEN = "…"
 
@@ -54,6 +55,15 @@ def hide_passwords(text: str, *, is_address: bool = False) -> str:
     text = _LOGIN.sub(rf"\1{HIDDEN}@", text)
     text = _URL.sub(lambda match: _hide_in_address(match[0]), text)
     return _PROPERTY.sub(rf"\1{HIDDEN}", _BARE_LOGIN.sub(f"{HIDDEN}@", text))
+
+
+def without_passwords(value: Any) -> Any:
+    """Return JSON values, or tuples of them, in which addresses have no passwords."""
+    if isinstance(value, dict):
+        return {name: without_passwords(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(without_passwords, value))
+    return hide_passwords(value, is_address=True) if isinstance(value, str) else value
 
 
 def _hide_in_address(address: str) -> str:

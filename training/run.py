@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import MissingPackageError, UserError
-from ..runtime.model_files import CAMERA_BUNDLED, bundled_models
-from ..runtime.passwords import hide_passwords
+from ..runtime.model_files import CAMERA_ARCH, CAMERA_BUNDLED, bundled_models
+from ..runtime.passwords import without_passwords
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_images, find_input
 from ..runtime.system.options import option_name
@@ -20,7 +20,6 @@ from .config import AUTO, CONFIG_NAME, DEFAULT_STEPS, NO_WEIGHTS, TrainConfig, l
 from .recipes import DEFAULT, recipe_for, recipe_values
 
 RUNS = Path("runs")
-CAMERA_ARCH = "edge"  # of the bundled model for cameras
 FINE_TUNING_RATE, FINE_TUNING_MINUTES = 3e-4, 10.0  # of a bundled model, on real noise
 SAMPLE_DEFAULTS: dict[str, Any] = {
     "noise": "gaussian:25",
@@ -175,20 +174,13 @@ def resumed_run(out: Path | None, given: dict[str, Any]) -> tuple[Path, TrainCon
     """
     run = out or RUNS / LATEST
     config = load_config(run)
-    saved = {name: _without_passwords(getattr(config, name)) for name in given}
+    saved = {name: without_passwords(getattr(config, name)) for name in given}
     if different := [
         f"{option_name(TrainConfig, name)} was {saved[name]}"
         for name, value in given.items()
-        if saved[name] != _without_passwords(value)
+        if saved[name] != without_passwords(value)
     ]:
         raise UserError(
             f"the run in {run} differs from the given options: {'; '.join(different)}; omit these"
         )
     return run.resolve(), dataclasses.replace(config, noisy=given.get("noisy", config.noisy))
-
-
-def _without_passwords(value: Any) -> Any:
-    """Return a value as the configuration saves it: a camera's address without the password."""
-    if isinstance(value, tuple):
-        return tuple(map(_without_passwords, value))
-    return hide_passwords(value, is_address=True) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What other programs read from a file: tifffile from TIFF, Pillow from the rest."""
+"""Read a file with another program: TIFF with tifffile, the rest with Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a GPU can show: engines, both CUDA packages, ONNX Runtime's providers, each against the CPU."""
+"""Tests that need a GPU: engines, both CUDA packages, ONNX Runtime's providers, each against the CPU."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...runtime.errors import ModelError
 from ..noise_model import NoiseModel, estimate_noise
+from ..spacing import evenly_spaced
 from .image_pool import ImagePool
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def model_noise(noisy: ImagePool, run: Path, seed: int) -> NoiseModel:
                 return model
         except ModelError as error:
             _logger.warning(f"{error}; it is estimated again")
-    chosen = np.unique(np.linspace(0, len(noisy) - 1, MAX_MODELLED).round().astype(int))
+    chosen = evenly_spaced(len(noisy), MAX_MODELLED)
     model = estimate_noise((noisy.image(index)[..., :3] for index in chosen), seed=seed)
     model = _for_all(model, chosen, len(noisy))
     _report(model)
@@ -46,9 +47,9 @@ def model_noise(noisy: ImagePool, run: Path, seed: int) -> NoiseModel:
     return model
 
 
-def _for_all(model: NoiseModel, chosen: np.ndarray, count: int) -> NoiseModel:
+def _for_all(model: NoiseModel, chosen: list[int], count: int) -> NoiseModel:
     """Return a model of `count` images, each like the nearest of those `chosen`."""
-    nearest = np.abs(np.arange(count)[:, None] - chosen).argmin(axis=1)
+    nearest = np.abs(np.arange(count)[:, None] - np.array(chosen)).argmin(axis=1)
     return replace(
         model,
         image_level=model.image_level[nearest],

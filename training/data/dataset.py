@@ -23,6 +23,7 @@ from ..noise import Noise, parse_noise
 from ..noise_model import NoiseModel
 from ..noise_model.structure import MAX_IMAGES as MAX_STRUCTURED
 from ..noise_model.structure import NoiseStructure, find_structure
+from ..spacing import evenly_spaced
 from .augment import with_variants
 from .camera_noise import model_noise
 from .duplicates import NamedImage, Overlap
@@ -118,7 +119,7 @@ def load_dataset(config: TrainConfig, run: Path, device: torch.device | str) -> 
         budget_bytes=budget - noisy.memory_bytes,
     )
     overlap.report()
-    chosen = _spread(len(noisy), MAX_SAMPLES)
+    chosen = evenly_spaced(len(noisy), MAX_SAMPLES)
     middles = [middle_crop(noisy.image(index), SAMPLE_PX) for index in chosen]
     if config.has_labels:
         warn_of_noisy_labels(middles, config.filter)
@@ -182,7 +183,9 @@ def _flat_noise(config: TrainConfig, noisy: ImagePool, device: torch.device) -> 
 
 
 def _structure(noisy: ImagePool) -> NoiseStructure | None:
-    structure = find_structure(noisy.image(index)[..., :3] for index in _spread(len(noisy), MAX_STRUCTURED))
+    structure = find_structure(
+        noisy.image(index)[..., :3] for index in evenly_spaced(len(noisy), MAX_STRUCTURED)
+    )
     for line in structure.describe() if structure else []:
         _logger.warning(line)
     return structure
@@ -199,8 +202,3 @@ def _validation_photographs(config: TrainConfig, clean: ImagePool) -> list[np.nd
         return [clean.image(index) for index in range(min(len(clean), MAX_IMAGES))]
     images = read_images(photographs(find_images(config.validation), white_level=config.white_level), 1)
     return [pixels for _, pixels in islice(images, MAX_IMAGES)]
-
-
-def _spread(count: int, limit: int) -> list[int]:
-    """Return at most `limit` of the numbers 0..count − 1, evenly spaced."""
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(int).tolist()

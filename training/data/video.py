@@ -15,6 +15,7 @@ from ...runtime.images.image import Image, write_image
 from ...runtime.passwords import HIDDEN
 from ...runtime.sources import Input, camera_frames, find_images
 from ...runtime.system.opencv import load_opencv, quiet
+from ..spacing import evenly_spaced
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def video_frames(path: str | Path, max_frames: int = MAX_VIDEO_FRAMES) -> Iterat
         UserError: the file does not exist.
     """
     count = _count_frames(path)
-    wanted = set(np.linspace(0, count - 1, min(count, max_frames)).round().astype(int).tolist())
+    wanted = set(evenly_spaced(count, max_frames))
     with closing(camera_frames(str(path))) as frames:
         for frame in frames:
             if frame.index in wanted:

@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...runtime.images.convert import to_float
+from ...runtime.images.convert import middle_crop
 from ..noise_model import NoiseModel
 from ..noise_model.bank import brightness_of
 from ..noise_model.spectrum import fields, filter_of
+from ..spacing import evenly_spaced
 from .comparison import INPUT, Comparison
+from .validation import to_tensor
 
 STRENGTH = 1.5  # of the fresh noise, over the model's: with 1.0 the ranks are less certain
 CROP_PX = 192
@@ -52,9 +54,10 @@ class Renoising:
         seed: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.chosen = np.unique(np.linspace(0, len(crops) - 1, MAX_CROPS).round().astype(int)).tolist()
-        self._noisy = [_middle(crops[index]).to(device) for index in self.chosen]
+        self.chosen = evenly_spaced(len(crops), MAX_CROPS)
         self.device = torch.device(device)
+        middles = (middle_crop(crops[index], CROP_PX) for index in self.chosen)
+        self._noisy = [to_tensor(np.ascontiguousarray(middle), self.device) for middle in middles]
         self._model, self._images = model, [images[index] for index in self.chosen]
         self._unit = [
             self._fresh(image, crop, np.random.default_rng([seed, 13, place])).to(device)
@@ -116,12 +119,3 @@ def _clipped(denoise: Denoise, image: Tensor) -> Tensor:
 
 def _unchanged(image: Tensor) -> Tensor:
     return image
-
-
-def _middle(pixels: np.ndarray) -> Tensor:
-    """Return the middle of uint8 or uint16 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
-    top, left = (max(0, side - CROP_PX) // 2 for side in pixels.shape[:2])
-    crop = np.ascontiguousarray(pixels[top : top + CROP_PX, left : left + CROP_PX])
-    if crop.dtype != np.uint8:
-        return torch.from_numpy(to_float(crop)).permute(2, 0, 1)[None]
-    return torch.from_numpy(crop).permute(2, 0, 1)[None].float() / 255

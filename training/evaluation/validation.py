@@ -87,7 +87,7 @@ class Validation:
     def _denoise(
         self, denoiser: nn.Module, noisy: np.ndarray, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        x = to_domain(_to_tensor(noisy, device), self._domain)
+        x = to_domain(to_tensor(noisy, device), self._domain)
         return x, denoiser(x).clamp(0, 1)
 
 
@@ -98,7 +98,7 @@ def denoise_with(
 
     @torch.no_grad()
     def denoise(noisy: np.ndarray) -> np.ndarray:
-        x = to_domain(_to_tensor(noisy, device), domain)
+        x = to_domain(to_tensor(noisy, device), domain)
         return from_float(_to_hwc(from_domain(denoiser(x).float().clamp(0, 1), domain)), noisy.dtype)
 
     return denoise
@@ -125,7 +125,7 @@ def _in_domain(image: np.ndarray, domain: str) -> np.ndarray:
     return to_domain(torch.from_numpy(image).double() / 255, domain).numpy()
 
 
-def _to_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
+def to_tensor(image: np.ndarray, device: torch.device) -> torch.Tensor:
     """Return uint8 or uint16 (H, W, 3) as float32 1×3×H×W in [0, 1]."""
     if image.dtype != np.uint8:
         return torch.from_numpy(to_float(image)).to(device).permute(2, 0, 1)[None]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from ...runtime.model_files import CAMERA_BUNDLED, bundled_models
+from ...runtime.model_files import CAMERA_ARCH, CAMERA_BUNDLED, bundled_models
 from .collapsible import fold
 from .onnx_weights import read_weights
 from .registry import build_denoiser
-
-CAMERA_ARCH = "edge"
 
 
 def bundled_camera() -> nn.Module | None:

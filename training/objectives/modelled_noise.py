@@ -133,8 +133,10 @@ class ModelledNoise2Blur(Noise2Blur):
 
     def _watch(self, is_used: Tensor) -> None:
         """Warn, once, if most ñ of 200 steps were not used."""
+        if self._warned:
+            return
         self._watched.append(is_used.float().mean())
-        if len(self._watched) == WATCHED_STEPS and not self._warned:
+        if len(self._watched) == WATCHED_STEPS:
             share = float(torch.stack(list(self._watched)).mean())
             self._watched.clear()
             if share < FEWEST_USED:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...runtime.errors import ModelError
 from ...runtime.images.convert import to_uint8
-from ...runtime.passwords import hide_passwords
+from ...runtime.passwords import without_passwords
 from ...runtime.system.files import write_atomically
 from ..evaluation.comparison import Conclusion
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
@@ -110,16 +110,7 @@ def _read_config(run: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         _logger.warning(f"{path} cannot be read ({error}); the report does not show the configuration")
         return {}
-    return _hidden(config) if isinstance(config, dict) else {}
-
-
-def _hidden(value: Any) -> Any:
-    """Return JSON values without the passwords of addresses."""
-    if isinstance(value, dict):
-        return {name: _hidden(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_hidden(inner) for inner in value]
-    return hide_passwords(value, is_address=True) if isinstance(value, str) else value
+    return without_passwords(config) if isinstance(config, dict) else {}
 
 
 def _verdict(

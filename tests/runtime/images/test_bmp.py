@@ -15,7 +15,7 @@ BIT_FIELDS = 3
 
 
 def _levels(values, bits):
-    """What a file stores of 0..255, and what it is read as."""
+    """Return the values that a file stores for 0..255, and those that it is read as."""
     largest = (1 << bits) - 1
     stored = np.rint(values / 255 * largest).astype(np.uint32)
     return stored, np.rint(stored / largest * 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What says how an image is meant is kept: colour chunks, densities, XMP, georeference, JPEG coding."""
+"""Metadata that says how to show an image is kept: colour, densities, XMP, georeference, JPEG coding."""
 
 import struct
 import zlib

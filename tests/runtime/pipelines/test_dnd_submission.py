@@ -1,4 +1,4 @@
-"""What goes to the DND benchmark's server: the files of its own scripts, with the whole image's result."""
+"""Submissions to the DND benchmark's server: the files of its own scripts, with the whole image's result."""
 
 from __future__ import annotations
 

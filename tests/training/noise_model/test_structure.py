@@ -1,4 +1,4 @@
-"""What is found of banding, fixed pattern and hot pixels that were put into images, and what is not."""
+"""Find banding, fixed pattern and hot pixels that were put into images, and nothing else."""
 
 from __future__ import annotations
 
