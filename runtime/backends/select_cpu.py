@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ..errors import EnvironmentFault, ModelError
 from ..system.packages import install_hint, is_installed
@@ -15,7 +14,6 @@ from .onnxruntime.backend import OnnxRuntimeBackend
 from .openvino.backend import OpenVinoBackend
 from .protocol import Backend
 
-_CLASSES: dict[str, Any] = {"onnxruntime": OnnxRuntimeBackend, "openvino": OpenVinoBackend}
 _EXTRAS = {"onnxruntime": "cpu", "openvino": "openvino"}
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu")
 _RUNS = 3
@@ -32,13 +30,13 @@ def open_fastest(model: Path) -> Backend:
         ModelError: no library can run the file.
         MissingPackageError: none is installed.
     """
-    installed = [name for name in _CLASSES if is_installed(name)]
+    installed = [name for name in _EXTRAS if is_installed(name)]
     missing = [
         f"{name}: not installed: {install_hint(name, extra)}"
         for name, extra in _EXTRAS.items()
         if name not in installed
     ]
-    if len(installed) < len(_CLASSES):
+    if len(installed) < len(_EXTRAS):
         return _with(_open(installed[0] if installed else "onnxruntime", model), missing)
     path = entry_path("fastest", model, _PACKAGES)
     return _open_cached(path, model) or _compare(path, model)
@@ -47,7 +45,7 @@ def open_fastest(model: Path) -> Backend:
 def _open_cached(path: Path, model: Path) -> Backend | None:
     entry = read_entry(path) or {}
     taken, passed_over = entry.get("taken"), entry.get("passed_over")
-    if taken not in tuple(_CLASSES) or not isinstance(passed_over, list):
+    if taken not in tuple(_EXTRAS) or not isinstance(passed_over, list):
         return None
     try:
         return _with(_open(taken, model), [str(reason) for reason in passed_over])
@@ -58,7 +56,7 @@ def _open_cached(path: Path, model: Path) -> Backend | None:
 def _compare(path: Path, model: Path) -> Backend:
     opened: list[Backend] = []
     errors: dict[str, EnvironmentFault | ModelError] = {}
-    for name in _CLASSES:
+    for name in _EXTRAS:
         try:
             opened.append(_open(name, model))
             opened[-1].measure_bytes_per_px()  # before other runs leave memory behind
@@ -89,7 +87,9 @@ def _faster(opened: list[Backend]) -> tuple[Backend, list[str]]:
 
 
 def _open(name: str, model: Path) -> Backend:
-    return _CLASSES[name](model, device="cpu")
+    if name == "openvino":
+        return OpenVinoBackend(model, device="cpu")
+    return OnnxRuntimeBackend(model, device="cpu")
 
 
 def _with(backend: Backend, passed_over: list[str]) -> Backend:

@@ -20,12 +20,26 @@ from .capture import Address, differences, no_camera, open_capture
 
 _logger = logging.getLogger(__name__)
 
-_MIN_DELAY_S, _MAX_DELAY_S = 0.5, 10.0  # between attempts to reconnect; doubled each time
 _MAX_FAILURES = 10  # consecutive frames; fewer are damaged frames, more a lost camera
 _MAX_SILENCE_S = 2.0  # without a frame; after that the camera is lost
 _POLL_S = 0.1  # interval at which a wait checks whether to stop
-_OPEN_TIMEOUT_S = 20.0  # OpenCV never returns from some pipelines that lack an element
-_CLOSE_TIMEOUT_S = 2.0  # for the thread, which may be in a longer read
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Times of a live camera, in seconds.
+
+    Attributes:
+        open_s: to wait for the first frame; OpenCV never returns from some pipelines that lack an element.
+        close_s: to wait for the thread, which may be in a longer read.
+        first_delay_s: between the loss and the first attempt to reconnect; doubled for each further one.
+        last_delay_s: the longest delay between attempts.
+    """
+
+    open_s: float = 20.0
+    close_s: float = 2.0
+    first_delay_s: float = 0.5
+    last_delay_s: float = 10.0
 
 
 class LiveCamera:
@@ -36,6 +50,9 @@ class LiveCamera:
     model that is a little slower than the camera. The frames' indices count dropped frames, starting at the
     first frame that was requested.
 
+    Attributes:
+        timing: how long to wait; of all cameras.
+
     Args:
         reconnect: open a lost camera again and again, after half a second, later every 10 s; False: raise an
             error.
@@ -45,6 +62,8 @@ class LiveCamera:
         DeviceError: the camera does not open or yields no frame. The iteration raises it if the camera is
             lost and `reconnect` is False.
     """
+
+    timing = Timing()
 
     def __init__(self, address: Address, *, reconnect: bool = True, stop: Stop | None = None) -> None:
         load_opencv()
@@ -65,8 +84,8 @@ class LiveCamera:
         )
         self._thread.start()
         try:
-            if self._wait(_OPEN_TIMEOUT_S) is None and not self._stop.is_due:
-                raise DeviceError(f"{no_camera(address)} (waited {_OPEN_TIMEOUT_S:g} s)")
+            if self._wait(self.timing.open_s) is None and not self._stop.is_due:
+                raise DeviceError(f"{no_camera(address)} (waited {self.timing.open_s:g} s)")
         except BaseException:
             self.close()
             raise
@@ -89,7 +108,7 @@ class LiveCamera:
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(_CLOSE_TIMEOUT_S)
+        self._thread.join(self.timing.close_s)
         if self._thread.is_alive():
             _logger.warning(f"camera {self._address.name} does not respond; it is released at exit")
 
@@ -108,7 +127,7 @@ class LiveCamera:
     def _run(self, reconnect: bool) -> None:
         """Open the camera and keep its newest frame, reconnecting when it is lost. Runs in the thread."""
         try:
-            delay_s = _MIN_DELAY_S
+            delay_s = self.timing.first_delay_s
             while not self._closing.is_set():
                 before = self._received
                 self._connect()
@@ -119,11 +138,11 @@ class LiveCamera:
                 if not reconnect:
                     raise DeviceError(f"camera {self._address.name} stopped after {self._received} frames")
                 if self._received > before:
-                    delay_s = _MIN_DELAY_S
+                    delay_s = self.timing.first_delay_s
                     self._lost_at_s = time.monotonic()
                     _logger.warning(f"camera {self._address.name} is lost; reconnecting")
                 self._closing.wait(delay_s)
-                delay_s = min(2 * delay_s, _MAX_DELAY_S)
+                delay_s = min(2 * delay_s, self.timing.last_delay_s)
         except BaseException as error:  # raised again in the consumer's thread
             with self._changed:
                 self._error = error

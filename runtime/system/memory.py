@@ -6,9 +6,9 @@ import ctypes
 import os
 from pathlib import Path
 
-_PROC = Path("/proc")
-_CPUS = Path("/sys/devices/system/cpu")
-_CGROUP = Path("/sys/fs/cgroup")  # of the container, where there is one
+_ROOT = Path("/")
+_CPUS = Path("sys/devices/system/cpu")
+_CGROUP = Path("sys/fs/cgroup")  # of the container, where there is one
 
 
 class _MallInfo(ctypes.Structure):
@@ -21,16 +21,20 @@ class _MallInfo(ctypes.Structure):
     ]  # fmt: skip
 
 
-def available_bytes() -> int | None:
-    """Return the memory that can be allocated without swapping; None if unavailable."""
-    amounts = [_machine_available(), _container_available()]
+def available_bytes(root: Path = _ROOT) -> int | None:
+    """Return the memory that can be allocated without swapping; None if unavailable.
+
+    Args:
+        root: folder of proc/ and sys/.
+    """
+    amounts = [_machine_available(root), _container_available(root / _CGROUP)]
     return min((amount for amount in amounts if amount is not None), default=None)
 
 
-def resident_bytes() -> int | None:
+def resident_bytes(root: Path = _ROOT) -> int | None:
     """Return the resident memory of this process; None if unavailable (only Linux reports it)."""
     try:
-        return int((_PROC / "self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int((root / "proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
 
@@ -54,15 +58,15 @@ def release_free_memory() -> None:
         return
 
 
-def usable_cores() -> int:
+def usable_cores(root: Path = _ROOT) -> int:
     """Return the number of cores that this process may use, by its affinity and its container's CPU quota.
 
     At least 1; under Linux, two hardware threads of a core count once.
     """
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
-    cores = {_core_of(cpu) for cpu in os.sched_getaffinity(0)}
-    share = _container_cores()
+    cores = {_core_of(root / _CPUS, cpu) for cpu in os.sched_getaffinity(0)}
+    share = _container_cores(root / _CGROUP)
     return max(1, len(cores) if share is None else min(len(cores), round(share)))
 
 
@@ -71,20 +75,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "n2b"
 
 
-def _machine_available() -> int | None:
+def _machine_available(root: Path) -> int | None:
     try:
-        lines = (_PROC / "meminfo").read_text().splitlines()
+        lines = (root / "proc/meminfo").read_text().splitlines()
     except OSError:
         return None
     kibibytes = _value_of("MemAvailable:", lines)
     return None if kibibytes is None else kibibytes * 1024
 
 
-def _container_available() -> int | None:
+def _container_available(cgroup: Path) -> int | None:
     try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        used = int((_CGROUP / "memory.current").read_text())
-        lines = (_CGROUP / "memory.stat").read_text().splitlines()
+        limit = (cgroup / "memory.max").read_text().strip()
+        used = int((cgroup / "memory.current").read_text())
+        lines = (cgroup / "memory.stat").read_text().splitlines()
     except OSError:
         return None
     if limit == "max":
@@ -93,17 +97,17 @@ def _container_available() -> int | None:
     return max(0, int(limit) - used + reclaimable)
 
 
-def _container_cores() -> float | None:
+def _container_cores(cgroup: Path) -> float | None:
     try:
-        quota, period = (_CGROUP / "cpu.max").read_text().split()
+        quota, period = (cgroup / "cpu.max").read_text().split()
     except OSError:
         return None
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _core_of(cpu: int) -> str:
+def _core_of(cpus: Path, cpu: int) -> str:
     try:
-        return (_CPUS / f"cpu{cpu}/topology/thread_siblings_list").read_text()
+        return (cpus / f"cpu{cpu}/topology/thread_siblings_list").read_text()
     except OSError:
         return str(cpu)
 

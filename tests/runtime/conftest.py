@@ -43,10 +43,9 @@ def n2b_infer(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def cameras(monkeypatch):
     """cameras(*scripts) → the FakeCameras that OpenCV opens from then on; attempts follow fast."""
-    from n2b.runtime.sources import live
+    from n2b.runtime.sources.live import LiveCamera, Timing
 
-    monkeypatch.setattr(live, "_MIN_DELAY_S", 0.01)
-    monkeypatch.setattr(live, "_MAX_DELAY_S", 0.02)
+    monkeypatch.setattr(LiveCamera, "timing", Timing(first_delay_s=0.01, last_delay_s=0.02))
 
     def install(*scripts):
         from .fakes.cameras import FakeCameras

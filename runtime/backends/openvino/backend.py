@@ -17,7 +17,7 @@ from ..graph_contract import check_graph, check_info, check_result, parse_info, 
 from ..graph_operators import check_operators
 from ..memory_probe import measure_bytes_per_px
 from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
-from .precision import tolerates_bf16
+from .precision import has_bf16, tolerates_bf16
 
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 _DESCRIPTION = ["framework", METADATA_KEY]  # path of an ONNX file's metadata
@@ -59,7 +59,7 @@ class OpenVinoBackend:
         self._bytes_per_px: float | None = None
         self._hint = "f32"
         self.precision: Precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
-        if _has_bf16(self._core) and tolerates_bf16(self, self._run_in):
+        if has_bf16(self._core) and tolerates_bf16(self, self._run_in):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
@@ -123,11 +123,6 @@ class OpenVinoBackend:
     def _forget(self, shape: tuple[int, ...]) -> None:
         self._requests.pop(shape, None)
         release_free_memory()
-
-
-def _has_bf16(core: Any) -> bool:
-    """Return whether the CPU computes in BF16 natively."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _read(core: Any, model: Path) -> Any:

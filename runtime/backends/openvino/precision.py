@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 LEAST_PSNR_DB = 50.0  # of BF16 to FP32, for BF16 to be used
 _SIDE_PX = 128
 _SIGMA = 25  # of the noise in the test image, in levels of 255
+
+
+def has_bf16(core: Any) -> bool:
+    """Return whether the CPU computes in BF16 natively; `core` is OpenVINO's."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def tolerates_bf16(backend: Backend, run_in: Callable[[str, np.ndarray], np.ndarray]) -> bool:

@@ -24,7 +24,7 @@ from ..codecs.metadata import Metadata
 from . import tags as t
 
 _STRIP_SIZE_BYTES = 1 << 20
-_LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them are written as BigTIFF
+LARGEST_TIFF_BYTES = 4_200_000_000  # of pixels; more of them are written as BigTIFF
 _NATIVE: Order = "<" if sys.byteorder == "little" else ">"
 
 
@@ -54,7 +54,7 @@ class TiffInfo:
     @property
     def is_big(self) -> bool:
         """True if it has to be written as BigTIFF."""
-        return self.nbytes > _LARGEST_TIFF_BYTES
+        return self.nbytes > LARGEST_TIFF_BYTES
 
     @property
     def rows_per_strip(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 from n2b.runtime.images.image import Image, write_image
 from n2b.training.checkpoint import CHECKPOINT_NAME
 
-from benchmarks.own_camera import __main__ as command
 from benchmarks.own_camera import methods
 from benchmarks.subprocesses import Usage
 
@@ -46,7 +46,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return Usage(10, 9)
 
     monkeypatch.setattr(methods, "run_logged", run)
-    monkeypatch.setattr(command, "_use_one_core", lambda _: None)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None, raising=False)
     return asked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_a_failed_training_is_reported_and_the_rest_goes_on(
         raise EnvironmentFault("no memory")
 
     monkeypatch.setattr(grid, "train", fail)
-    monkeypatch.setattr(command, "_use_one_core", lambda _: None)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *_: None, raising=False)
     words = _words(data, tmp_path, "--images", "all", "--minutes", "5", "--methods", "n2b,camera")
     assert command.main(words) == 1
     assert capsys.readouterr().out.count("failed: no memory") == 2

@@ -150,8 +150,6 @@ def test_ctrl_c_lets_n2b_export_end_in_order_but_not_for_ever(
     (tmp_path / "slow_export.py").write_text(SLOW_TO_END.format(seconds=seconds, ready=str(ready)))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(module, "_EXPORT", "slow_export")
-    monkeypatch.setattr(module, "_LAST_STEP_S", patience_s)
     wait, waited = subprocess.Popen.wait, []
 
     def press_ctrl_c(export: subprocess.Popen[bytes], timeout: float | None = None) -> int:
@@ -165,7 +163,7 @@ def test_ctrl_c_lets_n2b_export_end_in_order_but_not_for_ever(
 
     monkeypatch.setattr(subprocess.Popen, "wait", press_ctrl_c)
     with pytest.raises(KeyboardInterrupt):
-        run_export(tmp_path / "model.engine", [])
+        run_export(tmp_path / "model.engine", [], package="slow_export", last_step_s=patience_s)
     assert waited[:2] == [None, patience_s]
     assert told in capfd.readouterr().err
     assert len(waited) == (2 if told else 3)

@@ -35,7 +35,7 @@ def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cpu_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_has_bf16", lambda _core: True)
+    monkeypatch.setattr(module, "has_bf16", lambda _core: True)
 
 
 def picture(*shape: int) -> np.ndarray:

@@ -73,7 +73,9 @@ def libraries(monkeypatch: pytest.MonkeyPatch):
     def install(**installed: dict[str, Any]) -> SimpleNamespace:
         classes = {name: Library(name, **options) for name, options in installed.items()}
         missing = {name: Library(name) for name in ("onnxruntime", "openvino") if name not in classes}
-        monkeypatch.setattr(choice_cpu, "_CLASSES", {**missing, **classes})
+        everything = {**missing, **classes}
+        monkeypatch.setattr(choice_cpu, "OnnxRuntimeBackend", everything["onnxruntime"])
+        monkeypatch.setattr(choice_cpu, "OpenVinoBackend", everything["openvino"])
         for name in ("onnxruntime", "openvino"):
             monkeypatch.setitem(sys.modules, name, ModuleType(name) if name in classes else None)
         return SimpleNamespace(**classes)
@@ -182,15 +184,15 @@ class TestOnAGpu:
     def test_cuda_goes_before_the_cpu(self, gpu, libraries, files, monkeypatch):  # noqa: ARG002
         libraries(onnxruntime={}, openvino={})
         monkeypatch.setattr("n2b.runtime.backends.onnxruntime.session.has_cuda", lambda: True)
-        taken: list[tuple[Any, ...]] = []
+        taken: list[dict[str, Any]] = []
 
-        def open_onnx(path: Any, name: str, *options: Any) -> Any:
-            taken.append((name, *options))
-            return Library(name)(path)
+        def open_onnx(path: Any, **options: Any) -> Any:
+            taken.append(options)
+            return Library("onnxruntime")(path)
 
-        monkeypatch.setattr(choice, "_open_onnx", open_onnx)
+        monkeypatch.setattr("n2b.runtime.backends.onnxruntime.backend.OnnxRuntimeBackend", open_onnx)
         open_backend(files, max_memory_mb=500)
-        assert taken == [("onnxruntime", "auto", False, 500)]
+        assert taken == [{"name": "onnxruntime", "device": "auto", "strict": False, "max_memory_mb": 500}]
 
     def test_a_gpu_that_onnxruntime_cannot_use_is_told(self, gpu, libraries, files, monkeypatch):  # noqa: ARG002
         libraries(onnxruntime={})

@@ -146,7 +146,7 @@ class TestWhatTravels:
         block = exif.write_block({34665: {33434: exposure}, 34853: {1: exif.Entry(2, 2, b"N\0")}}, "<")
         write_image(tmp_path / "large.tif", Image(picture(*SIZE, 3), exif=block))
         if is_big:
-            monkeypatch.setattr(tiff_writer, "_LARGEST_TIFF_BYTES", 1000)
+            monkeypatch.setattr(tiff_writer, "LARGEST_TIFF_BYTES", 1000)
         with Denoiser(make_model("negative"), tile=64) as denoise:
             by_strips(tmp_path / "large.tif", denoise)
         with tifffile.TiffFile(tmp_path / "strips.tif") as file:
@@ -248,7 +248,7 @@ class TestFailures:
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_big_tiff_is_written_beyond_4_gb(tmp_path, monkeypatch, order):
     pixels = picture(300, 50, 3, dtype="uint16")
-    monkeypatch.setattr(tiff_writer, "_LARGEST_TIFF_BYTES", 1000)
+    monkeypatch.setattr(tiff_writer, "LARGEST_TIFF_BYTES", 1000)
     described = tiff_writer.TiffInfo(pixels.shape, pixels.dtype, order=order)
     with open(tmp_path / "big.tif", "wb") as file:
         tiff_writer.write_bands(file, described, np.array_split(pixels, 7))

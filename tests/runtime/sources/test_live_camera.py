@@ -11,7 +11,8 @@ from itertools import pairwise
 import cv2
 import pytest
 from n2b.runtime.errors import DeviceError
-from n2b.runtime.sources import camera_frames, frames, live
+from n2b.runtime.sources import camera_frames, frames
+from n2b.runtime.sources.live import LiveCamera, Timing
 from n2b.runtime.system.signals import Stop
 
 from ..fakes.cameras import CORRUPT, GOOD, NOTHING, Capture
@@ -85,9 +86,8 @@ def test_a_lost_camera_is_opened_again_until_it_is_back(cameras, caplog):
 
 def test_the_delay_between_attempts_grows(cameras, monkeypatch):
     waits = []
-    monkeypatch.setattr(live, "_MIN_DELAY_S", 0.001)
-    monkeypatch.setattr(live, "_MAX_DELAY_S", 0.004)
     cameras([GOOD], None, None, None, None, [GOOD] * 1000)
+    monkeypatch.setattr(LiveCamera, "timing", Timing(first_delay_s=0.001, last_delay_s=0.004))
     wait = threading.Event.wait
 
     def noted(event, seconds=None):
@@ -141,7 +141,7 @@ def test_a_camera_without_frames_is_refused_at_once(cameras, script):
 def test_a_camera_that_hangs_does_not_delay_closing(cameras, monkeypatch, caplog):
     released = threading.Event()
     cameras([GOOD] * 3)
-    monkeypatch.setattr(live, "_CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(LiveCamera, "timing", Timing(close_s=0.05))
     monkeypatch.setattr(Capture, "release", lambda _: released.wait(10))
     source = frames(0)
     time.sleep(0.05)
@@ -156,8 +156,7 @@ def test_a_camera_that_hangs_does_not_delay_closing(cameras, monkeypatch, caplog
 def test_opening_a_camera_times_out(cameras, monkeypatch):
     released = threading.Event()
     fakes = cameras(None)
-    monkeypatch.setattr(live, "_OPEN_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(live, "_CLOSE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(LiveCamera, "timing", Timing(open_s=0.05, close_s=0.05))
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: released.wait(10) and fakes(*_))
     with pytest.raises(DeviceError, match=r"camera 7 does not open .*waited 0\.05 s"):
         frames(7)

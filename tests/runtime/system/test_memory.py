@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from pathlib import Path
 
 import pytest
 from n2b.runtime.system import memory as machine
@@ -15,48 +16,44 @@ needs_affinity = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason
 
 
 @pytest.fixture
-def system(monkeypatch, tmp_path):
-    """Write /proc, /sys and the container's files: system({"proc/meminfo": …})."""
-    monkeypatch.setattr(machine, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(machine, "_CPUS", tmp_path / "cpus")
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path / "cgroup")
+def system(tmp_path):
+    """system({"proc/meminfo": …}) writes files of /proc and /sys, and returns the folder in place of /."""
 
-    def write(files: dict[str, str]) -> None:
+    def write(files: dict[str, str]) -> Path:
         for name, text in files.items():
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+        return tmp_path
 
     return write
 
 
 def cgroup(limit: str) -> dict[str, str]:
     return {
-        "cgroup/memory.max": f"{limit}\n",
-        "cgroup/memory.current": "3000000\n",
-        "cgroup/memory.stat": "anon 2000000\ninactive_file 500000\n",
+        "sys/fs/cgroup/memory.max": f"{limit}\n",
+        "sys/fs/cgroup/memory.current": "3000000\n",
+        "sys/fs/cgroup/memory.stat": "anon 2000000\ninactive_file 500000\n",
     }
 
 
 def test_memory_is_what_the_machine_can_spare(system):
-    system({"proc/meminfo": MEMINFO, **cgroup("max")})
-    assert machine.available_bytes() == 8000 * 1024
+    assert machine.available_bytes(system({"proc/meminfo": MEMINFO, **cgroup("max")})) == 8000 * 1024
 
 
 def test_a_containers_limit_counts_less_what_is_used_and_does_not_give_way(system):
-    system({"proc/meminfo": MEMINFO, **cgroup("5000000")})
-    assert machine.available_bytes() == 5000000 - (3000000 - 500000)
+    assert machine.available_bytes(system({"proc/meminfo": MEMINFO, **cgroup("5000000")})) == 5000000 - (
+        3000000 - 500000
+    )
 
 
 def test_a_container_over_its_limit_has_nothing_left(system):
-    system({"proc/meminfo": MEMINFO, **cgroup("1000000")})
-    assert machine.available_bytes() == 0
+    assert machine.available_bytes(system({"proc/meminfo": MEMINFO, **cgroup("1000000")})) == 0
 
 
-@pytest.mark.usefixtures("system")
-def test_unknown_memory_is_none():
-    assert machine.available_bytes() is None
-    assert machine.resident_bytes() is None
+def test_unknown_memory_is_none(tmp_path):
+    assert machine.available_bytes(tmp_path) is None
+    assert machine.resident_bytes(tmp_path) is None
 
 
 @needs_affinity
@@ -71,16 +68,20 @@ def test_unknown_memory_is_none():
 )
 def test_cores_are_counted_once_and_within_the_containers_share(system, monkeypatch, siblings, quota, cores):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)))
-    system({f"cpus/cpu{i}/topology/thread_siblings_list": text for i, text in enumerate(siblings)})
-    system({"cgroup/cpu.max": f"{quota}\n"})
-    assert machine.usable_cores() == cores
+    system(
+        {
+            f"sys/devices/system/cpu/cpu{i}/topology/thread_siblings_list": text
+            for i, text in enumerate(siblings)
+        }
+    )
+    root = system({"sys/fs/cgroup/cpu.max": f"{quota}\n"})
+    assert machine.usable_cores(root) == cores
 
 
 @needs_affinity
-@pytest.mark.usefixtures("system")
-def test_without_topology_each_processor_is_a_core(monkeypatch):
+def test_without_topology_each_processor_is_a_core(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 7})
-    assert machine.usable_cores() == 3
+    assert machine.usable_cores(tmp_path) == 3
 
 
 @pytest.mark.skipif(machine.resident_bytes() is None, reason="only Linux tells a process's memory")

@@ -1,0 +1,1 @@
+/work/main/n2b/__init__.py
