@@ -19,6 +19,7 @@ from .models.bundled import bundled_camera
 PATIENCE = 8  # snapshots without an improvement, of the 20 of a run: then it ends
 _LAST, _WORTHWHILE_DB = 3, 0.03  # a gain among the last snapshots that promises more
 _RECENT = 4  # snapshots that help to make the image which candidates restore
+_RUINED_DB = 0.5  # below the best one a snapshot would only spoil that image
 
 
 class Selection:
@@ -74,9 +75,10 @@ class Selection:
         """
         self._set(NEW, denoiser)
         comparison = self.renoising.compare(self._networks, self._outputs, self._recent)
-        self._recent.append([output.half() for output in self._outputs[NEW]])
         scores = comparison.scores
         self._gains_db.append(scores[NEW] - scores.get(BEST, -math.inf))
+        if self._gains_db[-1] > -_RUINED_DB:
+            self._recent.append([output.half() for output in self._outputs[NEW]])
         if self._gains_db[-1] > 0:
             self._set(BEST, copy.deepcopy(denoiser))
             self.best_step = step

@@ -4,7 +4,7 @@ With candidates f_k and a noisy crop x, the mean ȳ of the f_k(x) looks like the
 detail, nearly none of its noise. It is spoilt with fresh noise n of the camera's noise model, 1.5 times as
 strong, and a candidate that restores it best is best:
 
-    score = −10 log₁₀ mean ‖f(ȳ + 1.5 n) − ȳ‖²   (dB, on images in [0, 1]; higher is better)
+    score = mean over crops of −10 log₁₀ ‖f(ȳ + 1.5 n) − ȳ‖²   (dB, on images in [0, 1]; higher is better)
 
 What a candidate alone removes of detail is still in ȳ, where it is missed; what it leaves of noise it leaves
 here, too. docs/training.md has the rank correlation with PSNR on sets that have references. A fault that all
@@ -94,7 +94,7 @@ class Renoising:
             for name in candidates:
                 removed[name].append(float((crop - outputs[name][place]).square().mean()) / variance)
         return Comparison(
-            {name: float(-10 * np.log10(max(np.mean(values), 1e-10))) for name, values in errors.items()},
+            {name: float(np.mean(-10 * np.log10(np.maximum(v, 1e-10)))) for name, v in errors.items()},
             {name: float(np.median(values)) for name, values in removed.items()},
         )
 

@@ -55,7 +55,7 @@ def shrunk(own: np.ndarray, weight: np.ndarray, common: np.ndarray, common_weigh
     Args:
         own: (n, 3, 3, SHIFTS, SHIFTS).
         weight: (n,), flat windows each is from.
-        common: (3, 3, SHIFTS, SHIFTS).
+        common: (3, 3, SHIFTS, SHIFTS), or one for each (n, 3, 3, SHIFTS, SHIFTS).
         common_weight: windows that `common` counts as.
     """
     share = (weight / (weight + common_weight))[:, None, None, None, None]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,22 @@ def test_what_is_removed_is_about_the_noise_or_more_where_detail_goes(renoising:
     removed = renoising.compare(two, {name: renoising.outputs(f) for name, f in two.items()}).removed
     assert removed["right"] == pytest.approx(1, abs=0.25)
     assert removed["washed"] > 2
+
+
+def test_each_image_counts_alike_however_strong_its_noise() -> None:
+    """One that is right where noise is weak, in two images, is better than one that is where it is strong."""
+    model = simple_model(images=3)
+    levels = np.array([30.0, 2.0, 2.0])
+    model = replace(model, image_level=np.full_like(model.image_level, 1) * levels[:, None])
+    rng = np.random.default_rng(0)
+    noisy = [
+        np.clip(c + rng.normal(0, s, c.shape), 0, 255).astype(np.uint8)
+        for c, s in zip(CLEAN, levels, strict=True)
+    ]
+    renoising = Renoising(noisy, [0, 1, 2], model, seed=0)
+    two = {"weak": thresholded(0.03), "strong": blur(1.0)}
+    scores = renoising.compare(two, {name: renoising.outputs(f) for name, f in two.items()}).scores
+    assert scores["weak"] > scores["strong"]
 
 
 def test_at_most_six_images_are_compared_on() -> None:

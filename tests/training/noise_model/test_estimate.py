@@ -66,6 +66,18 @@ def test_levels_of_textured_images_are_those_of_their_camera() -> None:
     assert errors[4] < 1.25
 
 
+def test_noise_of_one_camera_is_not_lent_to_another() -> None:
+    alike = (np.full((3, 3), 0.9) + 0.1 * np.eye(3))[:, :, None, None] * white()[:1, :1]
+    strong = noisy(2, alike, lambda brightness: np.full_like(brightness, 16.0))
+    weak = noisy(1, white(), lambda brightness: np.full_like(brightness, 3.0))
+    textured = noisy(1, white(), lambda brightness: np.full_like(brightness, 3.0), textured=1.0)
+    model = estimate_noise([*strong, *weak, *textured])
+    assert model.windows[3] < 8 < model.windows[:3].min()
+    likeness = model.covariance[:, 0, 1, REACH_PX, REACH_PX]  # of the red channel to the green one
+    assert likeness[:2].min() > 0.8
+    assert likeness[3] < 0.2
+
+
 def test_an_image_with_no_flat_place_has_a_model() -> None:
     model = estimate_noise(noisy(1, white(), constant, textured=1.0))
     assert np.isfinite(model.covariance).all()
