@@ -187,7 +187,7 @@ def change_hdf5(data: bytes, random: Random) -> bytes:
         names: list[str] = []
         archive.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         name = random.choice(names)
-        before = archive[name][()]
+        before = np.asarray(archive[name])
         del archive[name]
         if random.random() < 0.9:
             try:

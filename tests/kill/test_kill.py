@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def prepare(command: Command, folder: Path) -> None:
     command.prepare(folder)
 
 
-def choose_moment(number: int, random: Random, whole: Ended) -> dict[str, float]:
+def choose_moment(number: int, random: Random, whole: Ended) -> dict[str, Any]:
     """Choose when to kill: half of the times before it changes a file, half of the times at any time."""
     if number % 2:
         return {"after_s": random.uniform(0, whole.seconds)}
@@ -69,7 +70,7 @@ def kill_and_repeat(
     command: Command,
     server: ForkServer,
     folder: Path,
-    moment: dict[str, float],
+    moment: dict[str, Any],
     expected: Results,
     earlier: Results,
 ) -> None:
