@@ -14,6 +14,7 @@ import onnx
 
 from ..runtime.errors import ModelError, UserError
 from ..runtime.system.files import write_atomically
+from ..runtime.system.json_text import parse_json
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 
@@ -63,8 +64,8 @@ def load_ranges(path: Path, network: str) -> ActivationRanges:
             f"{path} holds no ranges (it is larger than 16 MB); leave out --ranges to measure them"
         )
     try:
-        values = json.loads(data.decode())
-    except (ValueError, RecursionError) as error:
+        values = parse_json(data)
+    except ValueError as error:
         raise ModelError(
             f"{path} holds no ranges (it is not JSON); leave out --ranges to measure them"
         ) from error

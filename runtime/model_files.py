@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
 from .system.files import sha256_of_file
+from .system.json_text import parse_json
 
 LATEST_EXPORT = Path("exports/latest")  # written by n2b-export, relative to the current folder
 BUNDLED = Path(__file__).parent / "models"
@@ -117,8 +117,8 @@ def is_of_other_model(engine: Path) -> bool:
     if not onnx.is_file():
         return False
     try:
-        described = json.loads(engine.with_name(f"{engine.name}.json").read_bytes())
+        described = parse_json(engine.with_name(f"{engine.name}.json").read_bytes())
         recorded = described["sources"].get(MODEL_ONNX), described["engine"].get("onnx_sha256")
         return sha256_of_file(onnx) not in recorded
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..runtime.errors import UserError
+from ..runtime.errors import UserError, shorten
 from ..runtime.model_files import bundled_models
 from ..runtime.passwords import hide_passwords
 from ..runtime.system.files import write_atomically
-from ..runtime.system.options import option, option_name, options_of, parse_range
+from ..runtime.system.json_text import parse_json
+from ..runtime.system.options import check_types, option, option_name, options_of, parse_range
 from .labels.filters import parse_filter
 from .noise import default_filter, noise_domain, parse_noise
 from .recipes import RECIPES
@@ -263,24 +264,21 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
-        """Return the inverse of `to_dict`.
-
-        Raises:
-            UserError: it has unknown fields, as of a newer version.
-            TypeError: it is not a dict of such values.
-        """
+        """Return the inverse of `to_dict`; raise UserError for unknown fields, TypeError for other values."""
         if not isinstance(values, dict):
             raise TypeError("it is not a JSON object")
         if unknown := sorted(set(values) - set(options_of(cls))):
-            raise UserError(f"the run's configuration has unknown fields ({', '.join(unknown)}); upgrade n2b")
+            names = shorten(", ".join(unknown), 99)
+            raise UserError(f"{CONFIG_NAME} has unknown fields, {names}; upgrade n2b")
+        check_types(cls, values)
         paths: dict[str, Any] = {name: tuple(values[name]) for name in _PATHS if name in values}
         if values.get("noise_gain"):
             paths["noise_gain"] = tuple(values["noise_gain"])
         return cls(**(values | paths))
 
-    def save(self, run: Path) -> None:
+    def save(self, run: Path, name: str = CONFIG_NAME) -> None:
         """Write `run`/config.json."""
-        write_atomically(run / CONFIG_NAME, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
+        write_atomically(run / name, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
 
 
 def load_config(run: Path) -> TrainConfig:
@@ -291,7 +289,7 @@ def load_config(run: Path) -> TrainConfig:
     """
     path = run / CONFIG_NAME
     try:
-        return TrainConfig.from_dict(json.loads(path.read_text()))
+        return TrainConfig.from_dict(parse_json(path.read_bytes()))
     except OSError as error:
         raise UserError(f"{run} contains no run to resume ({CONFIG_NAME}: {error.strerror})") from error
     except (ValueError, TypeError, KeyError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..runtime.system.files import write_atomically
+from ..runtime.system.json_text import parse_json
 
 _logger = logging.getLogger(__name__)
 
 METRICS_NAME = "metrics.jsonl"
+_MOST_STEPS = 1 << 53
+_MOST = sys.float_info.max
 
 
 class MetricsLog:
@@ -55,7 +59,7 @@ def read_curves(run: Path) -> dict[str, Curve]:
     points: dict[str, dict[int, float]] = {}
     for record in _read_records(run / METRICS_NAME):
         for name, value in record.items():
-            if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+            if name != "step" and isinstance(value, int | float) and abs(value) <= _MOST:
                 points.setdefault(name, {})[record["step"]] = value
     return {name: _curve(values) for name, values in points.items()}
 
@@ -70,8 +74,8 @@ def _read_records(path: Path) -> Iterator[dict[str, Any]]:
     damaged = 0
     for line in lines:
         try:
-            record = json.loads(line)
-            if not isinstance(record["step"], int):
+            record = parse_json(line)
+            if type(record["step"]) is not int or not 0 <= record["step"] < _MOST_STEPS:
                 raise TypeError
         except (ValueError, KeyError, TypeError):
             damaged += 1

@@ -67,12 +67,11 @@ def new_run(out: Path | None, given: dict[str, Any]) -> Iterator[tuple[Path, Tra
     claim = Claim(out, RUNS)
     run = claim.folder
     try:
-        _claim_config(run)
+        _claim_config(run, config)
     except UserError:
         claim.remove_folders()
         raise
     try:
-        config.save(run)
         yield run, config
     except BaseException:
         from .checkpoint import CHECKPOINT_NAME  # with torch
@@ -86,16 +85,28 @@ def new_run(out: Path | None, given: dict[str, Any]) -> Iterator[tuple[Path, Tra
         raise
 
 
-def _claim_config(run: Path) -> None:
-    """Create the file of the configuration, which no other process then can."""
+def _claim_config(run: Path, config: TrainConfig) -> None:
+    """Create the file of the configuration, whole at once, which no other process then can."""
+    own, final = run / f".{CONFIG_NAME}-{os.getpid()}.part", run / CONFIG_NAME
     try:
-        (run / CONFIG_NAME).touch(exist_ok=False)
+        config.save(run, own.name)
+        try:
+            final.hardlink_to(own)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            final.touch(exist_ok=False)
+            own.replace(final)
     except FileExistsError as error:
         raise UserError(
             f"{run} already contains a run; continue it with --resume, or choose another --out"
         ) from error
+    except UserError as error:
+        raise UserError(str(error).replace(str(own), str(final))) from error
     except OSError as error:
         raise UserError(f"cannot write {run}: {error.strerror}; choose another --out") from error
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def link_latest_run(run: Path) -> None:

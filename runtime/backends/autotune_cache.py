@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..system.files import sha256_of_file, write_atomically
+from ..system.json_text import parse_json
 from ..system.memory import cache_folder, usable_cores
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -31,8 +32,8 @@ def entry_path(name: str, model: Path, packages: tuple[str, ...]) -> Path:
 def read_entry(path: Path) -> dict[str, Any] | None:
     """Read an entry; None if it is absent or damaged."""
     try:
-        entry = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        entry = parse_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
     return entry if isinstance(entry, dict) else None
 

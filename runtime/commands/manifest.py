@@ -20,6 +20,7 @@ from ..errors import ModelError, UserError
 from ..model_files import find_model
 from ..pipelines.job import Job
 from ..system.files import sha256_of_file
+from ..system.json_text import parse_json
 
 if TYPE_CHECKING:
     from ..pipelines.result import ImageReport
@@ -163,7 +164,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     entries = {}
     for line in lines:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:  # cut short by a killed run
             continue
         if isinstance(entry, dict) and isinstance(entry.get("result"), str):

@@ -10,11 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import ImageError, UserError
+from ..errors import ImageError, UserError, shorten
 from ..system.packages import require
+from .image import reading
+from .scale import check_range
+
+_LARGEST = 1 << 16  # px, of an image
 
 
 @dataclass(frozen=True, order=True)
@@ -49,8 +54,8 @@ def list_crops(folder: str | Path) -> list[DndCrop]:
     try:
         with h5py.File(path) as file:
             references = file["info/boundingboxes"][0]
-            boxes = [np.asarray(file[reference]).T for reference in references]  # 20×4, counted from 1
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            boxes = [_boxes(file[reference]) for reference in references]
+    except Exception as error:  # damaged files raise many kinds of errors
         raise UserError(
             f"{folder} is not the DND benchmark: its info.mat {_reason(error)}; name the "
             "folder that contains info.mat and images_srgb"
@@ -58,8 +63,23 @@ def list_crops(folder: str | Path) -> list[DndCrop]:
     return [
         DndCrop(image, number, top - 1, left - 1, bottom - top + 1, right - left + 1)
         for image, of_image in enumerate(boxes, start=1)
-        for number, (top, left, bottom, right) in enumerate(of_image.astype(int).tolist(), start=1)
+        for number, (top, left, bottom, right) in enumerate(of_image, start=1)
     ]
+
+
+def _boxes(stored: Any) -> list[list[int]]:
+    """Return the boxes of an image, 20×4: first row, first column, last row, last column, counted from 1.
+
+    Raises:
+        ValueError: they are no boxes.
+    """
+    values = np.asarray(stored, np.float64).T
+    if values.ndim != 2 or values.shape[1] != 4 or not (values == values.round()).all():
+        raise ValueError("its boxes are not four whole numbers each")
+    first, last = values[:, :2], values[:, 2:]
+    if not ((first >= 1) & (first <= last) & (last <= _LARGEST)).all():
+        raise ValueError("a box ends before it begins")
+    return values.astype(int).tolist()
 
 
 def split_crops(crops: Sequence[DndCrop], seed: int) -> tuple[list[DndCrop], list[DndCrop]]:
@@ -81,7 +101,7 @@ def read_crops(folder: str | Path, crops: Sequence[DndCrop]) -> Iterator[tuple[D
     """Read the noisy sRGB pixels of boxes, float32 (H, W, 3) in [0, 1], and no others.
 
     Raises:
-        ImageError: an image is missing, damaged, or smaller than its box.
+        ImageError: an image is missing, damaged, smaller than its box, or not in [0, 1].
         MissingPackageError: h5py is not installed.
     """
     for crop, window, box in read_windows(folder, crops):
@@ -108,22 +128,22 @@ def read_windows(
     h5py = require("h5py", extra="dnd")
     for image, of_image in groupby(crops, key=lambda crop: crop.image):
         path = image_path(folder, image)
-        try:
-            with h5py.File(path) as file:
-                stored = file["InoisySRGB"]  # channels, width, height
-                for crop in of_image:
-                    rows = _around(crop.top, crop.height, stored.shape[2], halo_px, multiple_px)
-                    columns = _around(crop.left, crop.width, stored.shape[1], halo_px, multiple_px)
-                    pixels = np.ascontiguousarray(stored[:, columns, rows].T, np.float32)
-                    top, left = crop.top - rows.start, crop.left - columns.start
-                    box = slice(top, top + crop.height), slice(left, left + crop.width)
-                    if pixels[box].shape != (crop.height, crop.width, 3):
-                        raise ImageError(
-                            f"{path} does not contain the {crop.height}×{crop.width} px of its box {crop.box}"
-                        )
-                    yield crop, pixels, box
-        except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-            raise ImageError(f"{path} {_reason(error)}") from error
+        if not path.exists():
+            raise ImageError(f"{path} is missing")
+        with reading(path), h5py.File(path) as file:
+            stored = file["InoisySRGB"]  # channels, width, height
+            for crop in of_image:
+                rows = _around(crop.top, crop.height, stored.shape[2], halo_px, multiple_px)
+                columns = _around(crop.left, crop.width, stored.shape[1], halo_px, multiple_px)
+                pixels = np.ascontiguousarray(stored[:, columns, rows].T, np.float32)
+                top, left = crop.top - rows.start, crop.left - columns.start
+                box = slice(top, top + crop.height), slice(left, left + crop.width)
+                if pixels[box].shape != (crop.height, crop.width, 3):
+                    raise ImageError(
+                        f"{path} does not contain the {crop.height}×{crop.width} px of its box {crop.box}"
+                    )
+                check_range(pixels)
+                yield crop, pixels, box
 
 
 def image_path(folder: str | Path, image: int) -> Path:
@@ -145,4 +165,4 @@ def _around(start: int, length: int, whole: int, halo_px: int, multiple_px: int)
 def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "is missing"
-    return f"cannot be read ({' '.join(str(error).split())})"
+    return f"cannot be read ({shorten(error, 100) or type(error).__name__})"

@@ -154,6 +154,7 @@ def record_messages() -> Iterator[list[str]]:
     module = cv2 if hasattr(cv2, "setLogLevel") else getattr(getattr(cv2, "utils", None), "logging", None)
     set_level = getattr(module, "setLogLevel", None)
     lines: list[str] = []
+    cv2.getNumThreads()  # starts its threads, which at that level is printed on standard output
     with _recording, quiet():
         start = _standard_error.size()
         level = set_level(_DEBUG) if set_level else None

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from ..errors import UserError
+from ..errors import UserError, short_repr, shorten
 
 if TYPE_CHECKING:
     from typer import Context
@@ -48,12 +48,13 @@ class Option:
     def check(self, value: Any, name: str) -> None:
         """Raise UserError unless `value` is one of the choices, or finite and within the bounds."""
         if self.choices and value not in self.choices:
-            raise UserError(f"{name} is '{value}'; it must be one of {', '.join(self.choices)}")
+            raise UserError(f"{name} is '{shorten(value, 60)}'; it must be one of {', '.join(self.choices)}")
         if self.bounds and value is not None and not self._allows(value):
-            raise UserError(f"{name} is {value}; it must be {self.bounds}")
+            raise UserError(f"{name} is {shorten(value, 60)}; it must be {self.bounds}")
 
     def _allows(self, value: float) -> bool:
-        return math.isfinite(value) and all(is_within(value, bound) for _, bound, is_within in self._bounds)
+        is_finite = isinstance(value, int) or math.isfinite(value)  # whole numbers may be too large for it
+        return is_finite and all(is_within(value, bound) for _, bound, is_within in self._bounds)
 
     @property
     def _bounds(self) -> list[tuple[str, float, Callable[[float, float], bool]]]:
@@ -144,6 +145,26 @@ def from_options(config: type[_Config], values: Mapping[str, Any]) -> _Config:
         elif isinstance(field.default_factory, type):
             fields[field.name] = from_options(field.default_factory, values)
     return config(**fields)
+
+
+def check_types(config: type, values: Mapping[str, Any]) -> None:
+    """Raise TypeError unless values from JSON have the types of a dataclass's fields; lists are tuples."""
+    hints = get_type_hints(config)
+    for name, value in values.items():
+        if not _is_of(value, hints[name]):
+            raise TypeError(f"{name} is {short_repr(value)}")
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    if isinstance(hint, types.UnionType):
+        return any(_is_of(value, kind) for kind in get_args(hint))
+    if get_origin(hint) is tuple:
+        kind, last = get_args(hint)
+        is_tuple = isinstance(value, list | tuple) and (last is ... or len(value) == 2)
+        return is_tuple and all(_is_of(one, kind) for one in value)
+    if hint is float and type(value) is int:
+        return abs(value) < 1 << 63
+    return type(value) is hint
 
 
 def changed_options(config: Any) -> dict[str, Any]:

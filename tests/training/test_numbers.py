@@ -26,6 +26,7 @@ from n2b.training.config import TrainConfig
         ("minutes", 1e300),
         ("record_s", 1e12),
         ("batch", 10**9),
+        ("batch", 10**400),
         ("patch_px", 10**6),
         ("warmup_steps", 10**30),
         ("checkpoint_every", 10**30),

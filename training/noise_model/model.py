@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...runtime.errors import ModelError
+from ...runtime.errors import ModelError, shorten
 from ...runtime.system.files import write_atomically
+from ...runtime.system.json_text import parse_json
 
 REACH_PX = 8  # covariance is known up to this shift in each direction
 SHIFTS = 2 * REACH_PX + 1
@@ -85,9 +87,9 @@ class NoiseModel:
                 if name not in ("middle", "half_range")
             }
             model = cls(**arrays, middle=float(values["middle"]), half_range=float(values["half_range"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the noise model is damaged ({error})") from error
-        images, sources = len(model.source), len(model.covariance)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ModelError(f"the noise model is damaged ({shorten(error, 60)})") from error
+        images, sources = model.source.size, len(np.atleast_1d(model.covariance))
         expected = {
             "level": (KNOTS,), "level_spread": (KNOTS,), "image_level": (images, KNOTS),
             "image_level_spread": (images, KNOTS), "source": (images,), "windows": (images,),
@@ -96,6 +98,8 @@ class NoiseModel:
         for name, shape in expected.items():
             if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
                 raise ModelError(f"the noise model is damaged ({name} is {arrays[name].shape}, not {shape})")
+        if not (math.isfinite(model.middle) and 0 < model.half_range < math.inf):
+            raise ModelError("the noise model is damaged (its brightnesses are no range)")
         if not images or not (model.source.min() >= 0 and model.source.max() < sources):
             raise ModelError("the noise model is damaged (an image has no covariance)")
         return model
@@ -112,11 +116,11 @@ class NoiseModel:
             ModelError: there is none, or it is damaged.
         """
         try:
-            values = json.loads(path.read_text())
+            values = parse_json(path.read_bytes())
         except OSError as error:
             raise ModelError(f"no noise model in {path}: {error.strerror}") from error
         except ValueError as error:
-            raise ModelError(f"the noise model in {path} is damaged ({error})") from error
+            raise ModelError(f"the noise model in {path} is damaged ({shorten(error, 60)})") from error
         if not isinstance(values, dict):
             raise ModelError(f"{path} contains no noise model")
         return cls.from_dict(values)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ...runtime.errors import shorten
 from .figures import Figure, Row, on_grey, residual_figure, scale_to_fit
 
 _logger = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def read_snapshots(run: Path) -> list[Snapshot]:
             continue
         try:
             snapshots.append(_read(path, int(name[1])))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            _logger.warning(f"{path} is damaged; the report omits it ({error})")
+        except Exception as error:  # a damaged archive raises zlib.error, NotImplementedError and others
+            _logger.warning(f"{path} is damaged; the report omits it ({shorten(error)})")
     return sorted(snapshots, key=lambda snapshot: snapshot.step)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -15,6 +14,7 @@ from ...runtime.errors import ModelError
 from ...runtime.images.convert import to_uint8
 from ...runtime.passwords import without_passwords
 from ...runtime.system.files import write_atomically
+from ...runtime.system.json_text import parse_json
 from ..evaluation.comparison import Conclusion
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
 from ..metrics import Curve, read_curves
@@ -106,7 +106,7 @@ def _read_config(run: Path) -> dict[str, Any]:
     """Return config.json unvalidated: a report also shows runs of other versions of n2b."""
     path = run / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         _logger.warning(f"{path} cannot be read ({error}); the report does not show the configuration")
         return {}

@@ -106,3 +106,16 @@ def test_quiet_ends_when_its_block_fails():
         raise KeyError
     with quiet():
         pass
+
+
+def test_recording_what_a_decoder_reports_prints_nothing_anywhere():
+    """The first work that OpenCV shares among threads starts them; that was printed on standard output."""
+    program = """
+import cv2, numpy as np
+from n2b.runtime.system.opencv import record_messages
+pixels = np.zeros((480, 640, 3), np.uint16)
+with record_messages():
+    cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("", "")

@@ -1,8 +1,13 @@
-"""2,000 damaged files: each is read, or refused in one line; none is half-exported, and none takes over."""
+"""A damaged file is read, or refused in one line; none is half-exported, and none takes over.
+
+N2B_FUZZ_COUNT scales the number of damaged files, N2B_FUZZ_SEED sets another series of them.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -20,15 +25,22 @@ import pytest
 from n2b.export import source
 from n2b.runtime.errors import N2BError
 
-from .formats import FORMATS
-from .mutations import change_bytes
+from .file_mutations import change_bytes
+from .files import FORMATS
 
 resource = pytest.importorskip("resource", reason="memory is bounded by Unix's means")
 
 HANGS_AFTER_S = 60
 MEMORY_BYTES = 3 * 2**30  # beyond what the process has when the test begins
 LONGEST_MESSAGE = 1000  # a message that holds a file's content is not for people
+SHARE = int(os.environ.get("N2B_FUZZ_COUNT", "500")) / 500
+SEED = os.environ.get("N2B_FUZZ_SEED", "")
 RUNS_IN_ONNX_RUNTIME = 300  # files whose graph reaches ONNX Runtime, which a bad one might crash
+
+# Damage to these costs only what they record: it is measured, made or shown again, or left out.
+NEVER_REFUSED = {
+    "chosen.engine.json", "metrics.jsonl", "finished.jsonl", "cache.json", "label.npy", "snapshot.npz",
+}  # fmt: skip
 
 READ_ALL = """
 import sys
@@ -58,6 +70,13 @@ def bounded() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+@pytest.fixture
+def silent() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
 @contextmanager
 def no_hang() -> Iterator[None]:
     def hung(*_: object) -> None:
@@ -73,7 +92,7 @@ def no_hang() -> Iterator[None]:
 
 
 def damaged(name: str, sound: bytes, number: int) -> bytes:
-    random = Random(f"{name} {number}")
+    random = Random(f"{name} {SEED}{number}")
     return (change_bytes if number % 2 else FORMATS[name].change)(sound, random)
 
 
@@ -102,13 +121,10 @@ def what_is_wrong(name: str, data: bytes, folder: Path) -> tuple[str | None, boo
     return (f"there is now {left}" if left else None), accepted
 
 
-def test_there_are_two_thousand_damaged_files() -> None:
-    assert sum(kind.count for kind in FORMATS.values()) >= 2000
-
-
 @pytest.mark.slow
+@pytest.mark.timeout(300 * max(1, SHARE))
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.usefixtures("bounded")
+@pytest.mark.usefixtures("bounded", "silent")
 def test_a_damaged_file_is_read_or_refused_in_one_line(
     name: str, exported: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,13 +133,15 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(
     sound = FORMATS[name].make(exported)
     complaints: list[str] = []
     outcomes: Counter[bool] = Counter()
-    for number in range(FORMATS[name].count):
+    count = round(FORMATS[name].count * SHARE)
+    for number in range(count):
         wrong, accepted = what_is_wrong(name, damaged(name, sound, number), tmp_path)
         outcomes[accepted] += 1
         if wrong:
             complaints.append(f"{name}, number {number}: {wrong}")
     assert not complaints, f"{len(complaints)} of {outcomes.total()}:\n" + "\n".join(complaints[:5])
-    assert outcomes[False] > FORMATS[name].count // 4, "the damage is too light to tell anything"
+    if name not in NEVER_REFUSED:
+        assert outcomes[False] > count // 4, "the damage is too light to tell anything"
 
 
 def test_graphs_that_pass_the_checks_do_not_crash_onnx_runtime(

@@ -25,7 +25,8 @@ from n2b.runtime.model_info import ModelInfo
 from n2b.training.checkpoint import FORMAT, load_denoiser
 from n2b.training.models.edge import EdgeNet
 
-from .mutations import change_checkpoint, change_json, change_onnx
+from . import state_files
+from .file_mutations import change_bytes, change_checkpoint, change_json, change_onnx
 
 INFO = ModelInfo(
     "unet", size_multiple_px=32, receptive_radius_px=158, default_halo_px=16, trained={"a": [1.5]}
@@ -40,7 +41,7 @@ class Format:
         make: a sound one, of the graph `exported` (see conftest.py) where it is made of a graph.
         read: what n2b does with it: the file, and the folder that gets what is made of it.
         change: damages what it says, where it is still such a file; damage to its bytes comes by itself.
-        count: how many damaged ones are read.
+        count: how many damaged ones are read, of 500 of an image format.
     """
 
     make: Callable[[onnx.ModelProto], bytes]
@@ -110,9 +111,34 @@ def read_ranges(file: Path, _: Path) -> None:
     load_ranges(file, "network")
 
 
+def _alone(make: Callable[[], bytes]) -> Callable[[onnx.ModelProto], bytes]:
+    return lambda _: make()
+
+
 FORMATS = {
     "model.onnx": Format(make_onnx, export_onnx, change_onnx, 800),
     "checkpoint.pt": Format(make_checkpoint, read_checkpoint, change_checkpoint, 400),
     "model.engine.json": Format(make_description, read_description, change_json, 400),
     "ranges.json": Format(make_ranges, read_ranges, change_json, 400),
+    "initial.onnx": Format(make_onnx, state_files.read_initial_weights, change_onnx, 200),
+    "chosen.engine.json": Format(
+        _alone(state_files.make_engine_description), state_files.read_engine_description, change_json, 200
+    ),
+    "noise.json": Format(_alone(state_files.make_noise), state_files.read_noise, change_json, 100),
+    "config.json": Format(_alone(state_files.make_config), state_files.read_config, change_json, 400),
+    "metrics.jsonl": Format(
+        _alone(state_files.make_metrics), state_files.read_metrics, state_files.change_lines, 400
+    ),
+    "finished.jsonl": Format(
+        _alone(state_files.make_manifest), state_files.read_manifest, state_files.change_lines, 400
+    ),
+    "cache.json": Format(
+        _alone(state_files.make_cache_entry), state_files.read_cache_entry, change_json, 200
+    ),
+    "label.npy": Format(_alone(state_files.make_label), state_files.read_label, change_bytes, 200),
+    "snapshot.npz": Format(_alone(state_files.make_snapshot), state_files.read_snapshot, change_bytes, 200),
+    "info.mat": Format(_alone(state_files.make_boxes), state_files.read_boxes, state_files.change_hdf5, 300),
+    "0001.mat": Format(
+        _alone(state_files.make_dnd_image), state_files.read_dnd_image, state_files.change_hdf5, 300
+    ),
 }
