@@ -61,8 +61,8 @@ class VideoDecoder:
         """Describe what was wrong with the file, after its last frame."""
         if self._timeline.restarts:
             yield (
-                f"its times begin again {self._timeline.restarts} times, as in joined files; "
-                "the parts follow one another in the result"
+                f"its times begin again (joints: {self._timeline.restarts}); in the result the parts follow "
+                "one another"
             )
         if self._whole_jpegs:  # some cameras leave the end marker out of every frame
             self._patched += self._cut_jpegs
@@ -130,10 +130,10 @@ class VideoDecoder:
         return Fraction(self._container.start_time or 0, _AV_SECOND)
 
     def _stated_s(self) -> Fraction | None:
-        duration = self._container.duration
-        if duration is None or self._container.format.name not in _STATED_LENGTH:
-            return None
-        return Fraction(duration, _AV_SECOND)
+        duration, name = self._container.duration, self._container.format.name
+        if name == "avi" and self._stream.frames and self._stream.average_rate:  # FFmpeg counts what is there
+            return self._stream.frames / self._stream.average_rate
+        return None if duration is None or name not in _STATED_LENGTH else Fraction(duration, _AV_SECOND)
 
     def _is_short(self, length_s: Fraction) -> bool:
         timeline = self._timeline
