@@ -167,18 +167,19 @@ def encode(
     return path
 
 
-def add_sound(container: Any, codec: str, seconds: float = 0.4, start_s: float = 0) -> Any:
+def add_sound(container: Any, codec: str, seconds: float = 0.4) -> Callable[[Any], None]:
     """Add a stream of audio, a tone; return a function that writes it, for the argument `fill` of `encode`."""
-    stream = container.add_stream(codec, rate=RATE_HZ * 2, layout="stereo")
+    stream = container.add_stream(codec, rate=48_000, layout="stereo")
+    stream.codec_context.bit_rate = 96_000
     packed = stream.codec_context.format.name
-    stream.codec_context.options = {"strict": "-2"}
 
     def write(container: Any) -> None:
-        tone = (8000 * np.sin(np.arange(int(RATE_HZ * 2 * seconds)) / 5)).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(np.stack([tone, tone], 1).reshape(1, -1), format="s16", layout="stereo")
-        frame.sample_rate, frame.pts, frame.time_base = RATE_HZ * 2, 0, Fraction(1, RATE_HZ * 2)
+        tone = (8000 * np.sin(np.arange(int(48_000 * seconds)) / 5)).astype(np.int16)
+        both = np.stack([tone, tone], 1).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
         size = stream.codec_context.frame_size or 1024
-        resampler = av.AudioResampler(format=packed, layout="stereo", rate=RATE_HZ * 2, frame_size=size)
+        resampler = av.AudioResampler(format=packed, layout="stereo", rate=48_000, frame_size=size)
         for samples in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(samples))
         container.mux(stream.encode(None))
