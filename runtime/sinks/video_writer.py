@@ -20,6 +20,7 @@ from ..video.description import VideoDescription, describe_video
 from .stream_copy import StreamCopy
 
 VIDEO_FORMATS = (".mp4", ".m4v", ".mov", ".mkv")  # for H.264 frames at any times
+MOST_BITS = 10  # per channel
 
 # Visually lossless. No B-frames: with them, the duration is wrong if times are uneven, and the header of a
 # fragmented file cannot have the start time.
