@@ -61,7 +61,9 @@ def _denoise_video(
 
     meter, is_deep = StreamMeter(), _keeps_depth(job, denoiser)
     with (
-        closing(prefetch(exact_video_frames(job.source, deep=is_deep))) as frames,  # read while one is denoised
+        closing(
+            prefetch(exact_video_frames(job.source, deep=is_deep))
+        ) as frames,  # read while one is denoised
         closing(VideoSink(job.destination, job.source)) as sink,
         closing(
             denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter, dark=dark)
@@ -84,11 +86,13 @@ def _keeps_depth(job: Job, denoiser: Denoiser) -> bool:
 
     bits, is_deep = describe_video(job.source).bits, denoiser.info.io == "float32"
     if is_deep and bits > MOST_BITS:
-        _logger.warning(f"{job.source}: its {bits} bits per channel become {MOST_BITS}, the most of H.264 here")
+        _logger.warning(
+            f"{job.source}: its {bits} bits per channel become {MOST_BITS}, the most of H.264 here"
+        )
     elif bits > 8 and not is_deep:
         command = float32_command(denoiser.model, denoiser.info.precision)
         _logger.warning(
-            f"{job.source}: its {bits} bits per channel become 8; {MOST_BITS} are kept by a model from {command}"
+            f"{job.source}: its {bits} bits per channel become 8; a model from {command} keeps {MOST_BITS}"
         )
     return is_deep
 

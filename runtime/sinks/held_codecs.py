@@ -13,7 +13,9 @@ _FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # FFmpeg's names
 
 def can_hold(container: Any, stream: Any) -> bool:
     """Return True if an output container takes a copy of a stream."""
-    return stream.codec_context is not None and stream.codec_context.codec.id in _codecs(container.format.name)
+    return stream.codec_context is not None and stream.codec_context.codec.id in _codecs(
+        container.format.name
+    )
 
 
 def formats_that_hold(stream: Any) -> list[str]:

@@ -16,7 +16,12 @@ from .pcm import PCMCopy
 
 _logger = logging.getLogger(__name__)
 
-_KEPT_TAGS = ("title", "language", "handler_name", "timecode")  # of the video stream; others describe its coding
+_KEPT_TAGS = (
+    "title",
+    "language",
+    "handler_name",
+    "timecode",
+)  # of the video stream; others describe its coding
 _ANY_AUDIO = ".mkv"  # the format for audio that the others cannot hold
 _IMAGE_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png"), "bmp": ("bmp", "image/bmp")}
 
@@ -42,7 +47,7 @@ class StreamCopy:
         container.set_chapters(
             [{**one, "metadata": read_tags(one["metadata"])} for one in self._original.chapters()]
         )
-        video.disposition = int(self._video.disposition)
+        video.disposition = self._video.disposition.value
         tags = read_tags(self._video.metadata)
         video.metadata.update({name: tags[name] for name in _KEPT_TAGS if name in tags})
         for stream in self._original.streams:
@@ -115,17 +120,18 @@ class StreamCopy:
         if is_cover(stream) and suffix == ".mkv":
             self._attach_cover(stream, original)
         elif stream.type == "attachment" and suffix == ".mkv":
-            self._copies_nothing(self._container.add_stream_from_template(stream), stream)
+            copy = self._container.add_stream_from_template(stream)
+            copy.metadata.update(read_tags(stream.metadata))
         elif (stream.type in ("audio", "subtitle") or is_cover(stream)) and can_hold(self._container, stream):
             copy = self._container.add_stream_from_template(stream, opaque=True)
-            copy.disposition = int(stream.disposition)
+            copy.disposition = stream.disposition.value
             copy.metadata.update(read_tags(stream.metadata))
             self._copies[stream.index] = copy
         elif stream.type == "audio" and suffix != _ANY_AUDIO:
             raise self._refused(_codec(stream))
         elif stream.type == "audio" and stream.codec_context is not None:
             copy = PCMCopy(self._container, stream)
-            copy.stream.disposition = int(stream.disposition)
+            copy.stream.disposition = stream.disposition.value
             copy.stream.metadata.update(read_tags(stream.metadata))
             self._copies[stream.index] = copy
             _logger.warning(
@@ -134,10 +140,6 @@ class StreamCopy:
             )
         elif not self._is_chapter_track(stream):
             self._leave_out(stream)
-
-    def _copies_nothing(self, copy: Any, stream: Any) -> None:
-        """Set the tags of a stream that is whole in the header."""
-        copy.metadata.update(read_tags(stream.metadata))
 
     def _attach_cover(self, stream: Any, original: Path) -> None:
         """Matroska holds a cover image as an attachment."""
@@ -153,15 +155,15 @@ class StreamCopy:
 
     def _is_chapter_track(self, stream: Any) -> bool:
         """Return True for the text that QuickTime keeps chapters in; they are copied as such."""
-        return stream.type == "data" and "mp4" in self._original.format.name and bool(self._original.chapters())
+        return (
+            stream.type == "data" and "mp4" in self._original.format.name and bool(self._original.chapters())
+        )
 
     def _leave_out(self, stream: Any) -> None:
         others = formats_that_hold(stream)
-        suffix = self._path.suffix.lower()
-        hint = f": {suffix} cannot hold it, {' and '.join(others)} can" if others else f": {suffix} cannot hold it"
-        _logger.warning(
-            f"{self._path}: left out stream {stream.index} of the video, {stream.type} ({_codec(stream)}){hint}"
-        )
+        what = f"stream {stream.index} of the video, {stream.type} ({_codec(stream)})"
+        hint = f", {' and '.join(others)} can" if others else ""
+        _logger.warning(f"{self._path}: left out {what}: {self._path.suffix.lower()} cannot hold it{hint}")
 
     def _refused(self, codecs: str) -> UserError:
         return UserError(

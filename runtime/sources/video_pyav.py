@@ -32,7 +32,7 @@ def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, No
         deep: yield uint16 if the video has more than 8 bits per channel.
 
     Yields:
-        Frames of (H, W, 3) uint8 or uint16, upright; `timestamp_ns` counts from the start of the video stream.
+        Frames of (H, W, 3) uint8 or uint16, upright; `timestamp_ns` is 0 at the start of the video stream.
 
     Raises:
         UserError: the file does not exist.

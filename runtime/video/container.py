@@ -35,11 +35,11 @@ def video_stream(container: Any, path: Path) -> Any:
 
 def is_cover(stream: Any) -> bool:
     """Return True if a video stream is a cover image or a row of thumbnails."""
-    return stream.type == "video" and bool(int(stream.disposition) & (_ATTACHED_PICTURE | _TIMED_THUMBNAILS))
+    return stream.type == "video" and bool(stream.disposition.value & (_ATTACHED_PICTURE | _TIMED_THUMBNAILS))
 
 
 def read_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a container, stream or chapter as text; what is not UTF-8 is read as Windows-1252."""
+    """Return the tags of a container, stream or chapter; what is not UTF-8 is read as Windows-1252."""
     return {_text(name): _text(value) for name, value in tags.items()}
 
 

@@ -17,8 +17,8 @@ _MATRICES = {
 }  # fmt: skip
 _OTHER_MATRICES = {8: "YCgCo", 10: "BT.2020 constant luminance", 14: "ICtCp"}
 _RANGES = {1: "tv", 2: "pc"}
-# FFmpeg's default conversion to RGB rounds down, on average by a level. A sample of chroma is read for each of
-# its pixels and written as their mean, so that what is not denoised stays as it was.
+# FFmpeg's default conversion to RGB rounds down, on average by a level. A sample of chroma is read for each
+# of its pixels and written as their mean, so that what is not denoised stays as it was.
 _EXACT = "flags={}+accurate_rnd+full_chroma_int+full_chroma_inp"
 
 Filters = Sequence[tuple[str, str]]  # of libavfilter: names and arguments
@@ -92,9 +92,7 @@ class ToRGB(FrameConverter):
     def __call__(self, frame: Any) -> tuple[np.ndarray, bool]:
         """Return (H, W, 3) RGB, uint8 or uint16, as it is stored; True if any of it is transparent."""
         has_alpha = any(component.is_alpha for component in frame.format.components)
-        target = ("gbrap" if has_alpha else "gbrp") + (
-            "16le" if self._deep and bits_of(frame) > 8 else ""
-        )
+        target = ("gbrap" if has_alpha else "gbrp") + ("16le" if self._deep and bits_of(frame) > 8 else "")
         scale = [_EXACT.format("neighbor")]
         if not is_rgb(frame):
             scale.append(f"in_color_matrix={matrix_of(frame.colorspace, self._source)}")

@@ -114,8 +114,8 @@ def encode(
     full_range: bool = False,
     fields: str = "prog",
     options: dict[str, str] | None = None,
-    prepare: Callable[[Any, Any], object] = lambda container, stream: None,
-    fill: Callable[[Any], object] = lambda container: None,
+    prepare: Callable[[Any, Any], object] = lambda _container, _stream: None,
+    fill: Callable[[Any], object] = lambda _container: None,
 ) -> Path:
     """A video of 25 frames a second.
 
@@ -133,7 +133,9 @@ def encode(
     interlaced = fields != "prog"
     graph = av.filter.Graph()
     nodes = [
-        graph.add_buffer(width=width, height=height, format=av.VideoFormat(source), time_base=Fraction(1, 25)),
+        graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat(source), time_base=Fraction(1, 25)
+        ),
         graph.add("setfield", fields),
         graph.add(
             "scale",
@@ -168,7 +170,7 @@ def encode(
 
 
 def add_sound(container: Any, codec: str, seconds: float = 0.4) -> Callable[[Any], None]:
-    """Add a stream of audio, a tone; return a function that writes it, for the argument `fill` of `encode`."""
+    """Add a stream of audio, a tone; return the function that writes it, to `fill` in `encode`."""
     stream = container.add_stream(codec, rate=48_000, layout="stereo")
     stream.codec_context.bit_rate = 96_000
     packed = stream.codec_context.format.name

@@ -20,12 +20,19 @@ def shown(path):
 
 @pytest.mark.parametrize(
     "codec, pix_fmt, name",
-    [("ffv1", "bgr0", "a.mkv"), ("libx264rgb", "rgb24", "a.mp4"), ("png", "rgb24", "a.mov"), ("utvideo", "gbrp", "a.avi")],
+    [
+        ("ffv1", "bgr0", "a.mkv"),
+        ("libx264rgb", "rgb24", "a.mp4"),
+        ("png", "rgb24", "a.mov"),
+        ("utvideo", "gbrp", "a.avi"),
+    ],
 )
 @pytest.mark.parametrize("width", [64, 61])
 def test_rgb_videos_are_tagged_as_what_they_are_written_as(tmp_path, codec, pix_fmt, name, width):
     image = picture(0, 48, width)
-    video = encode(tmp_path / name, [image] * 2, codec, pix_fmt, options={"crf": "8"} if "264" in codec else {})
+    video = encode(
+        tmp_path / name, [image] * 2, codec, pix_fmt, options={"crf": "8"} if "264" in codec else {}
+    )
     copy = copy_video(video, tmp_path / "copy.mkv")
     assert np.abs(shown(video) - image).mean() < 1.5
     frame = first_frame(copy)
@@ -41,9 +48,7 @@ def test_rgb_videos_are_tagged_as_what_they_are_written_as(tmp_path, codec, pix_
 def test_each_matrix_is_read_and_written_as_it_is_tagged(tmp_path, matrix, full_range):
     image = np.zeros((48, 64, 3), np.uint8)
     image[:, :32], image[:, 32:] = (200, 40, 60), (30, 180, 90)
-    video = encode(
-        tmp_path / "a.mkv", [image] * 2, "ffv1", "yuv444p", matrix=matrix, full_range=full_range
-    )
+    video = encode(tmp_path / "a.mkv", [image] * 2, "ffv1", "yuv444p", matrix=matrix, full_range=full_range)
     assert np.abs(shown(video) - image).max() <= 2
     copy = copy_video(video, tmp_path / "copy.mp4")
     assert first_frame(copy).colorspace == matrix
@@ -55,7 +60,9 @@ def test_a_matrix_that_is_not_read_is_refused_in_one_line(tmp_path):
         tmp_path / "a.mkv", [picture(0)] * 2,
         prepare=lambda _, stream: setattr(stream.codec_context, "colorspace", YCGCO),
     )  # fmt: skip
-    with pytest.raises(ImageError, match="its colours are YCgCo, which is not read; convert them first: ffmpeg"):
+    with pytest.raises(
+        ImageError, match="its colours are YCgCo, which is not read; convert them first: ffmpeg"
+    ):
         copy_video(video, tmp_path / "copy.mp4")
     assert not (tmp_path / "copy.mp4").exists()
 
@@ -81,20 +88,31 @@ def test_ten_bits_and_the_tags_of_hdr_are_kept(tmp_path, transfer):
 
 
 def test_the_brightness_of_an_hdr_display_and_content_is_kept(tmp_path):
-    display = "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):cll=1000,400"
-    video = encode(tmp_path / "a.mp4", [picture(0)] * 2, pix_fmt="yuv420p10le", options={"x264-params": display})
+    display = (
+        "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):cll=1000,400"
+    )
+    video = encode(
+        tmp_path / "a.mp4", [picture(0)] * 2, pix_fmt="yuv420p10le", options={"x264-params": display}
+    )
     copy = copy_video(video, tmp_path / "copy.mkv", deep=True)
     assert describe_video(copy).hdr == describe_video(video).hdr == display
 
 
 @pytest.mark.parametrize(
     "codec, pix_fmt, name",
-    [("png", "rgba", "a.mov"), ("ffv1", "yuva420p", "a.mkv"), ("prores_ks", "yuva444p10le", "a.mov"), ("qtrle", "argb", "a.mov")],
+    [
+        ("png", "rgba", "a.mov"),
+        ("ffv1", "yuva420p", "a.mkv"),
+        ("prores_ks", "yuva444p10le", "a.mov"),
+        ("qtrle", "argb", "a.mov"),
+    ],
 )
 def test_transparency_that_is_left_out_is_warned_of(tmp_path, caplog, codec, pix_fmt, name):
     image = np.dstack([picture(0), np.full((48, 64), 128, np.uint8)])
     options = {"profile": "4444"} if codec == "prores_ks" else {}
-    opaque = encode(tmp_path / name, [image | np.array([0, 0, 0, 255], np.uint8)] * 2, codec, pix_fmt, options=options)
+    opaque = encode(
+        tmp_path / name, [image | np.array([0, 0, 0, 255], np.uint8)] * 2, codec, pix_fmt, options=options
+    )
     copy_video(opaque, tmp_path / "copy.mov")
     assert not caplog.messages
     video = encode(tmp_path / name, [image] * 3, codec, pix_fmt, options=options)

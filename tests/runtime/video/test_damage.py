@@ -27,13 +27,20 @@ def spoil(path: Path, numbers: tuple[int, ...], *, cut: bool = False) -> None:
     for number in numbers:
         at, size = places[number]
         start, end = (at + size // 2, at + size) if cut else (at + size // 3, at + 2 * size // 3)
-        data[start:end] = bytes(end - start) if cut else random.integers(0, 255, end - start, np.uint8).tobytes()
+        data[start:end] = (
+            bytes(end - start) if cut else random.integers(0, 255, end - start, np.uint8).tobytes()
+        )
     path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
     "name, codec, pix_fmt",
-    [("a.mp4", "libx264", "yuv420p"), ("a.avi", "mpeg4", "yuv420p"), ("a.mkv", "mpeg2video", "yuv420p"), ("a.mov", "prores_ks", "yuv422p10le")],
+    [
+        ("a.mp4", "libx264", "yuv420p"),
+        ("a.avi", "mpeg4", "yuv420p"),
+        ("a.mkv", "mpeg2video", "yuv420p"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+    ],
 )
 def test_damaged_frames_are_counted(tmp_path, caplog, name, codec, pix_fmt):
     options = {"g": "10"} if codec != "prores_ks" else {}
@@ -41,7 +48,8 @@ def test_damaged_frames_are_counted(tmp_path, caplog, name, codec, pix_fmt):
     spoil(video, (5, 12, 13))
     copy = copy_video(video, tmp_path / "copy.mkv")
     assert re.search(
-        r"[1-9] damaged frames are in the result as the decoder patched them up, the first at 0\.[25] s", caplog.text
+        r"[1-9] damaged frames are in the result as the decoder patched them up, the first at 0\.[25] s",
+        caplog.text,
     )
     assert len(frame_times(copy)) == 20
 
@@ -58,7 +66,9 @@ def test_jpeg_frames_that_are_cut_are_counted(tmp_path, caplog, name):
     ]
 
 
-@pytest.mark.parametrize("name, codec", [("a.mkv", "libx264"), ("a.avi", "mjpeg"), ("a.mp4", "libx264"), ("a.mov", "mjpeg")])
+@pytest.mark.parametrize(
+    "name, codec", [("a.mkv", "libx264"), ("a.avi", "mjpeg"), ("a.mp4", "libx264"), ("a.mov", "mjpeg")]
+)
 @pytest.mark.parametrize("part, sound", [(0.5, "mp2"), (0.7, None)])
 def test_a_video_that_is_cut_short_is_warned_of(tmp_path, caplog, name, codec, part, sound):
     write = {}
@@ -72,7 +82,10 @@ def test_a_video_that_is_cut_short_is_warned_of(tmp_path, caplog, name, codec, p
         prepare=prepare, fill=lambda container: write["sound"](container) if sound else None,
     )  # fmt: skip
     if name in ("a.mp4", "a.mov"):  # with its index at the beginning
-        with av.open(str(video)) as before, av.open(str(tmp_path / f"fast-{name}"), "w", options={"movflags": "faststart"}) as after:
+        with (
+            av.open(str(video)) as before,
+            av.open(str(tmp_path / f"fast-{name}"), "w", options={"movflags": "faststart"}) as after,
+        ):
             copies = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
             for packet in before.demux():
                 if packet.dts is not None:

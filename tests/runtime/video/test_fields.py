@@ -18,7 +18,9 @@ def woven(height: int = 48) -> np.ndarray:
 
 
 @pytest.mark.parametrize("fields, is_top_first", [("tff", True), ("bff", False), ("prog", None)])
-@pytest.mark.parametrize("codec, name", [("libx264", "a.mp4"), ("mpeg2video", "a.mpg"), ("prores_ks", "a.mov")])
+@pytest.mark.parametrize(
+    "codec, name", [("libx264", "a.mp4"), ("mpeg2video", "a.mpg"), ("prores_ks", "a.mov")]
+)
 def test_the_order_of_the_fields_is_kept(tmp_path, fields, is_top_first, codec, name):
     if codec == "libx264":
         options = {"x264-params": {"tff": "tff=1", "bff": "bff=1", "prog": ""}[fields]}
@@ -33,7 +35,9 @@ def test_the_order_of_the_fields_is_kept(tmp_path, fields, is_top_first, codec, 
 
 
 def test_the_colours_of_the_fields_do_not_mix(tmp_path):
-    video = encode(tmp_path / "a.mp4", [woven()] * 3, fields="tff", options={"x264-params": "tff=1", "crf": "4"})
+    video = encode(
+        tmp_path / "a.mp4", [woven()] * 3, fields="tff", options={"x264-params": "tff=1", "crf": "4"}
+    )
     copy = copy_video(video, tmp_path / "copy.mp4")
     for path in (video, copy):
         pixels = next(iter(exact_video_frames(path))).pixels.astype(int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ MATRICES = {  # a, b, c, d of x' = a x + c y, y' = b x + d y → what is shown o
     (1, 0, 0, -1): lambda image: image[::-1],
     (-1, 0, 0, -1): lambda image: image[::-1, ::-1],
     (0, 1, -1, 0): lambda image: np.rot90(image, -1),
-    (0, -1, 1, 0): lambda image: np.rot90(image),
+    (0, -1, 1, 0): np.rot90,
     (0, 1, 1, 0): lambda image: image.swapaxes(0, 1),
     (0, -1, -1, 0): lambda image: image.swapaxes(0, 1)[::-1, ::-1],
 }
@@ -47,8 +48,6 @@ def test_a_video_is_shown_as_its_display_matrix_says(tmp_path, matrix):
 
 @pytest.mark.parametrize("matrix, aspect", [(AS_STORED, (4, 3)), ((0, 1, -1, 0), (3, 4))])
 def test_the_shape_of_the_pixels_turns_with_the_frame(tmp_path, matrix, aspect):
-    from fractions import Fraction
-
     def prepare(_, stream):
         stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 

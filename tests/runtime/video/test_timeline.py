@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
@@ -28,7 +29,12 @@ def part(path, codec, sound):
 
 @pytest.mark.parametrize(
     "name, codec, sound, parts",
-    [("a.ts", "libx264", "aac", 2), ("a.ts", "mpeg2video", "mp2", 3), ("a.ts", "libx264", None, 3), ("a.mpg", "mpeg2video", "mp2", 2)],
+    [
+        ("a.ts", "libx264", "aac", 2),
+        ("a.ts", "mpeg2video", "mp2", 3),
+        ("a.ts", "libx264", None, 3),
+        ("a.mpg", "mpeg2video", "mp2", 2),
+    ],
 )
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_the_parts_of_a_joined_video_follow_one_another(tmp_path, caplog, name, codec, sound, parts, suffix):
@@ -37,7 +43,7 @@ def test_the_parts_of_a_joined_video_follow_one_another(tmp_path, caplog, name, 
     copy = copy_video(video, tmp_path / f"copy{suffix}")
     times = frame_times(copy)
     assert len(times) == FRAMES * parts
-    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(times)]
     assert all(0 < step < Fraction(3, 10) for step in steps)
     assert sum(abs(step - Fraction(1, 25)) < Fraction(2, 1000) for step in steps) >= len(steps) - (parts - 1)
     assert f"its times begin again (joints: {parts - 1})" in caplog.text
