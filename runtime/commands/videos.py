@@ -59,9 +59,11 @@ def _denoise_video(
     from ..sources.video_pyav import exact_video_frames
     from ..system.prefetch import prefetch
 
-    meter = StreamMeter()
+    meter, is_deep = StreamMeter(), _keeps_depth(job, denoiser)
     with (
-        closing(prefetch(exact_video_frames(job.source))) as frames,  # read while one is denoised
+        closing(
+            prefetch(exact_video_frames(job.source, deep=is_deep))
+        ) as frames,  # read while one is denoised
         closing(VideoSink(job.destination, job.source)) as sink,
         closing(
             denoise_stream(frames, denoiser, [sink], controls=Controls(strength), meter=meter, dark=dark)
@@ -74,6 +76,25 @@ def _denoise_video(
         sink.finish()
     if corrupt := meter.stats().corrupt:
         _logger.warning(f"{job.source}: {corrupt} damaged frames are left out of the result")
+
+
+def _keeps_depth(job: Job, denoiser: Denoiser) -> bool:
+    """Return True if the model takes more than 8 bits per channel; warn of what a video loses."""
+    from ..model_files import float32_command
+    from ..sinks.video_writer import MOST_BITS
+    from ..video.description import describe_video
+
+    bits, is_deep = describe_video(job.source).bits, denoiser.info.io == "float32"
+    if is_deep and bits > MOST_BITS:
+        _logger.warning(
+            f"{job.source}: its {bits} bits per channel become {MOST_BITS}, the most of H.264 here"
+        )
+    elif bits > 8 and not is_deep:
+        command = float32_command(denoiser.model, denoiser.info.precision)
+        _logger.warning(
+            f"{job.source}: its {bits} bits per channel become 8; a model from {command} keeps {MOST_BITS}"
+        )
+    return is_deep
 
 
 @contextmanager

@@ -111,7 +111,8 @@ class VideoSink(_OpenVideo):
         """
         height, width = size_hw = denoised.shape[:2]
         if self._video is None:
-            self._video = VideoWriter(self._path, height, width, self._original)
+            is_deep = denoised.dtype != np.uint8
+            self._video = VideoWriter(self._path, height, width, self._original, deep=is_deep)
             self._size_hw = size_hw
         if size_hw != self._size_hw:
             raise UserError(

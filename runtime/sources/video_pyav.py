@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Generator, Iterator
-from fractions import Fraction
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..errors import ImageError, UserError, shorten
+from ..errors import ImageError, UserError
 from ..frame import Frame
-from ..system.pyav import load_av, matrix_of
+from ..system.pyav import load_av
+from ..video.container import open_video
+from ..video.convert import ToRGB
+from ..video.decoder import VideoDecoder
+from ..video.description import decoding_errors
+from ..video.orientation import upright
+
+_logger = logging.getLogger(__name__)
 
 
-def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
+def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, None, None]:
     """Yield every frame of a video in order, for a video that is written again; needs `noise2blur[video]`.
 
     OpenCV 4 converts every video by the matrix of ITU-R BT.601, which shifts the colours of most videos, and
     its conversion to RGB darkens them by a level.
 
+    A warning is logged of damaged frames that the decoder patched up, of a file that is cut short, of
+    transparency, and of times that begin again, as in joined files; here they go on growing.
+
+    Args:
+        deep: yield uint16 if the video has more than 8 bits per channel.
+
     Yields:
-        Frames of (H, W, 3) uint8, upright; `timestamp_ns` counts from the start of the video stream.
+        Frames of (H, W, 3) uint8 or uint16, upright; `timestamp_ns` is 0 at the start of the video stream.
 
     Raises:
         UserError: the file does not exist.
@@ -32,45 +42,19 @@ def exact_video_frames(path: Path) -> Generator[Frame, None, None]:
     av = load_av()
     if not path.is_file():
         raise UserError(f"{path}: there is no such video")
-    index = 0
-    try:
-        with av.open(str(path)) as video:
-            if not video.streams.video:
-                raise ImageError(f"{path} has no video stream, only sound")
-            stream = video.streams.video[0]
-            stream.thread_type = "AUTO"
-            start, corrupt = stream.start_time or 0, 0
-            for decoded in _decode(av, video, stream):
-                if decoded is None:
-                    corrupt += 1
-                    continue
-                video_ns = round(Fraction(decoded.pts - start) * decoded.time_base * 10**9)
-                yield Frame(
-                    _upright(decoded), str(path), index, video_ns, time.monotonic_ns(), corrupt=corrupt
-                )
-                index += 1
-    except av.error.FFmpegError as error:
-        raise ImageError(
-            f"{path} is not a video that FFmpeg can decode: {shorten(error.strerror)}"
-        ) from error
-    if index == 0:
-        raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")
-
-
-def _decode(av: Any, video: Any, stream: Any) -> Iterator[Any]:
-    """Yield decoded frames, None for a damaged one."""
-    for packet in video.demux(stream):
-        try:
-            yield from packet.decode()
-        except av.error.InvalidDataError:
-            yield None
-
-
-def _upright(decoded: Any) -> np.ndarray:
-    # RGB has no matrix, but PyAV up to version 16 applies the source's only if the destination's differs.
-    matrix = matrix_of(decoded.colorspace)
-    other = "ITU601" if matrix == "ITU709" else "ITU709"
-    # In two steps, since FFmpeg's direct conversion from 4:2:0 to RGB rounds down, on average by a level.
-    full = decoded.reformat(format="yuv444p")
-    rgb = full.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=other).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, round(decoded.rotation / 90)))
+    index, is_opaque = 0, True
+    to_rgb = ToRGB(av, deep=deep, source=str(path))
+    with decoding_errors(path), open_video(path) as video:
+        decoder = VideoDecoder(video, path)
+        for decoded, time_s in decoder.frames():
+            pixels, is_transparent = to_rgb(decoded)
+            if is_transparent and is_opaque:
+                is_opaque = False
+                _logger.warning(f"{path}: its transparency is left out of the result; H.264 has none")
+            pixels, video_ns = upright(pixels, decoded), round(time_s * 10**9)
+            yield Frame(pixels, str(path), index, video_ns, time.monotonic_ns(), corrupt=decoder.corrupt)
+            index += 1
+        if index == 0:
+            raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")
+        for problem in decoder.problems():
+            _logger.warning(f"{path}: {problem}")

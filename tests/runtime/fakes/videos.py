@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from n2b.runtime.sinks import VideoSink
+from n2b.runtime.sources.video_pyav import exact_video_frames
 
 av: Any = pytest.importorskip("av", reason="needs the package av")
 
@@ -99,3 +102,112 @@ def length_s(path: Path) -> float:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         return float(stream.duration * stream.time_base)
+
+
+def encode(
+    path: Path,
+    images: Sequence[np.ndarray],
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    *,
+    matrix: int | None = None,
+    full_range: bool = False,
+    fields: str = "prog",
+    options: dict[str, str] | None = None,
+    prepare: Callable[[Any, Any], object] = lambda _container, _stream: None,
+    fill: Callable[[Any], object] = lambda _container: None,
+) -> Path:
+    """A video of 25 frames a second.
+
+    Args:
+        images: (H, W, 3) uint8 or uint16, or (H, W, 4) with alpha.
+        matrix: tag of ITU-T H.273 for the colours, by which they are converted; None: neither.
+        fields: tff or bff for an interlaced video.
+        prepare: receives the container and the video stream before the first frame.
+        fill: receives the container after the last frame.
+    """
+    names = {None: "bt601", 1: "bt709", 4: "fcc", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+    height, width, channels = images[0].shape
+    deep, shallow = {3: ("rgb48le", "rgb24"), 4: ("rgba64le", "rgba")}[channels]
+    source = shallow if images[0].dtype == np.uint8 else deep
+    interlaced = fields != "prog"
+    graph = av.filter.Graph()
+    nodes = [
+        graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat(source), time_base=Fraction(1, 25)
+        ),
+        graph.add("setfield", fields),
+        graph.add(
+            "scale",
+            f"flags=area+accurate_rnd+full_chroma_int:out_color_matrix={names[matrix]}"
+            f":out_range={'pc' if full_range else 'tv'}:interl={int(interlaced)}",
+        ),
+        graph.add("format", pix_fmt),
+        graph.add("buffersink"),
+    ]
+    graph.link_nodes(*nodes).configure()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 25)
+        stream.codec_context.max_b_frames = 0
+        if matrix is not None:
+            stream.codec_context.colorspace = matrix
+            stream.codec_context.color_range = 2 if full_range else 1
+        if interlaced:
+            stream.codec_context.flags |= 1 << 18 | 1 << 29
+        prepare(container, stream)
+        for number, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format=source)
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            graph.vpush(frame)
+            converted = graph.vpull()
+            converted.pict_type = 0
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+        fill(container)
+    return path
+
+
+def add_sound(container: Any, codec: str, seconds: float = 0.4) -> Callable[[Any], None]:
+    """Add a stream of audio, a tone; return the function that writes it, to `fill` in `encode`."""
+    stream = container.add_stream(codec, rate=48_000, layout="stereo")
+    stream.codec_context.bit_rate = 96_000
+    packed = stream.codec_context.format.name
+
+    def write(container: Any) -> None:
+        tone = (8000 * np.sin(np.arange(int(48_000 * seconds)) / 5)).astype(np.int16)
+        both = np.stack([tone, tone], 1).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+        size = stream.codec_context.frame_size or 1024
+        resampler = av.AudioResampler(format=packed, layout="stereo", rate=48_000, frame_size=size)
+        for samples in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(samples))
+        container.mux(stream.encode(None))
+
+    return write
+
+
+def copy_video(video: Path, result: Path, *, deep: bool = False) -> Path:
+    """Write a video again as `n2b-infer` does, not denoised."""
+    with closing(exact_video_frames(video, deep=deep)) as frames, closing(VideoSink(result, video)) as sink:
+        for frame in frames:
+            assert sink.write(frame, frame.pixels)
+        sink.finish()
+    return result
+
+
+def streams(path: Path) -> list[tuple[str, str]]:
+    """The type and the codec of each stream."""
+    with av.open(str(path)) as container:
+        return [
+            (stream.type, stream.codec_context.codec.canonical_name if stream.codec_context else "")
+            for stream in container.streams
+        ]
+
+
+def first_frame(path: Path) -> Any:
+    """The first frame, decoded."""
+    with av.open(str(path)) as container:
+        return next(container.decode(video=0))

@@ -17,15 +17,9 @@ from n2b.runtime.sinks.video_writer import VideoWriter
 from n2b.runtime.sources.video_pyav import exact_video_frames
 
 from ..fakes.videos import CLOCK, LAST_TICKS, frame_times, length_s, make_video, packets, picture, pictures
+from ..fakes.videos import copy_video as copy
 
 UNEVEN = [0, 512, 1536, 1700, 4096, 4608, 9000, 9512]
-
-
-def copy(video: Path, result: Path) -> None:
-    with closing(exact_video_frames(video)) as frames, closing(VideoSink(result, video)) as sink:
-        for frame in frames:
-            assert sink.write(frame, frame.pixels)
-        sink.finish()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])

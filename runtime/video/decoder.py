@@ -1,0 +1,141 @@
+"""Decode every frame of a video, count what is damaged, and notice a file that is cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..system.pyav import load_av
+from .container import is_cover, video_stream
+from .timeline import Timeline
+
+# Formats that state their length, by FFmpeg's name; it estimates that of others from the bit rate.
+_STATED_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "asf", "flv")
+_MISSING_S = Fraction(1, 2)  # a file that ends earlier by more is cut short
+_MISSING_WITHOUT_DURATIONS_S = 2  # where the last frame may be shown for a while
+_AV_SECOND = 1_000_000  # ticks of a container's duration
+
+
+class VideoDecoder:
+    """Decodes the video stream of an open container.
+
+    Attributes:
+        corrupt: packets so far that could not be decoded.
+    """
+
+    def __init__(self, container: Any, path: Path) -> None:
+        self._av = load_av()
+        self._container, self._path = container, path
+        self._stream = video_stream(container, path)
+        self._stream.thread_type = "AUTO"
+        self._timeline = Timeline(container)
+        self._is_jpeg = self._stream.codec_context.name == "mjpeg"
+        self._whole_jpegs = self._cut_jpegs = 0
+        self._patched = 0
+        self._first_patched_s = Fraction(0)
+        self._failed_to_read = False
+        self.corrupt = 0
+
+    def frames(self) -> Iterator[tuple[Any, Fraction]]:
+        """Yield decoded frames with their times in s, from the start of the stream; joints do not show."""
+        unit = self._stream.time_base
+        start = self._stream.start_time or 0
+        following = start  # time of a frame that has none
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+            except self._av.error.InvalidDataError:
+                self.corrupt += 1
+                continue
+            for frame in decoded:
+                stamp = following if frame.pts is None else frame.pts
+                time_s = Fraction(stamp - start) * unit
+                following = stamp + self._frame_ticks(frame)
+                if frame.is_corrupt:
+                    self._count_patched(time_s)
+                yield frame, time_s
+
+    def problems(self) -> Iterator[str]:
+        """Describe what was wrong with the file, after its last frame."""
+        if self._timeline.restarts:
+            yield (
+                f"its times begin again (joints: {self._timeline.restarts}); in the result the parts follow "
+                "one another"
+            )
+        if self._whole_jpegs:  # some cameras leave the end marker out of every frame
+            self._patched += self._cut_jpegs
+        if self._patched:
+            yield (
+                f"{self._patched} damaged frames are in the result as the decoder patched them up, the first "
+                f"at {float(self._first_patched_s):.1f} s"
+            )
+        if (length_s := self._stated_s()) is not None and self._is_short(length_s):
+            end_s = float(self._timeline.end_s - self._start_s())
+            yield f"the file is cut short, at {max(end_s, 0):.1f} s of {float(length_s):.1f} s"
+        elif self._failed_to_read:
+            yield "the rest of the file cannot be read"
+
+    def _packets(self) -> Iterator[Any]:
+        """Yield the packets of the video stream, the last one empty."""
+        packets = self._container.demux()
+        count = 0
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._av.error.FFmpegError:
+                if not count:
+                    raise
+                self._failed_to_read = True
+                yield from self._flush()
+                return
+            if packet is None:
+                return
+            if is_cover(packet.stream):
+                continue
+            self._timeline.shift(packet)
+            if packet.stream.index == self._stream.index:
+                count += 1
+                if self._is_jpeg and packet.size:
+                    self._count_jpeg(packet)
+                yield packet
+
+    def _flush(self) -> Iterator[Any]:
+        packet = self._av.Packet()
+        packet.stream = self._stream
+        yield packet
+
+    def _count_jpeg(self, packet: Any) -> None:
+        """Count a JPEG frame without an end: its decoder reports nothing."""
+        end = bytes(packet)[-64:].rstrip(b"\0\xff")
+        is_whole = end.endswith(b"\xd9")
+        self._whole_jpegs += is_whole
+        self._cut_jpegs += not is_whole
+        if not is_whole and self._cut_jpegs == 1 and packet.pts is not None and not self._patched:
+            self._first_patched_s = (packet.pts - (self._stream.start_time or 0)) * packet.time_base
+
+    def _count_patched(self, time_s: Fraction) -> None:
+        self._patched += 1
+        if self._patched == 1:
+            self._first_patched_s = time_s
+
+    def _frame_ticks(self, frame: Any) -> int:
+        if frame.duration:
+            return int(frame.duration)
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        return max(1, round(1 / (rate * self._stream.time_base))) if rate else 1
+
+    def _start_s(self) -> Fraction:
+        return Fraction(self._container.start_time or 0, _AV_SECOND)
+
+    def _stated_s(self) -> Fraction | None:
+        duration, name = self._container.duration, self._container.format.name
+        if name == "avi" and self._stream.frames and self._stream.average_rate:  # FFmpeg counts what is there
+            return self._stream.frames / self._stream.average_rate
+        return None if duration is None or name not in _STATED_LENGTH else Fraction(duration, _AV_SECOND)
+
+    def _is_short(self, length_s: Fraction) -> bool:
+        timeline = self._timeline
+        allowed_s = _MISSING_S if timeline.has_durations else _MISSING_WITHOUT_DURATIONS_S
+        return not timeline.restarts and timeline.end_s - self._start_s() < length_s - allowed_s

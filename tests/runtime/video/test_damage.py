@@ -1,0 +1,101 @@
+"""Damaged and unfinished videos."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from ..fakes.videos import add_sound, copy_video, encode, frame_times, picture
+
+FRAMES = 50  # 2 s
+
+
+def images(count: int = FRAMES) -> list[np.ndarray]:
+    noise = np.random.default_rng(0).integers(-40, 40, (count, 48, 64, 3))
+    return [np.clip(picture(number) + noise[number], 0, 255).astype(np.uint8) for number in range(count)]
+
+
+def spoil(path: Path, numbers: tuple[int, ...], *, cut: bool = False) -> None:
+    """Overwrite a part of some packets with noise, or their second halves and what follows with zeros."""
+    data, random = bytearray(path.read_bytes()), np.random.default_rng(1)
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    for number in numbers:
+        at, size = places[number]
+        start, end = (at + size // 2, at + size) if cut else (at + size // 3, at + 2 * size // 3)
+        data[start:end] = (
+            bytes(end - start) if cut else random.integers(0, 255, end - start, np.uint8).tobytes()
+        )
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "name, codec, pix_fmt",
+    [
+        ("a.mp4", "libx264", "yuv420p"),
+        ("a.avi", "mpeg4", "yuv420p"),
+        ("a.mkv", "mpeg2video", "yuv420p"),
+        ("a.mov", "prores_ks", "yuv422p10le"),
+    ],
+)
+def test_damaged_frames_are_counted(tmp_path, caplog, name, codec, pix_fmt):
+    options = {"g": "10"} if codec != "prores_ks" else {}
+    video = encode(tmp_path / name, images(20), codec, pix_fmt, options=options)
+    spoil(video, (5, 12, 13))
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    assert re.search(
+        r"[1-9] damaged frames are in the result as the decoder patched them up, the first at 0\.[25] s",
+        caplog.text,
+    )
+    assert len(frame_times(copy)) == 20
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mov"])
+def test_jpeg_frames_that_are_cut_are_counted(tmp_path, caplog, name):
+    video = encode(tmp_path / name, images(10), "mjpeg", "yuvj420p")
+    copy_video(video, tmp_path / "copy.mkv")
+    assert not caplog.messages
+    spoil(video, (3, 5, 6), cut=True)
+    copy_video(video, tmp_path / "copy.mkv")
+    assert caplog.messages == [
+        f"{video}: 3 damaged frames are in the result as the decoder patched them up, the first at 0.1 s"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, codec", [("a.mkv", "libx264"), ("a.avi", "mjpeg"), ("a.mp4", "libx264"), ("a.mov", "mjpeg")]
+)
+@pytest.mark.parametrize("part, sound", [(0.5, "mp2"), (0.7, None)])
+def test_a_video_that_is_cut_short_is_warned_of(tmp_path, caplog, name, codec, part, sound):
+    write = {}
+
+    def prepare(container, _):
+        if sound:
+            write["sound"] = add_sound(container, sound, FRAMES / 25)
+
+    video = encode(
+        tmp_path / name, images(), codec, "yuvj420p" if codec == "mjpeg" else "yuv420p",
+        prepare=prepare, fill=lambda container: write["sound"](container) if sound else None,
+    )  # fmt: skip
+    if name in ("a.mp4", "a.mov"):  # with its index at the beginning
+        with (
+            av.open(str(video)) as before,
+            av.open(str(tmp_path / f"fast-{name}"), "w", options={"movflags": "faststart"}) as after,
+        ):
+            copies = {stream.index: after.add_stream_from_template(stream) for stream in before.streams}
+            for packet in before.demux():
+                if packet.dts is not None:
+                    packet.stream = copies[packet.stream.index]
+                    after.mux(packet)
+        video = tmp_path / f"fast-{name}"
+    copy_video(video, tmp_path / "copy.mkv")
+    assert not caplog.messages
+    data = video.read_bytes()
+    video.write_bytes(data[: int(len(data) * part)])
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    assert f"{video}: the file is cut short, at " in caplog.text and "s of 2.0 s" in caplog.text
+    assert 10 < len(frame_times(copy)) < FRAMES
