@@ -51,7 +51,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}  # by frame time, both in ticks of the clock
         self._resources = contextlib.ExitStack()
         try:
-            temporary = self._resources.enter_context(atomic_path(path))
+            temporary = self._resources.enter_context(atomic_path(path, is_kept=original is None))
             with self._user_errors():
                 self._open(temporary, height, width, original)
         except BaseException as error:
