@@ -1,1 +1,0 @@
-/work/main/n2b/__init__.py
