@@ -46,10 +46,12 @@ class Temporary:
                 self.path.mkdir()
             else:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-            self._lock = _lock(self.path)
-            if os.path.lexists(self.path):  # else another process took it for abandoned before it was locked
-                return
-            self.close()
+            with contextlib.suppress(BlockingIOError):
+                self._lock = _lock(self.path)
+                if os.path.lexists(self.path):
+                    return
+                self.close()
+            # another process took it for abandoned before it was locked, and removes it
 
     def close(self) -> None:
         """Remove it if it is still there, and unlock it; may be called again."""
@@ -72,10 +74,11 @@ def remove_abandoned(folder: Path) -> None:
             match = _NAME.fullmatch(path.name)
             if match is None or not (match["host"] == _HOST or _is_old(path)):
                 continue
-            lock = _lock(path)
-            if lock is not None:
-                _remove(path)
-                os.close(lock)
+            with contextlib.suppress(BlockingIOError):
+                lock = _lock(path)
+                if lock is not None:
+                    _remove(path)
+                    os.close(lock)
 
 
 def _remove_abandoned_once(folder: Path) -> None:
@@ -95,7 +98,10 @@ def _lock(path: Path) -> int | None:
     """Lock a file or folder until its descriptor is closed or the process ends.
 
     Returns:
-        The descriptor; None if another holds the lock, and on systems without such locks.
+        The descriptor; None on systems without such locks.
+
+    Raises:
+        BlockingIOError: another holds the lock.
     """
     try:
         import fcntl
@@ -105,8 +111,10 @@ def _lock(path: Path) -> int | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            raise
         return None
     return descriptor
 
