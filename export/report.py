@@ -116,7 +116,7 @@ def write_report(
         layers=layers,
     )
     path = folder / REPORT
-    write_atomically(path, page.encode())
+    write_atomically(path, page.encode(errors="backslashreplace"))
     return path
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.system.files import umask
+from ..runtime.system.temporary import Temporary
 
 
 @contextmanager
@@ -19,64 +17,31 @@ def staged_folder(final: Path) -> Iterator[Path]:
     """Provide a temporary folder next to `final`, whose entries move there if the block succeeds.
 
     On an error `final` stays unchanged, and neither it nor a folder above it is created. A file of the same
-    name in it is replaced; its other entries are kept.
+    name in it is replaced; its other entries are kept. What killed exports left next to it is removed.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    if final.exists() and not final.is_dir():
-        raise UserError(f"{final} is a file; name a folder for the export")
+    with _os_errors(final):
+        if final.exists() and not final.is_dir():
+            raise UserError(f"{final} is a file; name a folder for the export")
     created: list[Path] = []
-    staging, lock = None, None
+    staging = None
     try:
         with _os_errors(final):
             _create_parents(final, created)
-            _clear_leftovers(final)
-            staging = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}-", suffix=".part"))
-            lock = _lock(staging)
-        yield staging
+            staging = Temporary(final, is_folder=True)
+        yield staging.path
         with _os_errors(final):
-            _publish(staging, final)
+            _publish(staging.path, final)
     except BaseException as error:
         if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
+            staging.close()
         _remove_empty(created)
         if staging is not None and isinstance(error, UserError):  # name the folder that the user knows
-            raise type(error)(str(error).replace(str(staging), str(final))) from error
+            raise type(error)(str(error).replace(str(staging.path), str(final))) from error
         raise
-    finally:
-        if lock is not None:
-            os.close(lock)
-    shutil.rmtree(staging, ignore_errors=True)
-
-
-def _clear_leftovers(final: Path) -> None:
-    """Remove the temporary folders of killed exports, to `final` or a dated folder: their locks are free."""
-    ours = re.compile(rf"\.({re.escape(final.name)}|\d{{8}}-\d{{6}}(-\d+)?)-\w{{8}}\.part")
-    for leftover in final.parent.glob(".*.part"):
-        lock = _lock(leftover) if ours.fullmatch(leftover.name) and leftover.is_dir() else None
-        if lock is not None:
-            shutil.rmtree(leftover, ignore_errors=True)
-            os.close(lock)
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder until its descriptor is closed or the process ends; None if another holds the lock.
-
-    None, too, on systems without such locks.
-    """
-    try:
-        import fcntl
-
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    staging.close()
 
 
 @contextmanager
@@ -105,7 +70,6 @@ def _remove_empty(folders: list[Path]) -> None:
 
 def _publish(staging: Path, final: Path) -> None:
     if not final.exists():
-        staging.chmod(0o777 & ~umask())  # a temporary folder is private to its owner
         staging.rename(final)
         return
     earlier = Path(tempfile.mkdtemp(dir=staging))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..images.image import IMAGE_SUFFIXES
+from ..images.image import IMAGE_SUFFIXES, read_image
 from ..pipelines.job import Job
 from ..sinks import VIDEO_FORMATS
 from ..sources import VIDEO_SUFFIXES, Input, find_files, find_input
@@ -85,12 +85,12 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
                 f"{outputs.out} names the file already; leave out --suffix and --ext, or name a folder"
             )
         jobs = [Job(first.path, outputs.out, _reference(first, outputs.reference))]
-        return Plan(_checked(jobs, is_video), is_video)
+        return Plan(_checked(jobs, is_video, outputs), is_video)
     jobs = [
         Job(one.path, outputs.place(one.path, one.below, one.extension), _reference(one, outputs.reference))
         for one in _without_earlier_results(found, outputs)
     ]
-    return Plan(_checked(jobs, is_video), is_video, keeps_manifest=outputs.out is not None)
+    return Plan(_checked(jobs, is_video, outputs), is_video, keeps_manifest=outputs.out is not None)
 
 
 def _find_all(inputs: Sequence[str | Path]) -> list[_Found]:
@@ -168,7 +168,7 @@ def _reference(image: _Found, folder: Path | None) -> Path | None:
     raise UserError(f"{folder} has no reference for {image.path}: an image of the name {image.path.stem}")
 
 
-def _checked(jobs: list[Job], is_video: bool) -> list[Job]:
+def _checked(jobs: list[Job], is_video: bool, outputs: OutputPlan) -> list[Job]:
     kind, suffixes = ("video", VIDEO_FORMATS) if is_video else ("image", IMAGE_SUFFIXES)
     inputs = [path for job in jobs for path in (job.source, job.reference) if path is not None]
     sources = {path.resolve(): path for path in inputs}
@@ -176,9 +176,12 @@ def _checked(jobs: list[Job], is_video: bool) -> list[Job]:
     for job in jobs:
         destination = job.destination.resolve()
         if destination.suffix.lower() not in suffixes:
+            if outputs.ext is None and not is_video:
+                read_image(job.source)  # another suffix is no help if it cannot be read
+            way = "name one that ends in" if job.destination == outputs.out else "name one with --ext:"
             raise UserError(
                 f"{job.source}: no {kind} can be written as '{destination.suffix}'; "
-                f"name one with --ext: {' '.join(suffixes)}"
+                f"{way} {' '.join(suffixes)}"
             )
         if destination in sources:
             raise UserError(
@@ -189,9 +192,18 @@ def _checked(jobs: list[Job], is_video: bool) -> list[Job]:
         if other != job.source:
             raise UserError(
                 f"{other} and {job.source} would both be written to {job.destination}; "
-                "denoise them into different folders, or name their common folder as the input"
+                f"{_way_apart(other, job.source, suffixes)}"
             )
     return jobs
+
+
+def _way_apart(first: Path, second: Path, suffixes: Sequence[str]) -> str:
+    """Advise how two inputs get results of different names."""
+    apart = "denoise them into different folders"
+    if _absolute(first).parent != _absolute(second).parent:
+        return f"{apart}, or name their common folder as the input"
+    own = {path.suffix.lower() for path in (first, second)}
+    return f"leave out --ext, or {apart}" if len(own) == 2 and own <= set(suffixes) else apart
 
 
 def _absolute(path: Path) -> Path:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..system.temporary import remove_abandoned
+
 if TYPE_CHECKING:
     from ..denoiser import Denoiser
     from ..images.dark import DarkFrame
@@ -31,7 +33,12 @@ class Session:
     manifest: Manifest | None
 
     def remaining(self, jobs: list[Job], *, skip_existing: bool) -> list[Job]:
-        """Return the jobs that are to be done: all, or those whose result is not in the manifest."""
+        """Return the jobs that are to be done: all, or those whose result is not in the manifest.
+
+        What killed runs left in the folders of the results is removed.
+        """
+        for folder in {job.destination.parent for job in jobs}:
+            remove_abandoned(folder)
         if self.manifest is None or not skip_existing:
             return jobs
         return self.manifest.leave_out(jobs, self.report)

@@ -70,7 +70,8 @@ class Access:
         return [*_tokens_of_query(path), *(value for name, _, value in cookies if name == self.cookie_name)]
 
     def _is_token(self, text: str) -> bool:
-        return hmac.compare_digest(text.encode(), (self.token or "").encode())
+        # Bytes that are not ASCII arrive as surrogates.
+        return hmac.compare_digest(text.encode(errors="surrogatepass"), (self.token or "").encode())
 
     def _is_known(self, host: str, local_ip: str) -> bool:
         try:
@@ -81,7 +82,8 @@ class Access:
 
 
 def _tokens_of_query(path: str) -> list[str]:
-    return parse_qs(urlsplit(path).query).get("token", [])
+    query = path.partition("?")[2]  # urlsplit would parse //… as a host, and refuse some
+    return parse_qs(query).get("token", [])
 
 
 def _normalised(ip: str) -> str:

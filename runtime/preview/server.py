@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import threading
 from concurrent.futures import Future
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..system.packages import require
 from .access import Access, Refusal
 from .address import Endpoint
+from .connection import RECEIVE_BYTES, LoopErrors, bounded_connection, websockets_logger
 from .live import Live
 from .viewer import Viewer
 
@@ -39,7 +41,6 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_MOST_CONNECTIONS = 64  # a page needs a few to load
 _LONGEST_MESSAGE_BYTES = 1024
 _CLOSE_S = 0.5  # grace period for viewers to disconnect
 _JOIN_S = 5.0
@@ -62,9 +63,12 @@ class PageServer:
         self._live = live
         self._max_viewers = max_viewers
         self._viewers = 0
-        self._connections: set[ServerConnection] = set()
+        self._connections: dict[ServerConnection, None] = {}
         self._stop = asyncio.Event()
         require_websockets()
+        # Read now: later all file descriptors may be in use.
+        self._files = {path: ((_PAGE / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
+        endpoint.listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         started: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="live page", daemon=True)
         self._thread.start()
@@ -92,18 +96,20 @@ class PageServer:
     async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         from websockets.asyncio.server import serve
 
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(LoopErrors())
         server = await serve(
             self._accept,
             sock=self._endpoint.listening,
             process_request=self._answer,
-            create_connection=_counted(self._connections),
+            create_connection=bounded_connection(self._connections),
             compression=None,  # JPEGs are compressed
             server_header=None,
             close_timeout=_CLOSE_S,
             max_size=_LONGEST_MESSAGE_BYTES,
-            logger=_websockets_logger(),
+            max_queue=None,  # what is read is bounded already
+            logger=websockets_logger(),
         )
-        loop = asyncio.get_running_loop()
         started.set_result(loop)
         await self._stop.wait()
         server.close()  # with code 1001: the page then shows that the program has ended
@@ -134,7 +140,7 @@ class PageServer:
         headers = {name.lower(): value for name, value in request.headers.raw_items()}
         path = request.path.partition("?")[0]
         is_upgrade = path == _LIVE and headers.get("upgrade", "").lower() == "websocket"
-        local_ip = connection.local_address[0]
+        local_ip = (connection.local_address or ("",))[0]  # None if the connection is lost
         refusal = self._access.refusal(request.path, headers, local_ip, needs_origin=is_upgrade)
         method = getattr(request, "method", "GET")  # websockets before 17 rejects others itself
         if refusal is None and method != "GET":
@@ -150,8 +156,8 @@ class PageServer:
             refusal = Refusal(HTTPStatus.NOT_FOUND, "not found")
         if refusal is not None:
             return _response(refusal.status, f"{refusal.reason}\n".encode(), "text/plain; charset=utf-8")
-        name, kind = _FILES[path]
-        return _response(HTTPStatus.OK, (_PAGE / name).read_bytes(), kind, self._access.cookie(request.path))
+        content, kind = self._files[path]
+        return _response(HTTPStatus.OK, content, kind, self._access.cookie(request.path))
 
     def _full(self) -> Refusal:
         viewers = "1 viewer is" if self._max_viewers == 1 else f"{self._max_viewers} viewers are"
@@ -170,30 +176,3 @@ def _response(status: HTTPStatus, body: bytes, kind: str, cookie: str | None = N
     headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
     headers.update({**_SECURITY_HEADERS, **({"Set-Cookie": cookie} if cookie else {})})
     return Response(status.value, status.phrase, headers, body)
-
-
-def _counted(connections: set[Any]) -> type[ServerConnection]:
-    """Return a connection class that adds itself to a set while open, and aborts if there are too many."""
-    from websockets.asyncio.server import ServerConnection
-
-    class Counted(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            connections.add(self)
-            if len(connections) > _MOST_CONNECTIONS:
-                self.transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            connections.discard(self)
-            super().connection_lost(exc)
-
-    return Counted
-
-
-def _websockets_logger() -> logging.Logger:
-    """Return a logger that drops failed handshakes of scanners and browsers."""
-    logger = logging.getLogger(f"{__name__}.websockets")
-    logger.setLevel(logging.ERROR)
-    if not logger.filters:
-        logger.addFilter(lambda record: record.msg != "opening handshake failed")
-    return logger

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING
 
 from ..inference.tile_size import is_number
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 _STATISTICS_EVERY_S = 0.5
+_SNAPSHOT_EVERY_S = 0.5  # at most; the one encoder of all viewers takes long for a large one
 SEND_TIMEOUT_S = 20.0  # of one message
 _WRONG_MESSAGE = 1008  # "policy violation" (RFC 6455, 7.4.1)
 
@@ -23,7 +25,7 @@ class Viewer:
 
     A pair is sent only after a `next`, which the page sends when it has drawn the previous one; so a slow
     viewer gets fewer frames, and at most one waits for it. A viewer that does not receive a message within
-    SEND_TIMEOUT_S is disconnected.
+    SEND_TIMEOUT_S is disconnected. A snapshot that is requested right after the last one is not sent.
 
     Messages from the page, each a JSON object: {"next": width in px}, {"strength": 0 to 1},
     {"snapshot": true}. To the page: statistics as JSON, images as bytes.
@@ -34,6 +36,7 @@ class Viewer:
         self._live = live
         self._wanted_px: int | None = None  # None: nothing was requested
         self._wants_snapshot = False
+        self._snapshot_at_s = float("-inf")
         self._requested = asyncio.Event()
         self._shown: Pair | None = None
 
@@ -83,8 +86,10 @@ class Viewer:
         while True:
             await self._requested.wait()
             self._requested.clear()
-            if self._wants_snapshot and self._shown is not None:
+            is_early = time.monotonic() < self._snapshot_at_s + _SNAPSHOT_EVERY_S
+            if self._wants_snapshot and self._shown is not None and not is_early:
                 await self._send(await self._live.snapshot_message(self._shown))
+                self._snapshot_at_s = time.monotonic()
             self._wants_snapshot = False
             if self._wanted_px is not None:
                 await self._show_next(self._wanted_px)

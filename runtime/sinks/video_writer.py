@@ -61,7 +61,7 @@ class VideoWriter:
         self._copies: StreamCopy | None = None
         self._video = VideoDescription() if original is None else describe_video(original)
         try:
-            temporary = self._resources.enter_context(atomic_path(path))
+            temporary = self._resources.enter_context(atomic_path(path, is_kept=original is None))
             with self._user_errors():
                 self._open(temporary, height, width, original, deep)
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,8 @@ from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
 from .inputs import Input, find_input
 
+_logger = logging.getLogger(__name__)
+
 
 def find_images(inputs: Sequence[str | Path | Input]) -> list[Path]:
     """The image files that files, folders (with all their subfolders) and globs name.
@@ -19,7 +22,8 @@ def find_images(inputs: Sequence[str | Path | Input]) -> list[Path]:
     Returns:
         Paths in the order of the inputs, and in natural order (2.png before 10.png) within each; each
         file once. A file that is named is taken as it is. In folders and globs hidden files and
-        unfinished ones (.part) are skipped, and so is what has no image suffix.
+        unfinished ones (.part) are skipped, and so is what has no image suffix. Linked folders in a folder
+        are left out with a warning.
 
     Raises:
         UserError: an input does not exist, a folder cannot be listed, or no image was found.
@@ -62,9 +66,14 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from error
 
+    linked: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        linked += (path for name in folders if (path := Path(parent, name)).is_symlink())
         yield from (path for name in files if _counts(path := Path(parent, name), suffixes))
+    if linked:  # they may lead back here
+        others = f" and {len(linked) - 1} more linked folders" if linked[1:] else ", a linked folder"
+        _logger.warning(f"left out: {linked[0]}{others}; name it as an input too, to take what it contains")
 
 
 def _counts(path: Path, suffixes: tuple[str, ...]) -> bool:

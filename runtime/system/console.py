@@ -17,6 +17,7 @@ from n2b import __version__
 
 from ..errors import N2BError, UserError, printable
 from ..passwords import hide_passwords
+from .output import finish_output, tolerate_any_output
 
 Log = Callable[[str], object]  # receives a line for each step of a long work
 INTERRUPTED = 130  # exit status that shells report for a command ended by Ctrl-C
@@ -43,6 +44,7 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     app.command(context_settings=COMMAND_SETTINGS)(_with_version(_past_typer(command), name))
     debug = "--debug" in sys.argv
     log_to_stderr()
+    tolerate_any_output()
     try:
         _refuse_empty(sys.argv[1:])
         status = app(prog_name=name, standalone_mode=False)
@@ -61,6 +63,7 @@ def run_command(command: Callable[..., Any], name: str) -> None:
         if usage is None:
             raise
         status = _report(name, f"{usage()} (see {name} --help)", getattr(error, "exit_code", 2), debug)
+    finish_output()
     sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import UserError
+from .temporary import Temporary
+
+_ADVICE = {errno.ENAMETOOLONG: "choose a shorter name", errno.EISDIR: "choose another name"}
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # of fsync on some file systems
 
 
 def sha256_of_file(path: str | Path) -> str:
@@ -22,11 +28,15 @@ def sha256_of_file(path: str | Path) -> str:
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, is_kept: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder, which is renamed to `path` if the block succeeds.
 
     The temporary file has the final suffix, by which writers choose a format. On an error `path` is not
-    created or changed, and the temporary file is removed.
+    created or changed, and the temporary file is removed. That of a killed process is removed by the next one
+    that writes into the folder.
+
+    Args:
+        is_kept: True if the file of a killed process is of use; it remains under its hidden name.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -34,24 +44,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     final = Path(path)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=final.parent, prefix=f".{final.stem}-", suffix=f".part{final.suffix}"
-        )
+        _check_name(final)
+        temporary = Temporary(final, is_kept=is_kept)
     except OSError as error:
-        raise UserError(f"cannot write {final}: {error.strerror}; choose another folder") from error
-    os.close(handle)
-    temporary = Path(name)
+        raise _refusal(final, error, "choose another folder") from error
     try:
-        yield temporary
-        _synchronise(temporary)
-        temporary.chmod(0o666 & ~umask())
-        temporary.replace(final)
+        yield temporary.path
+        _synchronise(temporary.path)
+        temporary.path.replace(final)
     except OSError as error:
-        raise UserError(
-            f"cannot write {final}: {error.strerror or error}; free space or choose another folder"
-        ) from error
+        raise _refusal(final, error, "free space or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.close()
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -60,13 +64,22 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def _check_name(final: Path) -> None:
+    """Raise the OSError now that would end the work when all is done."""
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISDIR(final.lstat().st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
 def _synchronise(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+    try:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
 
 
-def umask() -> int:
-    """Return the permissions that new files do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _refusal(final: Path, error: OSError, advice: str) -> UserError:
+    advice = _ADVICE.get(error.errno or 0, advice)
+    return UserError(f"cannot write {final}: {error.strerror or error}; {advice}")

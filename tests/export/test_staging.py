@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,11 +92,38 @@ def test_leftovers_of_a_killed_export_are_cleared_and_those_of_a_live_one_kept(t
         "with staged_folder(Path(sys.argv[1])) as staging:\n"
         "    (staging / 'model.onnx').touch(); os.kill(os.getpid(), 9)"
     )
-    for name in ("export", "other", "20250131-235959", "20250131-235959-2"):
+    for name in ("export", "other", "20250131-235959"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
-    assert len(list(tmp_path.glob(".*.part"))) == 3  # a dated one cleared the other
+        assert len(list(tmp_path.iterdir())) == 1  # each clears what the one before left
     with staged_folder(tmp_path / "export") as first, staged_folder(tmp_path / "export") as second:
-        assert sorted(tmp_path.glob(".export-*.part")) == sorted([first, second])
+        assert sorted(tmp_path.iterdir()) == sorted([first, second])
         (second / "a").touch()
     assert [path.name for path in (tmp_path / "export").iterdir()] == ["a"]
-    assert [path.name[:7] for path in tmp_path.glob(".*.part")] == [".other-"]  # its own next run clears it
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ä" * 127, "b" * 240])
+def test_the_longest_names_of_folders_can_be_written(tmp_path: Path, name: str) -> None:
+    with staged_folder(tmp_path / name) as staging:
+        (staging / "a").touch()
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["a"]
+
+
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"cannot write .*: File name too long"),
+        staged_folder(tmp_path / ("a" * 256)),
+    ):
+        pytest.fail("the work began")
+
+
+def test_a_file_system_that_refuses_chmod_gets_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with staged_folder(tmp_path / "export") as staging:
+        (staging / "a").touch()
+    assert (tmp_path / "export" / "a").exists()

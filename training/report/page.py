@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...runtime.errors import escaped
 from ..evaluation.comparison import BEST, CAMERA, INPUT, Conclusion
 from ..evaluation.no_reference import NoReferenceQuality
 from .charts import Chart
@@ -78,9 +79,12 @@ def compared(conclusion: Conclusion) -> list[ComparedRow]:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return the file name of each image, or the whole name where others share it."""
+    """Return the file name of each image, or the whole name where others share it; printable."""
     short = [name.rsplit("/", 1)[-1] for name in names]
-    return {name: part if short.count(part) == 1 else name for name, part in zip(names, short, strict=True)}
+    return {
+        name: escaped(part if short.count(part) == 1 else name)
+        for name, part in zip(names, short, strict=True)
+    }
 
 
 @dataclass(frozen=True, eq=False)

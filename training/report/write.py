@@ -98,7 +98,7 @@ def write_report(
     for name, png in _figures(report).items():
         write_atomically(folder / f"{name}.png", png)
     page = folder / PAGE
-    write_atomically(page, report.to_html().encode())
+    write_atomically(page, report.to_html().encode(errors="backslashreplace"))
     return WrittenReport(page, report.verdict)
 
 

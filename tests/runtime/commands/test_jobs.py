@@ -29,6 +29,11 @@ def write(name: str) -> Path:
     return Path(name)
 
 
+def touch(name: str) -> None:
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).touch()
+
+
 def plan_jobs(inputs: list[str], **outputs: Any) -> list[Job]:
     return planning.plan_jobs(inputs, OutputPlan(**outputs)).jobs
 
@@ -106,6 +111,49 @@ class TestRefusals:
         with pytest.raises(UserError, match=reason) as error:
             plan_jobs(inputs, **typed)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("inputs", "options", "advice"),
+        [
+            (["a.jpg", "a.jpeg"], {"ext": "png"}, "leave out --ext, or denoise them into different folders"),
+            (["a.tif", "a.jpg"], {"ext": "webp"}, "leave out --ext, or denoise them into different folders"),
+            (["p/a.jpg", "q/a.jpg"], {}, "denoise them into different folders, or name their common .*"),
+            (
+                ["p/a.jpg", "q/a.png"],
+                {"ext": "png"},
+                "denoise them into different folders, or name their common .*",
+            ),
+            (["a.gif", "a.ppm"], {"ext": "png"}, "denoise them into different folders"),
+        ],
+    )
+    def test_results_of_one_name_get_advice_that_helps(self, inputs, options, advice):
+        for name in inputs:
+            touch(name)
+        with pytest.raises(UserError, match=f"would both be written to out/a\\..*; {advice}$"):
+            plan_jobs(inputs, out=Path("out"), **options)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "reason"),
+        [
+            ("a.dng", b"II*\0\x08\0\0\0\x01\0\x06\x01\x03\0\x01\0\0\0\x23\x80\0\0\0\0\0\0", "raw file"),
+            ("a.heic", b"\0\0\0\x20ftypheic", "is not a PNG, JPEG, TIFF, WebP or BMP image"),
+            ("a.gif", b"GIF89a", "is not a PNG, JPEG, TIFF, WebP or BMP image"),
+            ("notes.txt", b"", "is empty"),
+        ],
+    )
+    def test_another_suffix_is_not_advised_for_what_cannot_be_read(self, name, content, reason):
+        Path(name).write_bytes(content)
+        with pytest.raises(UserError, match=reason) as error:
+            plan_jobs([name], out=Path("out"))
+        assert "--ext" not in str(error.value)
+
+    def test_an_image_of_an_unusual_suffix_is_written_as_another(self):
+        write("a.png").rename("a.scan")
+        with pytest.raises(
+            UserError, match=r"a\.scan: no image can be written as '\.scan'; name one with --ext"
+        ):
+            plan_jobs(["a.scan"], out=Path("out"))
+        assert destinations(plan_jobs(["a.scan"], out=Path("out"), ext="png")) == {"a.scan": "out/a.png"}
 
     def test_a_link_to_an_input_is_not_overwritten_either(self, folder):
         (folder / "out").symlink_to(folder / "photos", target_is_directory=True)

@@ -25,6 +25,13 @@ from n2b.runtime.sources import find_images
 
 NAMES = ("a.png", "b.png", "deep/c.tif")
 
+KILLED_AT_ONCE = """
+import os, sys
+from n2b.runtime.system.files import atomic_path
+with atomic_path(sys.argv[1] + "/x.png"):
+    os.kill(os.getpid(), 9)
+"""
+
 
 def picture(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (24, 30, 3), dtype=np.uint8)
@@ -69,6 +76,16 @@ class TestSecondRun:
         before = [(folder / "out" / name).stat().st_mtime_ns for name in NAMES]
         assert counts(denoise()) == (0, 3, 0)
         assert [(folder / "out" / name).stat().st_mtime_ns for name in NAMES] == before
+
+    @pytest.mark.parametrize("skip_existing", [True, False])
+    def test_it_removes_what_a_killed_run_left(self, denoise, folder, skip_existing):
+        denoise()
+        for place in ("out", "out/deep"):
+            subprocess.run([sys.executable, "-c", KILLED_AT_ONCE, folder / place], check=False)
+        assert len(list((folder / "out").rglob(".n2b-*.part.png"))) == 2
+        denoise(skip_existing=skip_existing)
+        left = {path.name for path in (folder / "out").rglob(".*")}
+        assert left == {RECORD}
 
     def test_another_place_is_another_result(self, denoise):
         denoise()

@@ -75,12 +75,16 @@ def test_a_folder_of_images_leaves_out_its_videos_and_says_so(caplog):
         (["a.mp4", "c.png"], {}, r"videos \(a.mp4\) and images \(c.png\) cannot be denoised in one run"),
         (["a.mp4", "b.mp4"], {"out": "x.mp4"}, r"x\.mp4 names one video and there are 2"),
         (["a.mp4"], {"out": "x.avi"}, r"no video can be written as '\.avi'.* \.mp4"),
+        (["a.mp4"], {"out": "x.avi"}, r"name one that ends in \.mp4"),
+        (["a.mp4"], {"out": "out", "ext": "avi"}, r"name one with --ext: \.mp4"),
+        (["a.mp4", "a.mov"], {"out": "out", "ext": "mkv"}, "leave out --ext, or denoise them into different"),
+        (["a.avi", "a.ts"], {"out": "out"}, r"out/a\.mkv; denoise them into different folders$"),
         (["a.mp4"], {"out": "a.mp4"}, "would overwrite the input a.mp4"),
         (["a.mp4", "d/a.mp4"], {"out": "out"}, "would both be written to out/a.mp4"),
         (["a.mp4"], {"suffix": "x/y"}, "name the folder with -o"),
     ],
 )
 def test_what_cannot_be_done_is_said_first(inputs, options, words):
-    touch("a.mp4", "b.mp4", "c.png", "d/a.mp4")
+    touch("a.mp4", "b.mp4", "c.png", "d/a.mp4", "a.mov", "a.avi", "a.ts")
     with pytest.raises(UserError, match=words):
         plan(*inputs, **options)

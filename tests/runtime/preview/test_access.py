@@ -20,7 +20,10 @@ def status(access: Access, path: str = "/", *, needs_origin: bool = False, ip: s
 
 
 class TestToken:
-    @pytest.mark.parametrize("path", [f"/?token={TOKEN}", f"/?a=b&token={TOKEN}"])
+    @pytest.mark.parametrize(
+        "path",
+        [f"/?token={TOKEN}", f"/?a=b&token={TOKEN}", f"//[?token={TOKEN}", f"/?token=\udcff&token={TOKEN}"],
+    )
     def test_in_the_address_it_opens_the_page(self, path):
         assert status(GUARDED, path, host=f"{LAN}:8080") is None
 
@@ -34,14 +37,17 @@ class TestToken:
     @pytest.mark.parametrize(
         "path",
         ["/", "/?token=", "/?token", f"/?token={TOKEN[:-1]}", f"/?token={TOKEN}x", "/?token=%C3%A9",
-         f"/{TOKEN}", f"/?Token={TOKEN}", "/live", "/page.js", "/no-such-page"],
+         f"/{TOKEN}", f"/?Token={TOKEN}", "/live", "/page.js", "/no-such-page",
+         "//[", "//[x]y/?token=x", "http://[", "//a\u2100b", "/?token=\udcff", "/live?token=%ff", "*", ""],
     )  # fmt: skip
     def test_without_it_nothing_is_had(self, path):
         assert status(GUARDED, path, host=f"{LAN}:8080") == HTTPStatus.UNAUTHORIZED
 
     @pytest.mark.parametrize(
-        "cookie", ["", "n2b-8080", "n2b-8080=", f"n2b-8081={TOKEN}", f"n2b-8080={TOKEN[1:]}", ";=;"]
-    )
+        "cookie",
+        ["", "n2b-8080", "n2b-8080=", f"n2b-8081={TOKEN}", f"n2b-8080={TOKEN[1:]}", ";=;",
+         "n2b-8080=\udce9", "\udcff=;n2b-8080=\udcff"],
+    )  # fmt: skip
     def test_a_wrong_cookie_is_none(self, cookie):
         assert status(GUARDED, host=f"{LAN}:8080", cookie=cookie) == HTTPStatus.UNAUTHORIZED
 
@@ -71,8 +77,9 @@ class TestHost:
 
     @pytest.mark.parametrize(
         "host",
-        ["evil.example", "evil.example:8080", "", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "[::1]:8080"],
-    )
+        ["evil.example", "evil.example:8080", "", "127.0.0.1.evil.example", "10.0.0.1", "[::1", "[::1]:8080",
+         "[", "a\u2100b", "\udcff", "@", ":"],
+    )  # fmt: skip
     def test_others_are_refused(self, host):
         assert status(OPEN, host=host, ip="127.0.0.1") == HTTPStatus.FORBIDDEN
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import sys
 from http.client import RemoteDisconnected
 from urllib.parse import urlsplit
@@ -12,9 +13,11 @@ import pytest
 from n2b.runtime.controls import Controls
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError
 from n2b.runtime.live_stats import StreamMeter
+from n2b.runtime.preview import connection
+from n2b.runtime.preview.access import Access
 from n2b.runtime.preview.sink import PageSink
 
-from .conftest import SOON_S, ask, get, is_served, page_threads, pictures, put
+from .conftest import SOON_S, ask, get, is_served, page_threads, pictures, put, wait_until
 
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -91,6 +94,63 @@ class TestToken:
         assert pictures(viewer)[:2] == (1, 0)
 
 
+GET = "GET {} HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = GET.format("/live") + "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+
+
+class TestMalformedRequests:
+    """They come from anyone, without a token; none may fill the log."""
+
+    @pytest.mark.parametrize("address", ["0", "0.0.0.0:0"])
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            GET.format("//["),
+            GET.format("http://[/"),
+            GET.format("/?token=\xff"),
+            GET.format("/live?token=%ed%a0%80#["),
+            GET.format("*") + "Cookie: n2b-{port}=\xe9\r\n",
+            GET.format("/\xff"),
+            "GET / HTTP/1.1\r\nHost: [\r\n",
+            "GET / HTTP/1.1\r\n",
+            "GET / HTTP/9.9\r\nHost: x\r\n",
+            "CONNECT x:1 HTTP/1.1\r\nHost: x\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: -1\r\n",
+            UPGRADE,
+            UPGRADE + KEY + KEY,
+            UPGRADE + KEY + "Origin: \xff\r\nSec-WebSocket-Extensions: ;;=\r\n",
+            UPGRADE + KEY + "\r\n\xff\xff\xff\xff",  # no frame, before the answer
+            "\x16\x03\x01\x02",
+            "\xff" * 10_000,
+        ],
+    )
+    def test_nothing_is_logged_and_the_page_is_served(self, open_page, caplog, address, request_):
+        page = open_page(address)
+        port = urlsplit(page.url).port or 0
+        with socket.create_connection(("127.0.0.1", port), SOON_S) as client:
+            client.sendall(request_.replace("{port}", str(port)).encode("latin-1") + b"\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
+        assert is_served(page.url.replace(urlsplit(page.url).hostname or "", "127.0.0.1"))
+        assert [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"] == []
+
+    def test_an_error_of_a_kind_is_logged_once_in_one_line(self, open_page, caplog, monkeypatch):
+        def fail(*_: object, **__: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        monkeypatch.setattr(Access, "refusal", fail)
+        (once,) = connection.websockets_logger().filters
+        monkeypatch.setattr(once, "_seen", set())
+        page = open_page()
+        assert [get(page.url)[0] for _ in range(3)] == [500] * 3
+        assert [record.getMessage() for record in caplog.records] == [
+            "the live page: process_request failed (ZeroDivisionError: a bug)"
+        ]
+        assert caplog.records[0].exc_info is None
+
+
 class TestForeignPages:
     def test_a_name_that_points_here_does_not_open_it(self, open_page):
         assert get(open_page().url, Host="evil.example")[0] == 403
@@ -101,6 +161,58 @@ class TestForeignPages:
         with pytest.raises(InvalidStatus) as refused:
             connect(f"ws://{place}/live", origin=origin and Origin(origin), proxy=None)
         assert refused.value.response.status_code == 403
+
+
+NO_DESCRIPTORS = """
+import asyncio.constants, os, resource, sys
+from n2b.runtime.controls import Controls
+from n2b.runtime.live_stats import StreamMeter
+from n2b.runtime.preview.sink import PageSink
+from n2b.runtime.system.console import log_to_stderr
+
+log_to_stderr()
+asyncio.constants.ACCEPT_RETRY_DELAY = 0.02
+page = PageSink("0", Controls(), StreamMeter())
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+opened = []
+try:
+    while True:
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+except OSError:
+    print(page.url, flush=True)
+sys.stdin.readline()
+for number in opened:
+    os.close(number)
+print("free", flush=True)
+sys.stdin.readline()
+page.close()
+"""
+
+
+@pytest.mark.timeout(60)
+def test_without_file_descriptors_one_line_is_logged_and_the_page_comes_back():
+    pytest.importorskip("resource", reason="needs Unix, which limits file descriptors")
+    with subprocess.Popen(
+        [sys.executable, "-c", NO_DESCRIPTORS],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as run:  # fmt: skip
+        assert run.stdin is not None and run.stdout is not None and run.stderr is not None
+        url = run.stdout.readline().strip()
+        for _ in range(5):
+            with (
+                pytest.raises(OSError),
+                socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), SOON_S) as client,
+            ):
+                client.settimeout(0.1)  # several attempts of the page to accept it
+                client.recv(1)
+        print(file=run.stdin, flush=True)
+        assert run.stdout.readline() == "free\n"
+        wait_until(lambda: is_served(url))
+        _, errors = run.communicate("\n")
+    assert errors == (
+        "warning: the live page takes no more viewers: Too many open files; raise the limit (ulimit -n)\n"
+    )
+    assert run.returncode == 0
 
 
 class TestEnd:

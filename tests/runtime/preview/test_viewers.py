@@ -181,8 +181,66 @@ class TestLimits:
                 for _ in range(65)
             ]
             with contextlib.suppress(ConnectionResetError):
-                assert idle[-1].recv(1) == b""
+                assert idle[0].recv(1) == b""
         wait_until(lambda: is_served(page.url))
+
+    @pytest.mark.parametrize("begun", ["", "GET /live HTTP/1.1\r\nHost: ", "G"])
+    def test_idle_connections_do_not_lock_viewers_out(self, open_page, watch, begun):
+        page = open_page()
+        place = urlsplit(page.url)
+        before = watch(page)
+        with contextlib.ExitStack() as opened:
+            for _ in range(150):
+                idle = socket.create_connection((place.hostname or "", place.port or 0), SOON_S)
+                opened.enter_context(idle).sendall(begun.encode())
+            for index, viewer in enumerate((before, watch(page), watch(page))):
+                put(page, index)
+                ask(viewer, next=480)
+                assert pictures(viewer)[:2] == (1, index)
+            assert get(page.url)[0] == 200
+
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            bytes([0x81, 0x80 | 15]) + bytes(4) + b'{"strength": 1}',
+            bytes([0x89, 0x80 | 125]) + bytes(4) + bytes(125),  # a ping
+            bytes([0x8A, 0x80 | 125]) + bytes(4) + bytes(125),  # a pong
+        ],
+        ids=["message", "ping", "pong"],
+    )
+    def test_one_that_floods_is_read_slowly_and_the_others_get_their_frames(self, open_page, watch, frame):
+        page = open_page()
+        healthy = watch(page)
+        put(page, 0)
+        with deaf_viewer(page) as flood:
+            flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            flood.settimeout(0.3)
+            with pytest.raises((TimeoutError, ConnectionError)):  # it is not read, or disconnected
+                for _ in range(1000):
+                    flood.sendall(frame * (10_000 // len(frame)))
+            for index in range(1, 5):
+                put(page, index)
+                ask(healthy, next=480)
+                while pictures(healthy)[1] < index:
+                    ask(healthy, next=480)
+
+    def test_snapshots_asked_for_at_once_are_one(self, open_page, watch, monkeypatch):
+        monkeypatch.setattr(viewer, "_SNAPSHOT_EVERY_S", 2 * SOON_S)
+        encoded = []
+        encode = live.snapshot_message
+        monkeypatch.setattr(live, "snapshot_message", lambda pair: encoded.append(pair) or encode(pair))
+        page = open_page()
+        put(page, 0)
+        hasty = watch(page)
+        ask(hasty, next=480)
+        pictures(hasty)
+        for _ in range(20):
+            ask(hasty, snapshot=True)
+        assert pictures(hasty)[:2] == (2, 0)
+        put(page, 1)
+        ask(hasty, next=480)
+        assert pictures(hasty)[:2] == (1, 1)
+        assert len(encoded) == 1
 
     def test_a_viewer_that_never_reads_slows_nothing_and_is_dropped(self, open_page, watch, monkeypatch):
         monkeypatch.setattr(viewer, "SEND_TIMEOUT_S", 0.5)

@@ -37,6 +37,33 @@ def test_hidden_unfinished_and_other_files_are_skipped(tmp_path):
     assert _found(tmp_path, tmp_path / "*") == ["a.png"]
 
 
+@pytest.mark.parametrize(
+    ("links", "warning"),
+    [
+        ({"photos/trip": "elsewhere"}, "left out: {}/photos/trip, a linked folder; name it as an input too"),
+        ({"photos/b/loop": "photos"}, "left out: {}/photos/b/loop, a linked folder"),
+        ({"photos/x": "elsewhere", "photos/b/y": "elsewhere", "photos/z": "."}, " and 2 more linked folders"),
+        ({"photos/.cache": "elsewhere", "photos/one.png": "elsewhere/c.png"}, ""),
+    ],
+)
+def test_linked_folders_are_left_out_with_one_warning(tmp_path, caplog, links, warning):
+    _touch(tmp_path, "photos/a.png", "photos/b/b.png", "elsewhere/c.png")
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    expected = ["photos/a.png", "photos/b/b.png", *(link for link in links if link.endswith(".png"))]
+    assert sorted(_found(tmp_path, tmp_path / "photos")) == sorted(expected)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == bool(warning)
+    assert warning.format(tmp_path) in "".join(messages)
+
+
+def test_a_linked_folder_that_is_named_is_taken(tmp_path, caplog):
+    _touch(tmp_path, "elsewhere/c.png")
+    (tmp_path / "photos").symlink_to(tmp_path / "elsewhere")
+    assert _found(tmp_path, tmp_path / "photos") == ["photos/c.png"]
+    assert not caplog.records
+
+
 def test_a_hidden_folder_is_searched_if_it_is_named(tmp_path):
     _touch(tmp_path, ".cache/a.png")
     assert _found(tmp_path, tmp_path / ".cache") == [".cache/a.png"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +64,76 @@ def test_where_standard_error_is_closed_or_full_nothing_is_printed_elsewhere(pat
 def test_logging_goes_on_when_standard_error_is_closed_later():
     ran = run("closed")
     assert (ran.returncode, ran.stdout) == (0, "{}\n")
+
+
+RESULT = """
+import json, pathlib, sys
+from n2b.runtime.system.console import run_command
+
+def command(name: str) -> int:
+    pathlib.Path("result").touch()
+    print("1 image denoised → " + name)
+    sys.stdout.writelines(["", json.dumps("done"), chr(10)])
+    print("frames: µ", file=sys.stderr)
+    return 3
+
+sys.argv[0] = "n2b-test"
+run_command(command, "n2b-test")
+"""
+
+
+def run_to_the_end(
+    folder: Path, argument: bytes, *, redirection: str = "", encoding: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    ran = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" "$2" {redirection}', sys.executable, RESULT, argument],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, **({"PYTHONIOENCODING": encoding} if encoding else {})},
+        timeout=60,
+    )
+    assert (folder / "result").exists() and b"Traceback" not in ran.stderr
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("encoding", "argument", "line"),
+    [
+        ("utf-8", "é".encode(), "1 image denoised → é".encode()),
+        ("latin-1", "é".encode(), b"1 image denoised \\u2192 \xe9"),
+        ("cp1252", "é日".encode(), b"1 image denoised \\u2192 \xe9\\u65e5"),
+        ("ascii", "é".encode(), b"1 image denoised \\u2192 \\xe9"),
+        ("utf-8", b"caf\xe9", "1 image denoised → caf\\udce9".encode()),  # a file name that is not UTF-8
+        ("utf-8:strict", b"\xff", "1 image denoised → \\udcff".encode()),
+    ],
+)
+def test_what_the_output_cannot_encode_is_escaped(tmp_path, encoding, argument, line):
+    ran = run_to_the_end(tmp_path, argument, encoding=encoding)
+    assert (ran.returncode, ran.stdout.splitlines()) == (3, [line, b'"done"'])
+
+
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-", "| true", ">/dev/full 2>&1", ">&- 2>&-"])
+def test_a_full_or_closed_output_does_not_undo_what_is_done(tmp_path, redirection):
+    ran = run_to_the_end(tmp_path, b"a", redirection=redirection)
+    assert ran.returncode == (0 if redirection == "| true" else 3)  # of a pipe the status is the last one's
+    warnings = [line for line in ran.stderr.decode().splitlines() if line.startswith("warning")]
+    full = "warning: standard output cannot be written: No space left on device"
+    assert warnings == ([full] if redirection == ">/dev/full" else [])
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+@pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
+def test_help_into_a_full_or_closed_output_is_no_traceback(option, redirection):
+    ran = run(option, redirection=redirection)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+
+
+def test_a_file_never_gets_the_number_of_a_closed_output(tmp_path):
+    program = (
+        "import os, sys; from n2b.runtime.system.output import tolerate_any_output; tolerate_any_output()\n"
+        "file = open('kept', 'wb'); os.write(1, b'of a library'); os.write(2, b'of another'); file.close()"
+    )
+    command = ["sh", "-c", '"$0" -c "$1" >&- 2>&- <&-', sys.executable, program]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=60)
+    assert (tmp_path / "kept").read_bytes() == b""

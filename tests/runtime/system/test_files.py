@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from n2b.runtime.errors import UserError
 from n2b.runtime.system.files import atomic_path, sha256_of_file, write_atomically
+from n2b.runtime.system.temporary import Temporary
 
 
 def test_a_file_is_hashed_as_a_whole(tmp_path: Path) -> None:
@@ -40,3 +45,76 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot write") as caught:
         write_atomically(tmp_path / "file" / "a.txt", b"")
     assert "\n" not in str(caught.value)
+
+
+LONGEST = ["a" * 251 + ".png", "a" * 240 + ".png", "ä" * 125 + ".tif", "b." + "c" * 253, "." + "d" * 254]
+
+
+@pytest.mark.parametrize("name", LONGEST)
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    write_atomically(tmp_path / name, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_temporary_name_has_the_suffix_and_is_hidden(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / f"{'a' * 240}.tiff") as temporary:
+        assert temporary.suffix == ".tiff" and temporary.name.startswith(".") and len(temporary.name) < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"), [("a" * 252 + ".png", "choose a shorter name"), ("folder", "choose another name")]
+)
+def test_a_name_that_cannot_be_taken_is_refused_before_the_work(
+    tmp_path: Path, name: str, advice: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=advice), atomic_path(tmp_path / name):
+        pytest.fail("the work began")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_a_file_has_the_permissions_of_any_new_one(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_atomically(tmp_path / "a.txt", b"whole")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~mask
+
+
+def test_neither_chmod_nor_umask_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    for name in ("chmod", "fchmod", "lchmod", "umask"):
+        monkeypatch.setattr(os, name, refuse, raising=False)
+    write_atomically(tmp_path / "a.txt", b"whole")
+    with Temporary(tmp_path / "b", is_folder=True) as folder:
+        assert folder.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_fsync_gets_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(_: int) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_atomically(tmp_path / "a.txt", b"whole")
+    assert (tmp_path / "a.txt").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_to_keep_the_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(_: int) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match=r"cannot write .*a\.txt: .*; free space or choose another folder"):
+        write_atomically(tmp_path / "a.txt", b"whole")
+    assert list(tmp_path.iterdir()) == []

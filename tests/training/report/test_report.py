@@ -180,6 +180,14 @@ def test_samples_of_any_size_are_shown(tmp_path: Path) -> None:
     assert page.count("<details") == 2
 
 
+def test_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    save_metrics(tmp_path)
+    names = ["in/caf\udce9.png", "in/\x1b[31m.png"]  # as os.fsdecode gives them
+    samples = {name: noisy(1) for name in names}
+    page = write_report(run=tmp_path, denoise=smooth, noisy_samples=samples).page.read_text(encoding="utf-8")
+    assert "caf\\udce9.png" in page and "\\x1b[31m.png" in page
+
+
 def test_damaged_snapshots_are_left_out_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
