@@ -13,8 +13,7 @@ import numpy as np
 import onnx
 
 from ..runtime.errors import ModelError, UserError
-from ..runtime.system.files import write_atomically
-from ..runtime.system.json_text import parse_json
+from ..runtime.system.files import parse_json, write_atomically
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ModelError
-from .system.files import sha256_of_file
-from .system.json_text import parse_json
+from .system.files import parse_json, sha256_of_file
 
 LATEST_EXPORT = Path("exports/latest")  # written by n2b-export, relative to the current folder
 BUNDLED = Path(__file__).parent / "models"

@@ -13,8 +13,8 @@ from lightning_fabric import Fabric
 from ..runtime.system.prefetch import prefetch
 from .config import TrainConfig
 from .data.dataset import Dataset
+from .models.value_transform import to_domain
 from .objectives import Batch, Objective
-from .value_transform import to_domain
 
 
 @contextmanager

@@ -62,8 +62,8 @@ def load_denoiser(path: str | Path) -> tuple[nn.Module, ModelInfo]:
 
     Returns:
         The network (float32 N×3×H×W in [0, 1] → the same, unclamped; for a `value_transform` of "log" both
-        are logarithms, see value_transform.py), with the best or the averaged weights if the checkpoint has
-        them; and its ModelInfo, without io and precision, which the exporter fills in.
+        are logarithms, see models/value_transform.py), with the best or the averaged weights if the
+        checkpoint has them; and its ModelInfo, without io and precision, which the exporter fills in.
 
     Raises:
         ModelError: it is missing or damaged, or its architecture, domain or weights are unknown.

@@ -12,8 +12,7 @@ from typing import Any
 from ..runtime.errors import UserError, shorten
 from ..runtime.model_files import bundled_models
 from ..runtime.passwords import hide_passwords
-from ..runtime.system.files import write_atomically
-from ..runtime.system.json_text import parse_json
+from ..runtime.system.files import parse_json, write_atomically
 from ..runtime.system.options import check_types, option, option_name, options_of, parse_range
 from .labels.filters import parse_filter
 from .noise import default_filter, noise_domain, parse_noise

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.system.files import write_atomically
-from ..runtime.system.json_text import parse_json
+from ..runtime.system.files import parse_json, write_atomically
 
 _logger = logging.getLogger(__name__)
 

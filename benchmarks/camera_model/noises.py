@@ -163,7 +163,8 @@ class NoiseMixture:
             mine = np.flatnonzero(drawn_bank == number)
             bank = self._banks[number]
             drawn = {name: torch.from_numpy(values) for name, values in bank.draw(rng, len(mine)).items()}
-            gain = np.exp(rng.uniform(*np.log(self._gain), len(mine))).astype(np.float32)
+            low, high = np.log(self._gain)
+            gain = np.exp(rng.uniform(low, high, len(mine))).astype(np.float32)
             gain[rng.random(len(mine)) < _NO_NOISE_SHARE] = _NO_NOISE_GAIN
             noise[mine] = bank.over(clean[mine], drawn) * torch.from_numpy(gain)[:, None, None, None]
         return noise

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..system.files import sha256_of_file, write_atomically
-from ..system.json_text import parse_json
+from ..system.files import parse_json, sha256_of_file, write_atomically
 from ..system.memory import cache_folder, usable_cores
 
 _CPUINFO = Path("/proc/cpuinfo")

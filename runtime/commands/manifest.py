@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelError, UserError
 from ..model_files import find_model
 from ..pipelines.job import Job
-from ..system.files import sha256_of_file
-from ..system.json_text import parse_json
+from ..system.files import parse_json, sha256_of_file
 
 if TYPE_CHECKING:
     from ..pipelines.result import ImageReport

@@ -1,15 +1,17 @@
-"""Write files whole or not at all, and hash them."""
+"""Write files whole or not at all, hash them, and parse JSON that may be damaged."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from .temporary import Temporary
@@ -83,3 +85,15 @@ def _synchronise(path: Path) -> None:
 def _refusal(final: Path, error: OSError, advice: str) -> UserError:
     advice = _ADVICE.get(error.errno or 0, advice)
     return UserError(f"cannot write {final}: {error.strerror or error}; {advice}")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, not UTF-8, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error

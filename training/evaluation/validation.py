@@ -12,8 +12,8 @@ from torch import nn
 from ...runtime.images.convert import from_float, middle_crop, to_float, to_uint8
 from ...runtime.images.metrics import psnr
 from ...runtime.system.files import atomic_path
+from ..models.value_transform import from_domain, to_domain
 from ..noise import Noise
-from ..value_transform import from_domain, to_domain
 
 VALIDATIONS = 20  # in a run
 MAX_IMAGES = 8

@@ -15,7 +15,7 @@ from ...runtime.errors import UserError
 from ...runtime.images.convert import from_float, round_to_uint8, to_grey_levels
 from ...runtime.system.opencv import load_opencv
 from ...runtime.system.packages import check_installed
-from ..value_transform import check_domain
+from ..models.value_transform import check_domain
 from .bm3d import bm3d_label
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from .model import REACH_PX, SHIFTS
 
+ALIKE_LOG_SIGMA = 0.35  # difference of ln σ at which images are no longer similar: of other cameras
 TAPER_FROM_PX = 5.0  # from here covariance falls to zero, which it reaches at REACH_PX + 1
 
 
@@ -60,3 +61,20 @@ def shrunk(own: np.ndarray, weight: np.ndarray, common: np.ndarray, common_weigh
     """
     share = (weight / (weight + common_weight))[:, None, None, None, None]
     return share * own + (1 - share) * common
+
+
+def of_similar(own: np.ndarray, weight: np.ndarray, log_level: np.ndarray, common: np.ndarray) -> np.ndarray:
+    """Return for each source the mean covariance of those whose noise is about as strong.
+
+    Images of several cameras may be in one folder, and noise of one camera is nothing to lend another.
+
+    Args:
+        own: (n, 3, 3, SHIFTS, SHIFTS).
+        weight: (n,), flat tiles each is from.
+        log_level: (n,), mean ln σ.
+        common: (3, 3, SHIFTS, SHIFTS), which counts as one tile.
+    """
+    distance = (log_level[:, None] - log_level) / ALIKE_LOG_SIGMA
+    share = np.exp(-0.5 * distance**2) * weight
+    total = share.sum(axis=1)[:, None, None, None, None]
+    return (np.tensordot(share, own, axes=1) + common) / (total + 1)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .covariance import autocovariance, shrunk, tapered, with_unit_rms
+from .covariance import autocovariance, of_similar, shrunk, tapered, with_unit_rms
 from .level import Levels, Measured, fit_levels
 from .model import KNOT_SPACING, KNOTS, NoiseModel, knots
 from .tiles import Tiles, cell_means, coarseness, cut, quietest
@@ -30,7 +30,6 @@ _MOST_COARSER = 1.5  # the finest of an image than the finest of all
 _MOST_VARIANCE = 1.6  # of a flat tile, over that of the level
 _FEWEST_FLAT = 8  # of all images together: with fewer the flattest are taken
 _COMMON_WEIGHT = 8.0  # tiles that the covariance of similar images counts as in that of one
-_ALIKE_LOG_SIGMA = 0.35  # difference of ln σ at which images are no longer similar: of other cameras
 _TILT_WEIGHT = 64.0  # likewise an unchanging covariance
 _FEWEST_WINDOWS = 18  # of a brightness
 _ALIKE = 9.0  # windows, of which as many tell as much as one that stands alone: they overlap
@@ -253,7 +252,7 @@ def _model(levels: Levels, flats: list[_Flat], trial: Trial) -> NoiseModel:
         own.append(_covariance(passed, trial) if len(passed) else common)
     log_level = np.array([np.log(levels.own[source == number]).mean() for number in range(len(own))])
     counts = np.array(weights, float)
-    similar = _of_similar(np.array(own), counts, log_level, common)
+    similar = of_similar(np.array(own), counts, log_level, common)
     mixed = shrunk(np.array(own), counts, similar, _COMMON_WEIGHT)
     tilt, middle, half_range = _tilt(*_gather(flats), trial)
     return NoiseModel(
@@ -268,23 +267,6 @@ def _model(levels: Levels, flats: list[_Flat], trial: Trial) -> NoiseModel:
         half_range=half_range,
         windows=windows,
     )
-
-
-def _of_similar(own: np.ndarray, weight: np.ndarray, log_level: np.ndarray, common: np.ndarray) -> np.ndarray:
-    """Return for each source the mean covariance of those whose noise is about as strong.
-
-    Images of several cameras may be in one folder, and noise of one camera is nothing to lend another.
-
-    Args:
-        own: (n, 3, 3, SHIFTS, SHIFTS).
-        weight: (n,), flat tiles each is from.
-        log_level: (n,), mean ln σ.
-        common: (3, 3, SHIFTS, SHIFTS), which counts as one tile.
-    """
-    distance = (log_level[:, None] - log_level) / _ALIKE_LOG_SIGMA
-    share = np.exp(-0.5 * distance**2) * weight
-    total = share.sum(axis=1)[:, None, None, None, None]
-    return (np.tensordot(share, own, axes=1) + common) / (total + 1)
 
 
 def _tilt(pixels: np.ndarray, brightness: np.ndarray, trial: Trial) -> tuple[np.ndarray, float, float]:

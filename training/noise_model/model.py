@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...runtime.errors import ModelError, shorten
-from ...runtime.system.files import write_atomically
-from ...runtime.system.json_text import parse_json
+from ...runtime.system.files import parse_json, write_atomically
 
 REACH_PX = 8  # covariance is known up to this shift in each direction
 SHIFTS = 2 * REACH_PX + 1

@@ -13,8 +13,7 @@ import numpy as np
 from ...runtime.errors import ModelError
 from ...runtime.images.convert import to_uint8
 from ...runtime.passwords import without_passwords
-from ...runtime.system.files import write_atomically
-from ...runtime.system.json_text import parse_json
+from ...runtime.system.files import parse_json, write_atomically
 from ..evaluation.comparison import Conclusion
 from ..evaluation.no_reference import FLAT_PX, NoReferenceQuality, assess_quality, median_quality
 from ..metrics import Curve, read_curves

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 from n2b.training.evaluation.validation import Validation, side_by_side
+from n2b.training.models.value_transform import to_domain
 from n2b.training.noise import parse_noise
-from n2b.training.value_transform import to_domain
 from torch import nn
 
 from ..conftest import smooth_image

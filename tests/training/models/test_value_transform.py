@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from n2b.runtime.errors import UserError
-from n2b.training.value_transform import from_domain, to_domain
+from n2b.training.models.value_transform import from_domain, to_domain
 
 LEVELS = torch.arange(256, dtype=torch.float32) / 255
 

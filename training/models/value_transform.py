@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import UserError
+from ...runtime.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
