@@ -275,9 +275,13 @@ class TrainConfig:
             paths["noise_gain"] = tuple(values["noise_gain"])
         return cls(**(values | paths))
 
-    def save(self, run: Path, name: str = CONFIG_NAME) -> None:
+    def to_json(self) -> str:
+        """Return the content of config.json."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def save(self, run: Path) -> None:
         """Write `run`/config.json."""
-        write_atomically(run / name, (json.dumps(self.to_dict(), indent=2) + "\n").encode())
+        write_atomically(run / CONFIG_NAME, self.to_json().encode())
 
 
 def load_config(run: Path) -> TrainConfig:

@@ -16,6 +16,7 @@ from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_images, find_input
 from ..runtime.system.options import option_name
 from ..runtime.system.run_folders import LATEST, Claim, link_latest
+from ..runtime.system.temporary import Temporary
 from .config import AUTO, CONFIG_NAME, DEFAULT_STEPS, NO_WEIGHTS, TrainConfig, load_config
 from .recipes import DEFAULT, recipe_for, recipe_values
 
@@ -87,26 +88,23 @@ def new_run(out: Path | None, given: dict[str, Any]) -> Iterator[tuple[Path, Tra
 
 def _claim_config(run: Path, config: TrainConfig) -> None:
     """Create the file of the configuration, whole at once, which no other process then can."""
-    own, final = run / f".{CONFIG_NAME}-{os.getpid()}.part", run / CONFIG_NAME
+    final = run / CONFIG_NAME
     try:
-        config.save(run, own.name)
-        try:
-            final.hardlink_to(own)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            final.touch(exist_ok=False)
-            own.replace(final)
+        with Temporary(final) as own:
+            own.write_text(config.to_json())
+            try:
+                final.hardlink_to(own)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links
+                final.touch(exist_ok=False)
+                own.replace(final)
     except FileExistsError as error:
         raise UserError(
             f"{run} already contains a run; continue it with --resume, or choose another --out"
         ) from error
-    except UserError as error:
-        raise UserError(str(error).replace(str(own), str(final))) from error
     except OSError as error:
         raise UserError(f"cannot write {run}: {error.strerror}; choose another --out") from error
-    finally:
-        own.unlink(missing_ok=True)
 
 
 def link_latest_run(run: Path) -> None:

@@ -99,6 +99,8 @@ def _jpeg_segment(data: bytearray, random: Random) -> None:
 
 def _riff_size(data: bytearray, random: Random) -> None:
     """Cut the file and make its sizes fit."""
+    if len(data) < 26:
+        return
     del data[random.randrange(24, len(data)) & ~1 :]
     struct.pack_into("<I", data, 4, len(data) - 8)
     if data[12:15] == b"VP8" and data[15:16] != b"X":

@@ -23,6 +23,8 @@ def decode(data: bytes, form: str) -> np.ndarray | None:
 def _by_tifffile(data: bytes) -> np.ndarray:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         pixels = file.pages.first.asarray()
+        if pixels.ndim == 3 and file.pages.first.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+            pixels = np.moveaxis(pixels, 0, 2)
         if file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             pixels = (1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max) - pixels
     return pixels.reshape(*pixels.shape[:2], -1)

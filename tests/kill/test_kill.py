@@ -85,8 +85,7 @@ def kill_and_repeat(
     results = command.read(folder / "out")
     assert results.keys() == expected.keys(), results.keys() ^ expected.keys()
     assert not (other := [name for name in expected if results[name] != expected[name]]), other
-    if command.program == "n2b-export":
-        assert not (left := leftovers(folder)), left
+    assert not (left := leftovers(folder)), left
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -21,6 +21,7 @@ from .metadata import Density, Metadata
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _RGB, _ALPHA = 0, 2, 4  # colour types; alpha is added to either
+_DECISIVE = (b"IHDR", b"PLTE", b"tRNS")  # on these depends what the pixels are; each is there once
 _AVERAGE = 3  # filter: subtract the mean of the left and the upper byte
 _TRANSFERABLE = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"tEXt", b"zTXt", b"iTXt")
 _XMP = b"XML:com.adobe.xmp\0"
@@ -34,13 +35,17 @@ def read_header(data: memoryview) -> Header:
     """Read the chunks up to the last one, which a truncated file lacks."""
     header = Header("PNG")
     colour = None
+    once: set[bytes] = set()
     for kind, content, is_whole in _chunks(data):
-        if not is_whole:
-            if kind in (b"IHDR", b"PLTE", b"tRNS"):
+        if kind in _DECISIVE:
+            if kind in once or not is_whole:
                 raise FormatError(f"is damaged: its {kind.decode()} chunk")
+            once.add(kind)
+        elif not is_whole:
             if kind in _NAMES:
                 header.dropped.append(_NAMES[kind])
-        elif kind == b"IHDR":
+            continue
+        if kind == b"IHDR":
             (colour,) = unpack("B", content, 9)
             header.is_grey_with_alpha = colour == _GREY + _ALPHA
         elif kind == b"tRNS" and colour == _GREY:

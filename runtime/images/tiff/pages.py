@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..codecs import exif as tags
-from ..codecs.exif import Entry, Structure
+from ..codecs.exif import LONG, LONG8, SHORT, Entry, Structure
 from ..codecs.header import FormatError
 from . import tags as t
 
@@ -81,6 +81,10 @@ def find_pages(data: memoryview) -> Pages:
     larger = [page for page in full if page.is_sub and page.pixels > main.pixels]
     if larger:  # a preview that is not marked as one
         main = larger[0]
+    for tag in t.LAYOUT:  # of other types decoders take different values
+        entry = main.entries.get(tag)
+        if entry is not None and not (entry.count and entry.kind in (SHORT, LONG, LONG8)):
+            raise FormatError(f"is damaged: its tag {tag} is of a wrong type")
     return Pages(structure, first, main, any(page is not main and not page.is_sub for page in full))
 
 

@@ -19,6 +19,7 @@ from .pages import Page
 
 # compression → how many times as large as its data a piece can be
 _LARGEST_RATIO = {t.NOT_COMPRESSED: 1, t.LZW: 4096, t.PACKBITS: 128, t.DEFLATE: 1100, t.OLD_DEFLATE: 1100}
+_HEADER_BYTES = 8  # no piece begins within it; an offset of 0 marks one that is missing
 _AT_ONCE_BYTES = 1 << 16  # of compressed data
 
 
@@ -77,7 +78,9 @@ def find_pieces(page: Page, order: Order, file_bytes: int) -> Pieces:
     if not lengths and count == 1 and value.get(t.COMPRESSION, 1) == t.NOT_COMPRESSED:
         lengths = (rows * row_bytes,)  # some old programs leave it out
     found = sum(
-        1 for offset, length in zip(offsets[:count], lengths, strict=False) if length and offset < file_bytes
+        1
+        for offset, length in zip(offsets[:count], lengths, strict=False)
+        if length and _HEADER_BYTES <= offset < file_bytes
     )
     if found < count:
         raise FormatError(f"is damaged: it has {found} of the {count} {name} that its size needs")

@@ -115,6 +115,34 @@ def test_a_missing_tile_is_refused(tmp_path, bigtiff):
     _refused(path, "has 15 of the 16 tiles")
 
 
+@pytest.mark.parametrize("offset", [0, 4, 7])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_a_tile_that_begins_within_the_header_is_missing(tmp_path, offset, compression):
+    path = tmp_path / "a.tif"
+    pixels = random_pixels(64, 64, 3, "uint8")
+    tifffile.imwrite(path, pixels, photometric="rgb", tile=(16, 16), compression=compression)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        values = list(file.pages.first.tags["TileOffsets"].value)
+        values[5] = offset
+        file.pages.first.tags["TileOffsets"].overwrite(values)
+    _refused(path, "has 15 of the 16 tiles")
+
+
+@pytest.mark.parametrize("kind", [1, 2, 6, 11, 13])
+@pytest.mark.parametrize("tag", [258, 277, 284, 317])
+def test_a_layout_tag_of_a_wrong_type_is_refused(tmp_path, tag, kind):
+    """libtiff, tifffile and Pillow take different values from it."""
+    path = tmp_path / "a.tif"
+    pixels = random_pixels(40, 50, 3, "uint16")
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.tags[tag].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<HH", data, at, tag, kind)
+    path.write_bytes(data)
+    _refused(path, f"is damaged: its tag {tag} is of a wrong type")
+
+
 @pytest.mark.parametrize("offset", [2**63, 2**64 - 1, 2**63 - 1, 2**40])
 def test_an_offset_beyond_the_file_is_refused(tmp_path, offset):
     (tmp_path / "a.tif").write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, offset) + bytes(64))
@@ -239,5 +267,18 @@ def test_a_png_with_a_damaged_palette_is_refused(tmp_path, kind):
     data = bytearray((tmp_path / "a.png").read_bytes())
     data[data.index(kind) + 4] ^= 1
     (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ImageError, match=f"is damaged: its {kind.decode()} chunk"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"PLTE", b"tRNS"])
+def test_a_png_that_has_one_of_its_chunks_twice_is_refused(tmp_path, kind):
+    """Programs differ in which of the two they take."""
+    palette = PIL.Image.fromarray(random_pixels(20, 30, 3, "uint8")).quantize(8)
+    palette.save(tmp_path / "a.png", transparency=bytes([0, 100, 200]))
+    data = (tmp_path / "a.png").read_bytes()
+    start = data.index(kind) - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    (tmp_path / "a.png").write_bytes(data[:end] + data[start:end] + data[end:])
     with pytest.raises(ImageError, match=f"is damaged: its {kind.decode()} chunk"):
         read_image(tmp_path / "a.png")
