@@ -37,6 +37,7 @@ class MjpegServer:
         self.size_hw = height, width
         self.sent = 0  # whole frames, good or bad, that went to a viewer
         self.spoilt: list[int] = []  # which of them no decoder takes
+        self.kept = 1.0  # part of the bytes of each frame that is sent
         self._spoil_next = self._hang_up = False
         self._next_size_hw = self.size_hw
         self._is_closed = threading.Event()
@@ -76,6 +77,8 @@ class MjpegServer:
             due = max(due + 1 / self.fps, time.monotonic() - 1 / self.fps)
             data = numbered_jpeg(self.sent, *self.size_hw, random)
             is_warm = self.sent - first >= _GOOD_FIRST
+            if is_warm:
+                data = data[: int(len(data) * self.kept)]
             is_spoilt = self._spoil_next and is_warm
             if is_spoilt:
                 self._spoil_next = False

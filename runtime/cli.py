@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from .commands.settings import CameraOptions, DenoiserOptions, DndOptions, OutputPlan
 from .errors import UserError
 from .passwords import hide_passwords
-from .system.console import run_command
+from .system.console import print_to_stderr, run_command
 from .system.options import changed_options, from_options, option, with_options
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def _print(report: RunReport, denoiser: Denoiser | None, asked: DenoiserOptions,
     from .commands.report import failure_lines, quality_lines, stage_lines, to_json
 
     for line in failure_lines(report):
-        print(line, file=sys.stderr)
+        print_to_stderr(line)
     if printing.json:
         print(to_json(report, denoiser, asked.arguments()))
         return

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..system.console import print_to_stderr
 from .session import open_denoiser, read_dark
 from .settings import CameraOptions, DenoiserOptions
 
@@ -64,7 +64,7 @@ def run_camera(
         if stop.by_signal:
             _logger.warning("interrupted; this is the end of the frames")
     report.stream = meter.stats()
-    print(stream_line(report.stream), file=sys.stderr)
+    print_to_stderr(stream_line(report.stream))
     return denoiser, report
 
 
@@ -99,5 +99,5 @@ def page_sink(address: str, controls: Controls, meter: StreamMeter) -> Sink:
     from ..preview.sink import PageSink
 
     page = PageSink(address, controls, meter)
-    print(f"live page: {page.url}", file=sys.stderr, flush=True)
+    print_to_stderr(f"live page: {page.url}")
     return page

@@ -138,7 +138,7 @@ class StreamCopy:
                 f"{self._path}: stream {stream.index} of the video, audio ({_codec(stream)}), is decoded and "
                 f"written as {copy.name}, without loss: {suffix} does not take it as it is"
             )
-        elif not self._is_chapter_track(stream):
+        elif not (self._is_chapter_track(stream) or _is_timecode(stream)):
             self._leave_out(stream)
 
     def _attach_cover(self, stream: Any, original: Path) -> None:
@@ -174,3 +174,8 @@ class StreamCopy:
 
 def _codec(stream: Any) -> str:
     return stream.codec_context.codec.canonical_name if stream.codec_context else "unknown codec"
+
+
+def _is_timecode(stream: Any) -> bool:
+    """Return True for QuickTime's stream of time codes; formats make theirs of the tag, which is copied."""
+    return stream.type == "data" and "timecode" in stream.metadata

@@ -115,8 +115,8 @@ class VideoWriter:
         self._container = self._av.open(str(temporary), "w", options=_FRAGMENTED if is_fragmented else {})
         self._resources.callback(self._close_container)
         video = self._video
-        options = _ENCODER | (_FRAGMENTS if is_fragmented else {})
-        self._stream = self._container.add_stream("libx264", options=options)
+        options, parameters = _ENCODER | (_FRAGMENTS if is_fragmented else {}), list[str]()
+        self._stream = self._container.add_stream("libx264")
         self._stream.width, self._stream.height = width, height
         is_deep = deep and video.bits > 8
         is_top_first = video.is_top_first if height % 2 == 0 else None
@@ -133,8 +133,11 @@ class VideoWriter:
             encoder.sample_aspect_ratio = video.pixel_aspect
         if is_top_first is not None:
             encoder.flags |= _INTERLACED
-        if video.hdr is not None and is_deep:
-            encoder.options = {**encoder.options, "x264-params": video.hdr}
+            options["field_order"] = "tt" if is_top_first else "bb"
+            parameters.append("tff=1" if is_top_first else "bff=1")
+        if video.hdr is not None:
+            parameters.append(video.hdr)
+        encoder.options = options | {"x264-params": ":".join(parameters)}
         encoder.time_base = self._stream.time_base = video.time_base
         matrix = matrix_of(video.colorspace, str(original))
         self._from_rgb = FromRGB(self._av, pix_fmt, matrix, is_top_first)

@@ -17,6 +17,7 @@ from ..frame import Frame
 from ..system.opencv import load_opencv
 from ..system.signals import Stop
 from .capture import Address, differences, no_camera, open_capture
+from .jpeg_frames import JpegFrames
 
 _logger = logging.getLogger(__name__)
 
@@ -167,11 +168,12 @@ class LiveCamera:
     def _captured(self, capture: Any) -> Iterator[tuple[np.ndarray, int]]:
         """Yield BGR pixels and their capture time in ns until the camera is lost."""
         failures, last_s = 0, time.monotonic()
+        jpeg_frames = JpegFrames(capture, self._address)
         while not self._closing.is_set():
             if capture.grab():
                 captured_ns = time.monotonic_ns()
-                is_whole, pixels = capture.retrieve()
-                if is_whole:
+                pixels = jpeg_frames.retrieve()
+                if pixels is not None:
                     self._corrupt += failures
                     failures, last_s = 0, time.monotonic()
                     yield pixels, captured_ns

@@ -46,11 +46,12 @@ def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, No
     to_rgb = ToRGB(av, deep=deep, source=str(path))
     with decoding_errors(path), open_video(path) as video:
         decoder = VideoDecoder(video, path)
+        if decoder.has_hidden_alpha:
+            is_opaque = _warn_of_alpha(path)
         for decoded, time_s in decoder.frames():
             pixels, is_transparent = to_rgb(decoded)
             if is_transparent and is_opaque:
-                is_opaque = False
-                _logger.warning(f"{path}: its transparency is left out of the result; H.264 has none")
+                is_opaque = _warn_of_alpha(path)
             pixels, video_ns = upright(pixels, decoded), round(time_s * 10**9)
             yield Frame(pixels, str(path), index, video_ns, time.monotonic_ns(), corrupt=decoder.corrupt)
             index += 1
@@ -58,3 +59,8 @@ def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, No
             raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")
         for problem in decoder.problems():
             _logger.warning(f"{path}: {problem}")
+
+
+def _warn_of_alpha(path: Path) -> bool:
+    _logger.warning(f"{path}: its transparency is left out of the result; H.264 has none")
+    return False

@@ -120,7 +120,7 @@ class _StandardError(logging.Handler):
             line = f"{prefix}{printable(hide_passwords(record.getMessage()))}"
         except Exception as error:  # a message that does not fit its arguments
             line = f"{prefix}{record.msg} ({error})"
-        _print_to_stderr(line)
+        print_to_stderr(line)
 
 
 class _CtrlC(Exception):
@@ -145,12 +145,12 @@ def _is_further_process() -> bool:
 
 def _report(name: str, message: str, status: int, debug: bool) -> int:
     if debug:
-        _print_to_stderr(hide_passwords(traceback.format_exc()))
-    _print_to_stderr(f"{name}: {hide_passwords(' '.join(message.split()))}")
+        print_to_stderr(hide_passwords(traceback.format_exc()))
+    print_to_stderr(f"{name}: {hide_passwords(' '.join(message.split()))}")
     return status
 
 
-def _print_to_stderr(line: str) -> None:
+def print_to_stderr(line: str) -> None:
     """Print a line, unless standard error is closed; `print` would then use standard output, or raise."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):

@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 from ..errors import MissingPackageError
@@ -56,7 +56,8 @@ class _StandardError:
                 return
             self._python = sys.stderr
             if self._python is not None and _writes_to_standard_error(self._python):
-                self._python.flush()
+                with suppress(OSError, ValueError):  # its reader died
+                    self._python.flush()
                 sys.stderr = self._kept_stream
             os.dup2(self._messages, 2)
             self._is_closed = True

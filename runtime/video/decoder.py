@@ -13,8 +13,9 @@ from .timeline import Timeline
 
 # Formats that state their length, by FFmpeg's name; it estimates that of others from the bit rate.
 _STATED_LENGTH = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "asf", "flv")
-_MISSING_S = Fraction(1, 2)  # a file that ends earlier by more is cut short
+_MISSING_S = Fraction(1, 5)  # a file that ends earlier by more is cut short
 _MISSING_WITHOUT_DURATIONS_S = 2  # where the last frame may be shown for a while
+_NEAR_JOINT = 5  # packets
 _AV_SECOND = 1_000_000  # ticks of a container's duration
 
 
@@ -23,6 +24,7 @@ class VideoDecoder:
 
     Attributes:
         corrupt: packets so far that could not be decoded.
+        has_hidden_alpha: True if the transparency is a stream of its own, which is not decoded (VP8, VP9).
     """
 
     def __init__(self, container: Any, path: Path) -> None:
@@ -36,7 +38,10 @@ class VideoDecoder:
         self._patched = 0
         self._first_patched_s = Fraction(0)
         self._failed_to_read = False
+        self._packets_read = self._lossy_part = 0
+        self._lossy: dict[int, Fraction] = {}  # by number of the packet: its time in s
         self.corrupt = 0
+        self.has_hidden_alpha = self._stream.metadata.get("alpha_mode") == "1"
 
     def frames(self) -> Iterator[tuple[Any, Fraction]]:
         """Yield decoded frames with their times in s, from the start of the stream; joints do not show."""
@@ -64,6 +69,8 @@ class VideoDecoder:
                 f"its times begin again (joints: {self._timeline.restarts}); in the result the parts follow "
                 "one another"
             )
+        for time_s in self._lossy.values():
+            self._count_patched(time_s)
         if self._whole_jpegs:  # some cameras leave the end marker out of every frame
             self._patched += self._cut_jpegs
         if self._patched:
@@ -80,12 +87,11 @@ class VideoDecoder:
     def _packets(self) -> Iterator[Any]:
         """Yield the packets of the video stream, the last one empty."""
         packets = self._container.demux()
-        count = 0
         while True:
             try:
                 packet = next(packets, None)
             except self._av.error.FFmpegError:
-                if not count:
+                if not self._packets_read:
                     raise
                 self._failed_to_read = True
                 yield from self._flush()
@@ -96,7 +102,7 @@ class VideoDecoder:
                 continue
             self._timeline.shift(packet)
             if packet.stream.index == self._stream.index:
-                count += 1
+                self._count_lost(packet)
                 if self._is_jpeg and packet.size:
                     self._count_jpeg(packet)
                 yield packet
@@ -105,6 +111,18 @@ class VideoDecoder:
         packet = self._av.Packet()
         packet.stream = self._stream
         yield packet
+
+    def _count_lost(self, packet: Any) -> None:
+        """Count packets of which some was lost in transmission; near joints they look the same."""
+        if (part := self._timeline.part_of(self._stream)) != self._lossy_part:
+            self._lossy_part = part
+            self._lossy.clear()
+        for at in [at for at in self._lossy if at <= self._packets_read - _NEAR_JOINT]:
+            self._count_patched(self._lossy.pop(at))
+        if packet.is_corrupt and packet.pts is not None:
+            start = self._stream.start_time or 0
+            self._lossy[self._packets_read] = (packet.pts - start) * packet.time_base
+        self._packets_read += 1
 
     def _count_jpeg(self, packet: Any) -> None:
         """Count a JPEG frame without an end: its decoder reports nothing."""

@@ -51,6 +51,10 @@ class Timeline:
             if packet.pts is not None:
                 packet.pts += ticks
 
+    def part_of(self, stream: Any) -> int:
+        """Return the part of the file that the latest packet of a stream is of, from 0."""
+        return self._parts.get(stream.index, 0)
+
     def _part(self, stream: Any, time_s: Fraction) -> int:
         """Return the part of the file that a packet is of; the first one of a new part sets its offset."""
         newest = len(self._offsets_s) - 1

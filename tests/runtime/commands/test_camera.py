@@ -17,7 +17,7 @@ from n2b.runtime.images.image import read_image
 
 from benchmarks.mjpeg_server import MjpegServer, read_number
 
-from ..fakes.videos import frame_times, make_video, packets, picture, pictures
+from ..fakes.videos import encode, first_frame, frame_times, make_video, packets, picture, pictures
 
 COMMAND = [sys.executable, "-c", "from n2b.runtime.cli import main; main()"]
 PATIENCE_S = 30
@@ -60,6 +60,42 @@ class TestCamera:
         closer.join()
         assert status == 0 and "is lost; reconnecting" in err
         assert 1.5 <= time.monotonic() - started < PATIENCE_S
+
+    def test_two_cameras_do_not_write_to_one_folder(self, n2b_infer, make_model, server, tmp_path):
+        folder, model = tmp_path / "frames", make_model()
+        command = [*COMMAND, "--camera", server.url, "-o", str(folder), "-m", str(model)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as run:
+            wait_until(lambda: folder.is_dir() and len(list(folder.glob("0*.png"))) > 2)
+            status, out, err = n2b_infer("--camera", server.url, "-o", "frames", "-m", model, "--frames", 3)
+            run.send_signal(signal.SIGINT)
+        assert (run.returncode, status, out) == (0, 2, "")
+        assert "frames is being written by another n2b-infer; name another folder with -o" in err
+        before = len(list(folder.iterdir()))
+        assert n2b_infer("--camera", server.url, "-o", "frames", "-m", model, "--frames", 3)[0] == 0
+        assert len(list(folder.iterdir())) == before + 3
+
+    def test_a_lost_camera_is_opened_again_where_nobody_reads_the_messages(
+        self, make_model, server, tmp_path
+    ):
+        folder = tmp_path / "frames"
+        command = [
+            *COMMAND,
+            "--camera",
+            server.url,
+            "-o",
+            str(folder),
+            "-m",
+            str(make_model()),
+            "--frames",
+            "40",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stdout is not None and run.stderr is not None
+            wait_until(lambda: folder.is_dir() and len(list(folder.glob("0*.png"))) > 2)
+            run.stderr.close()
+            server.hang_up()
+            assert run.stdout.read().startswith("40 images denoised")
+        assert run.returncode == 0
 
     def test_a_recording_has_each_frame_once(self, n2b_infer, make_model, server, tmp_path):
         status, _, _ = n2b_infer(
@@ -138,6 +174,20 @@ class TestVideos:
         assert packets(tmp_path / "clean.mp4", "audio") == packets(tmp_path / "video.mp4", "audio")
         for number, pixels in enumerate(pictures(tmp_path / "clean.mp4")):
             assert np.abs(255 - picture(number).astype(int) - pixels).mean() < 6
+
+    @pytest.mark.parametrize("dtype, pix_fmt", [("uint8", "yuv420p"), ("float32", "yuv420p10le")])
+    def test_ten_bits_are_kept_by_a_model_that_takes_them(
+        self, n2b_infer, make_model, tmp_path, dtype, pix_fmt
+    ):
+        encode(tmp_path / "video.mkv", [picture(0)] * 2, "ffv1", "yuv420p10le")
+        model = make_model("identity", io=dtype)
+        status, _, err = n2b_infer("video.mkv", "-o", "clean.mkv", "-m", model)
+        assert status == 0 and first_frame(tmp_path / "clean.mkv").format.name == pix_fmt
+        warning = "video.mkv: its 10 bits per channel become 8; a model from n2b-export "
+        assert (warning in err) == (dtype == "uint8")
+        encode(tmp_path / "deep.mkv", [picture(0)] * 2, "ffv1", "yuv422p12le")
+        status, _, err = n2b_infer("deep.mkv", "-o", "clean.mkv", "-m", model)
+        assert status == 0 and f"its 12 bits per channel become {8 if dtype == 'uint8' else 10}" in err
 
     def test_a_video_that_fails_is_named_and_the_rest_is_done(self, n2b_infer, make_model, tmp_path):
         make_video(tmp_path / "b.mp4", TICKS, sound=None)

@@ -1,6 +1,8 @@
 """Where camera frames go."""
 
+import subprocess
 import sys
+from contextlib import closing
 from typing import Any
 
 import cv2
@@ -44,6 +46,35 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
         FolderSink(tmp_path / "file").write(frame(BEFORE), AFTER)
+
+
+def test_a_folder_is_written_by_one_sink_at_a_time(tmp_path):
+    folder = tmp_path / "new"
+    with closing(FolderSink(folder)) as first:
+        first.write(frame(BEFORE), AFTER)
+        program = "import sys\nfrom n2b.runtime.sinks import FolderSink\nFolderSink(sys.argv[1])"
+        ran = subprocess.run(
+            [sys.executable, "-c", program, folder], capture_output=True, text=True, check=False
+        )
+        assert (
+            ran.returncode != 0 and "is being written by another n2b-infer; name another folder" in ran.stderr
+        )
+        with pytest.raises(
+            UserError, match="is being written by another n2b-infer; name another folder with -o"
+        ):
+            FolderSink(folder / ".." / "new")
+        first.write(frame(BEFORE), BEFORE)
+    with closing(FolderSink(folder)) as second:
+        second.write(frame(BEFORE), AFTER)
+    assert sorted(path.name for path in folder.iterdir()) == ["000000.png", "000001.png", "000002.png"]
+
+
+def test_a_folder_that_gets_no_frame_is_left_as_it_was(tmp_path):
+    FolderSink(tmp_path / "new").close()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "old").mkdir()
+    FolderSink(tmp_path / "old").close()
+    assert (tmp_path / "old").is_dir()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux runs without a display")

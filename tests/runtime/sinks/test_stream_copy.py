@@ -1,4 +1,4 @@
-"""What a video holds besides its frames: audio, subtitles, covers, attachments, chapters, flags and tags."""
+"""What a video holds besides its frames: audio, subtitles, chapters, flags and tags."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
-from n2b.runtime.errors import ImageError, UserError
+from n2b.runtime.errors import UserError
 from n2b.runtime.sinks.held_codecs import can_hold
-from n2b.runtime.sources.video_pyav import exact_video_frames
 
 from ..fakes.videos import add_sound, copy_video, encode, frame_times, packets, picture, pictures, streams
 
-DEFAULT, COMMENT, FORCED, ATTACHED = 1, 8, 64, 1024
+DEFAULT, FORCED = 1, 64
 
 
 def with_sound(path: Path, codec: str, video: str = "libx264") -> Path:
@@ -211,78 +209,6 @@ def test_chapters_flags_and_languages_are_kept(tmp_path, suffix):
     assert len(description(copy)[0]) == 2
     if suffix == ".mkv":
         assert [flags for _, flags, _ in description(copy)[1]] == [DEFAULT, 0, DEFAULT, FORCED]
-
-
-def cover(codec: str = "mjpeg") -> bytes:
-    ending = ".jpg" if codec == "mjpeg" else ".png"
-    return cv2.imencode(ending, np.full((80, 80, 3), 90, np.uint8))[1].tobytes()
-
-
-def with_cover(path: Path, codec: str, *, is_first: bool = True) -> Path:
-    """A video with a cover image, as the first stream or the last."""
-    image = io.BytesIO(cover(codec))
-    video = encode(path.with_name("plain.mkv"), [picture(number) for number in range(5)])
-    with av.open(str(video)) as before, av.open(image) as still, av.open(str(path), "w") as after:
-
-        def add_cover():
-            stream = after.add_stream_from_template(still.streams.video[0], opaque=True)
-            stream.disposition = ATTACHED
-            return stream
-
-        picture_stream = add_cover() if is_first else None
-        copy = after.add_stream_from_template(before.streams.video[0], opaque=True)
-        picture_stream = picture_stream or add_cover()
-        packet = next(packet for packet in still.demux() if packet.size)
-        packet.stream, packet.pts, packet.dts = picture_stream, 0, 0
-        after.mux(packet)
-        for packet in before.demux():
-            if packet.dts is not None:
-                packet.stream = copy
-                after.mux(packet)
-    video.unlink()
-    return path
-
-
-@pytest.mark.parametrize("codec", ["mjpeg", "png"])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("is_first", [True, False])
-def test_a_cover_image_is_kept_and_not_taken_for_the_video(tmp_path, caplog, codec, suffix, is_first):
-    video = with_cover(tmp_path / "a.mp4", codec, is_first=is_first)
-    frames = list(exact_video_frames(video))
-    assert [frame.pixels.shape for frame in frames] == [(48, 64, 3)] * 5
-    copy = copy_video(video, tmp_path / f"copy{suffix}")
-    with av.open(str(copy)) as container:
-        covers = [stream for stream in container.streams if stream.disposition.value & ATTACHED]
-        (stream,) = covers
-        data = next(bytes(packet) for packet in container.demux(stream) if packet.size)
-    assert data == cover(codec)
-    assert not caplog.messages
-
-
-def test_a_song_with_a_cover_is_no_video(tmp_path):
-    video = with_cover(tmp_path / "a.mp4", "mjpeg")
-    with av.open(str(video)) as before, av.open(str(tmp_path / "song.mp4"), "w") as after:
-        cover_stream = next(stream for stream in before.streams if stream.disposition.value & ATTACHED)
-        copy = after.add_stream_from_template(cover_stream, opaque=True)
-        copy.disposition = ATTACHED
-        for packet in before.demux(cover_stream):
-            if packet.size:
-                packet.stream, packet.pts, packet.dts = copy, 0, 0
-                after.mux(packet)
-    with pytest.raises(ImageError, match="has no video stream, a cover image and sound"):
-        list(exact_video_frames(tmp_path / "song.mp4"))
-
-
-def test_attached_fonts_are_kept(tmp_path):
-    def prepare(container, _):
-        container.add_attachment("font.ttf", "font/ttf", b"\0\1\0\0 a font")
-
-    video = encode(tmp_path / "a.mkv", [picture(0)] * 2, prepare=prepare)
-    copy = copy_video(video, tmp_path / "copy.mkv")
-    with av.open(str(copy)) as container:
-        (stream,) = (stream for stream in container.streams if stream.type == "attachment")
-        assert (stream.name, stream.mimetype) == ("font.ttf", "font/ttf")
-        assert bytes(stream.data) == b"\0\1\0\0 a font"
 
 
 @pytest.mark.parametrize(

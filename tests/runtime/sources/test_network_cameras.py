@@ -73,6 +73,19 @@ def test_damaged_frames_of_a_stream_are_counted(stop):
     assert last.connection == 0
 
 
+@pytest.mark.parametrize("kept", [0.3, 0.5, 0.9])
+def test_frames_that_are_cut_are_counted_and_not_delivered(stop, kept):
+    with closing(MjpegServer(fps=60)) as server, closing(frames(server.url, stop=stop)) as source:
+        until(source, lambda frame: frame.index >= 5)
+        server.kept = kept
+        time.sleep(0.1)
+        server.kept = 1
+        seen = until(source, lambda frame: frame.corrupt >= 3 and frame.index >= 20)
+    numbers = [read_number(frame.pixels) for frame in seen]
+    assert numbers == sorted(set(numbers)) and numbers[-1] < 1000
+    assert seen[-1].connection == 0
+
+
 def test_a_server_that_restarts_is_connected_again(stop):
     server = MjpegServer(fps=60)
     with closing(frames(server.url, stop=stop)) as source:

@@ -119,3 +119,10 @@ def test_transparency_that_is_left_out_is_warned_of(tmp_path, caplog, codec, pix
     copy = copy_video(video, tmp_path / "copy.mov")
     assert caplog.messages == [f"{video}: its transparency is left out of the result; H.264 has none"]
     assert streams(copy) == [("video", "h264")]
+
+
+def test_transparency_that_is_not_decoded_is_warned_of(tmp_path, caplog):
+    image = np.dstack([picture(0), np.full((48, 64), 128, np.uint8)])
+    video = encode(tmp_path / "a.webm", [image] * 2, "libvpx-vp9", "yuva420p")
+    copy_video(video, tmp_path / "copy.mkv")
+    assert caplog.messages == [f"{video}: its transparency is left out of the result; H.264 has none"]

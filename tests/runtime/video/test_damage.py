@@ -99,3 +99,13 @@ def test_a_video_that_is_cut_short_is_warned_of(tmp_path, caplog, name, codec, p
     copy = copy_video(video, tmp_path / "copy.mkv")
     assert f"{video}: the file is cut short, at " in caplog.text and "s of 2.0 s" in caplog.text
     assert 10 < len(frame_times(copy)) < FRAMES
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_packets_that_are_lost_in_a_transport_stream_are_warned_of(tmp_path, caplog, codec):
+    video = encode(tmp_path / "a.ts", images(20), codec)
+    data = video.read_bytes()
+    middle = len(data) // 2 // 188 * 188
+    video.write_bytes(data[:middle] + data[middle + 4 * 188 :])
+    copy_video(video, tmp_path / "copy.mkv")
+    assert "damaged frames are in the result as the decoder patched them up, the first at 0." in caplog.text
