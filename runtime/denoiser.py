@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,12 +13,13 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from .backends import Backend, BackendName, Rebuild, open_backend
+from .backends import BackendName, Rebuild, open_backend
 from .cuda import CudaApi
 from .errors import UserError
 from .frame import Frame
 from .inference.adaptive import AdaptiveTiles
 from .inference.executor import ImageTask, Progress, TileExecutor, fill_batches
+from .inference.guard import CLOSED, ModelGuard
 from .inference.pixels import check_image, check_out, is_deeper
 from .inference.tile_size import batch_size, check_sizes, check_strength, tile_size
 from .inference.tiling import TilePlan
@@ -32,7 +32,6 @@ _logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 CHANNELS = ("rgb", "bgr")
-_CLOSED = "this Denoiser is closed; make a new one"
 
 
 class Denoiser:
@@ -41,9 +40,10 @@ class Denoiser:
         with Denoiser("model.onnx") as denoise:
             clean = denoise(image)
 
-    It may be shared between threads: a lock lets one image at a time into the model, so that the memory
-    stays within its budget. If memory runs out nevertheless, the tiles are halved, a warning is logged, and
-    the image is denoised with them. Warnings go to loggers below `n2b.runtime`.
+    It may be shared between threads: one image at a time is in the model, so that the memory stays within
+    its budget. If memory runs out nevertheless, the tiles are halved, a warning is logged, and the image is
+    denoised with them. Warnings go to loggers below `n2b.runtime`. It cannot be used or closed in its own
+    `on_progress`, nor be used in a process forked from this one.
 
     Args:
         model: an .onnx or .engine file, the folder of an export, or the name of a bundled model ("gaussian",
@@ -103,7 +103,7 @@ class Denoiser:
         if channels not in CHANNELS:
             raise UserError(f"channels are ordered {' or '.join(CHANNELS)}, not '{channels}'")
         before = resident_bytes() or 0
-        self._backend: Backend | None = open_backend(
+        opened = self._backend = open_backend(
             find_model(model),
             backend=backend,
             device=device,
@@ -112,10 +112,6 @@ class Denoiser:
             cuda_api=cuda_api,
             max_memory_mb=max_memory,
         )
-        self._lock = threading.Lock()
-        self._executor: TileExecutor | None = None  # until all is opened, and once it is closed
-        self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
-        opened = self._backend
         try:
             self.info = opened.info
             self.model = opened.model
@@ -136,12 +132,13 @@ class Denoiser:
                 loaded_bytes=max(0, (resident_bytes() or 0) - before),
             )
         except BaseException:
-            self.close()
+            opened.close()
             raise
         self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
         self._has_warned_of_8bit = False
         self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px)
-        self._executor = TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr")
+        self._guard = ModelGuard(opened, TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr"))
+        self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
 
     def __call__(
         self,
@@ -199,6 +196,7 @@ class Denoiser:
         Raises:
             As `__call__`, after the results of the images before.
         """
+        self._guard.check()
         with closing(prefetch(self._results(images, strength))) as results:
             yield from results
 
@@ -213,10 +211,11 @@ class Denoiser:
 
         Calls wait for each other, in order. One that is cancelled before its turn is never begun.
         """
+        self._guard.check()
         try:
             result = self._waiting.submit(self, image, strength)
-        except RuntimeError as error:  # the executor was shut down
-            raise UserError(_CLOSED) from error
+        except RuntimeError as error:  # closed meanwhile
+            raise UserError(CLOSED) from error
         return await asyncio.wrap_future(result)
 
     def denoise_each(
@@ -255,15 +254,17 @@ class Denoiser:
         return self._tiles.tile_hw
 
     def close(self) -> None:
-        """Free the model and its memory; waits for an image that is being denoised. May be called again."""
-        with self._lock:
-            backend, self._backend, self._executor = self._backend, None, None
-            if backend is not None:
-                backend.close()
-        self._waiting.shutdown()  # calls that still wait find the Denoiser closed, and say so
+        """Free the model and its memory; waits for an image that is being denoised. May be called again.
+
+        Raises:
+            UserError: it is called in the `on_progress` of that image.
+        """
+        if self._guard.is_open:
+            self._guard.close()
+            self._waiting.shutdown()  # calls that still wait find the Denoiser closed, and say so
 
     def __repr__(self) -> str:
-        if self._executor is None:
+        if not self._guard.is_open:
             return f"<Denoiser {self.model}, closed>"
         height, width = self.tile_hw
         tiles = f"tiles of {height}×{width} px, overlap {self.halo_px} px" if height else "whole images"
@@ -293,7 +294,5 @@ class Denoiser:
         return ImageTask(noisy[..., :3], clean[..., :3], strength, on_progress), result
 
     def _run(self, tasks: Sequence[ImageTask]) -> None:
-        with self._lock:
-            if self._executor is None:
-                raise UserError(_CLOSED)
-            self._tiles.run(self._executor, tasks)
+        with self._guard.use() as executor:
+            self._tiles.run(executor, tasks)

@@ -53,6 +53,7 @@ class AdaptiveTiles:
                 executor.run(planned)
                 break
             except (OutOfMemory, MemoryError):
+                executor.release()
                 if not self._halve(max((plan.tile_hw for _, plan in planned), key=np.prod)):
                     raise
 

@@ -64,6 +64,16 @@ class TileExecutor:
         self._io, self._model = backend.info.io, backend.model
         self._batch = batch
         self._is_bgr = is_bgr
+        self._refusal: Callable[[], BaseException] | None = None
+
+    def refuse(self, error: Callable[[], BaseException]) -> None:
+        """Raise such an error in place of the next batch, also of images that another thread is running."""
+        self._refusal = error
+
+    def release(self) -> None:
+        """Free what the last run holds, for a try with smaller tiles."""
+        if isinstance(self._slots, _SingleSlot):
+            self._slots.release()
 
     def run(self, tasks: Sequence[tuple[ImageTask, TilePlan]]) -> None:
         """Denoise images, each with the plan for its size.
@@ -89,6 +99,8 @@ class TileExecutor:
                     self._slots.finish(slot)
 
     def _start(self, slot: int, tiles: list[_TileOfTask]) -> None:
+        if self._refusal is not None:
+            raise self._refusal()
         clock = time.perf_counter()
         # A model with a fixed batch size gets a full batch; the results of its unused places are ignored.
         places = self._slots.buffer(slot, self._shape_of(tiles))
@@ -173,7 +185,10 @@ class _SingleSlot:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._memory = np.empty(0, backend.info.io)
+        self.release()
+
+    def release(self) -> None:
+        self._memory = np.empty(0, self._backend.info.io)
         self._batch = self._result = self._memory
 
     def buffer(self, _slot: int, shape: tuple[int, ...], /) -> np.ndarray:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 import threading
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Generic, TypeVar
 
+from ..errors import UserError
+
 Item = TypeVar("Item")
 
-
 _POLL_S = 0.03
+_EXIT_S = 2.0  # longest wait for the threads at exit
 
 
 def prefetch(
@@ -27,13 +34,15 @@ def prefetch(
         while_waiting: called about thirty times a second while the next item is awaited.
     """
     channel: _Channel[Item] = _Channel(depth)
-    worker = threading.Thread(target=_feed, args=(items, channel), name="prefetch", daemon=True)
-    worker.start()
+    channel.worker = threading.Thread(target=_feed, args=(items, channel), name="prefetch", daemon=True)
+    channel.worker.start()
+    _open.add(channel)
     try:
         yield from channel.items(while_waiting)
     finally:
         channel.stop()
-        worker.join()
+        if not sys.is_finalizing():  # else threads no longer run
+            channel.worker.join()
 
 
 def _feed(items: Iterable[Any], channel: _Channel[Any]) -> None:
@@ -55,6 +64,8 @@ def _feed(items: Iterable[Any], channel: _Channel[Any]) -> None:
 
 class _Channel(Generic[Item]):
     """A bounded queue between the two threads."""
+
+    worker: threading.Thread
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
@@ -84,6 +95,15 @@ class _Channel(Generic[Item]):
             self._is_stopped = True
             self._changed.notify_all()
 
+    def abandon(self) -> None:
+        """End in a forked process, which lacks the thread; that one may have held the lock."""
+        self._changed = threading.Condition()
+        self._items.clear()
+        self._error = UserError(
+            "this iterator was opened before fork(), and its thread is gone; open a new one"
+        )
+        self._is_ended = True
+
     def items(self, while_waiting: Callable[[], object] | None) -> Generator[Item, None, None]:
         while True:
             while not self._wait_for_item(None if while_waiting is None else _POLL_S):
@@ -102,3 +122,29 @@ class _Channel(Generic[Item]):
         """Return whether an item or the end comes within this time; None: wait without limit."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._items) or self._is_ended, within_s)
+
+
+_open: weakref.WeakSet[_Channel[Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the threads while they can: one that returns from a library later would abort the process.
+
+    One that waits for its next item does not hold up the exit.
+    """
+    channels = list(_open)
+    for channel in channels:
+        channel.stop()
+    end_s = time.monotonic() + _EXIT_S
+    for channel in channels:
+        channel.worker.join(max(0.0, end_s - time.monotonic()))
+
+
+def _abandon_all() -> None:
+    for channel in list(_open):
+        channel.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

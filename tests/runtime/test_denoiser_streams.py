@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import re
 import threading
+import weakref
 from contextlib import closing
 
 import numpy as np
@@ -228,6 +230,30 @@ class TestMemoryThatRunsOut:
             caplog.clear()
             np.testing.assert_array_equal(denoise(image), 255 - image)
             assert not caplog.records  # the smaller tiles are kept
+
+    def test_what_a_failed_try_holds_is_freed_before_the_next(self, use_backend, caplog):
+        failed: list[weakref.ref[np.ndarray]] = []
+
+        class Full(Plain):
+            def run(self, batch: np.ndarray) -> np.ndarray:
+                assert all(memory() is None for memory in failed)
+                if batch.shape[1] <= 9:
+                    return super().run(batch)
+                failed.append(weakref.ref(batch if batch.base is None else batch.base))
+                try:
+                    raise MemoryError(batch)  # as of a library, with references of its own
+                except MemoryError as error:
+                    raise OutOfMemory("cpu", batch.shape) from error
+
+        use_backend(Full())
+        image = picture(70, 70, 3)
+        gc.disable()
+        try:
+            with Denoiser(tile=0) as denoise:
+                np.testing.assert_array_equal(denoise(image), 255 - image)
+        finally:
+            gc.enable()
+        assert len(failed) == caplog.text.count("going on with") == 3  # 70, 35 and 17; 8 fits
 
     def test_the_error_is_raised_if_there_is_no_smaller_tile(self, use_backend, caplog):
         use_backend(Small(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ _CACHED_SHAPES = 2  # compiled networks: for the tiles, and for a last, smaller 
 _SMALL_PX = 128
 _OUT_OF_MEMORY = ("Failed to allocate", "bad_alloc", "bad allocation", "could not allocate", "out of memory")
 
+_used_in: set[int] = set()  # processes
+
 
 class OpenVinoBackend:
     """An ONNX file in OpenVINO. The next `run` overwrites the result of the previous one.
@@ -38,7 +41,7 @@ class OpenVinoBackend:
     Raises:
         ModelError: the file is missing, damaged, not a denoiser of n2b, or computed wrongly by OpenVINO.
         MissingPackageError: OpenVINO is not installed or cannot be loaded.
-        DeviceError: another device was requested.
+        DeviceError: another device was requested, or this process was forked from one that used OpenVINO.
     """
 
     name = "openvino"
@@ -49,6 +52,7 @@ class OpenVinoBackend:
             raise DeviceError(f"openvino runs on the CPU only, not on {device}; use onnxruntime or tensorrt")
         self.model = model
         self.passed_over: tuple[str, ...] = ()
+        _check_process()
         self._core: Any = require("openvino", extra="openvino").Core()
         self._network: Any = _read(self._core, model)
         self.shape, io = _read_contract(self._network, model)
@@ -123,6 +127,16 @@ class OpenVinoBackend:
     def _forget(self, shape: tuple[int, ...]) -> None:
         self._requests.pop(shape, None)
         release_free_memory()
+
+
+def _check_process() -> None:
+    """Raise DeviceError where OpenVINO would wait for threads that fork() did not copy."""
+    if _used_in and os.getpid() not in _used_in:
+        raise DeviceError(
+            "openvino does not work in a process forked from one that used it; start processes by spawn, or "
+            "use onnxruntime"
+        )
+    _used_in.add(os.getpid())
 
 
 def _read(core: Any, model: Path) -> Any:
