@@ -39,7 +39,7 @@ class StreamCopy:
         self._packets: Iterator[Any] = iter(())
         self._pending: Any = None
         self._copies: dict[int, Any] = {}  # streams or PCM copies, by index of the stream in the original
-        self._latest: dict[int, int] = {}  # decoding time of the latest packet
+        self._latest: dict[int, tuple[int, int]] = {}  # decoding time of the latest packet, and its end
         self._original = open_video(original)
         self._timeline = Timeline(self._original)
         self._video = video_stream(self._original, original)
@@ -103,11 +103,11 @@ class StreamCopy:
                 continue
             if packet.dts is None:
                 packet.dts = packet.pts
-            latest = self._latest.get(index)
-            if latest is not None and packet.dts < latest:  # at a joint; formats refuse such times
-                packet.dts = latest
-                packet.pts = max(latest, packet.pts if packet.pts is not None else latest)
-            self._latest[index] = packet.dts
+            latest, end = self._latest.get(index, (packet.dts, 0))
+            if packet.dts < latest:  # at a joint; formats refuse such times
+                packet.dts = end
+                packet.pts = max(end, packet.pts or 0)
+            self._latest[index] = packet.dts, packet.dts + max(1, packet.duration or 1)
             yield packet
 
     def _add(self, stream: Any, original: Path) -> None:

@@ -229,3 +229,16 @@ def test_a_title_in_any_encoding_is_kept(tmp_path, text, raw, name):
     with av.open(str(copy)) as container:
         assert container.metadata["title"] == text
     assert len(frame_times(copy)) == len(pictures(copy)) == 2
+
+
+def test_subtitles_that_overlap_keep_their_times(tmp_path):
+    lines = [(100, 390, "One"), (150, 200, "Two"), (150, 390, "Three"), (300, 380, "Four")]
+    text = "\n".join(
+        f"{number}\n00:00:00,{start} --> 00:00:00,{end}\n{words}\n"
+        for number, (start, end, words) in enumerate(lines, 1)
+    )
+    (tmp_path / "s.srt").write_text(text)
+    video = remux(with_sound(tmp_path / "v.mkv", "aac"), tmp_path / "s.srt", path=tmp_path / "a.mkv")
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    assert packets(copy, "subtitle") == packets(video, "subtitle")
+    assert [time for time, _ in packets(copy, "subtitle")] == [Fraction(start, 1000) for start, *_ in lines]

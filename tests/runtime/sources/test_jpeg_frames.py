@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -54,7 +56,7 @@ class Capture:
         return True, data[None] if gives_bytes else IMAGE
 
 
-def delivered(*frames: bytes, kind: str = "network", **options: bool) -> list[bool]:
+def delivered(*frames: bytes, kind: Any = "network", **options: bool) -> list[bool]:
     jpeg_frames = JpegFrames(Capture(*frames, **options), Address("cam", "cam", kind))
     return [jpeg_frames.retrieve() is not None for _ in frames]
 
