@@ -84,7 +84,12 @@ def _keeps_depth(job: Job, denoiser: Denoiser) -> bool:
     from ..sinks.video_writer import MOST_BITS
     from ..video.description import describe_video
 
-    bits, is_deep = describe_video(job.source).bits, denoiser.info.io == "float32"
+    video, is_deep = describe_video(job.source), denoiser.info.io == "float32"
+    bits = video.bits
+    if video.dynamic_hdr is not None:
+        _logger.warning(
+            f"{job.source}: its {video.dynamic_hdr} metadata are left out; PQ and HLG tags are kept"
+        )
     if is_deep and bits > MOST_BITS:
         _logger.warning(
             f"{job.source}: its {bits} bits per channel become {MOST_BITS}, the most of H.264 here"

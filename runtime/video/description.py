@@ -16,6 +16,10 @@ from .container import open_video, video_stream
 from .convert import BT709, bits_of, is_rgb, is_top_field_first
 from .orientation import is_turned, side_data
 
+_DYNAMIC_HDR = {
+    "DOVI_METADATA": "Dolby Vision", "DOVI_RPU_BUFFER": "Dolby Vision", "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+}  # fmt: skip
 CLOCK = Fraction(1, 90_000)  # s; the usual one for videos
 
 
@@ -33,6 +37,7 @@ class VideoDescription:
         pixel_aspect: width of an upright pixel by its height; None: unknown.
         is_top_first: order of the fields; None: progressive.
         hdr: the brightness of the display and the content, as a parameter of x264; None: unknown.
+        dynamic_hdr: name of metadata for each frame, which the result does not have; None: there is none.
     """
 
     time_base: Fraction = CLOCK
@@ -46,6 +51,7 @@ class VideoDescription:
     pixel_aspect: Fraction | None = None
     is_top_first: bool | None = None
     hdr: str | None = None
+    dynamic_hdr: str | None = None
 
 
 @contextlib.contextmanager
@@ -91,6 +97,9 @@ def _describe(av: Any, stream: Any, frame: Any) -> VideoDescription:
         pixel_aspect=1 / aspect if aspect and is_turned(frame) else aspect or None,
         is_top_first=is_top_field_first(av, frame),
         hdr=_hdr(frame),
+        dynamic_hdr=next(
+            (name for kind, name in _DYNAMIC_HDR.items() if side_data(frame, kind) is not None), None
+        ),
     )
 
 

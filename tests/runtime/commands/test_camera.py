@@ -14,6 +14,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from n2b.runtime.images.image import read_image
+from n2b.runtime.video import description
 
 from benchmarks.mjpeg_server import MjpegServer, read_number
 
@@ -188,6 +189,20 @@ class TestVideos:
         encode(tmp_path / "deep.mkv", [picture(0)] * 2, "ffv1", "yuv422p12le")
         status, _, err = n2b_infer("deep.mkv", "-o", "clean.mkv", "-m", model)
         assert status == 0 and f"its 12 bits per channel become {8 if dtype == 'uint8' else 10}" in err
+
+    @pytest.mark.parametrize(
+        "kind, name", [("DYNAMIC_HDR_PLUS", "HDR10+"), ("DOVI_METADATA", "Dolby Vision"), (None, None)]
+    )
+    def test_metadata_of_each_frame_that_are_left_out_are_warned_of(
+        self, n2b_infer, make_model, tmp_path, monkeypatch, kind, name
+    ):
+        encode(tmp_path / "video.mkv", [picture(0)] * 2)
+        found = {kind: b"metadata"}  # no encoder of PyAV writes them
+        monkeypatch.setattr(description, "side_data", lambda _frame, wanted: found.get(wanted))
+        status, _, err = n2b_infer("video.mkv", "-o", "clean.mkv", "-m", make_model())
+        assert status == 0
+        assert ("metadata are left out; PQ and HLG tags are kept" in err) == (name is not None)
+        assert name is None or f"warning: video.mkv: its {name} metadata" in err
 
     def test_a_video_that_fails_is_named_and_the_rest_is_done(self, n2b_infer, make_model, tmp_path):
         make_video(tmp_path / "b.mp4", TICKS, sound=None)
