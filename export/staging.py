@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..runtime.errors import UserError
@@ -92,7 +92,9 @@ def _keep(file: Path, kept: Path) -> None:
     try:
         kept.hardlink_to(file)  # `file` is never missing
     except OSError:  # a file system without links
-        shutil.copy2(file, kept)
+        shutil.copyfile(file, kept)
+        with suppress(OSError):  # one that refuses chmod too
+            shutil.copystat(file, kept)
 
 
 def _put_back(moved: list[Path], staging: Path, earlier: Path) -> None:

@@ -166,13 +166,20 @@ class TrainConfig:
     minutes: float | None = _schedule(
         None,
         "Length in minutes, instead of --steps.",
-        default_text="3 without --noisy",
+        default_text="3 without --noisy, 10 from a bundled model",
         above=0,
         maximum=525_600,
     )
     batch: int = _schedule(16, "Crops per step, over all processes.", minimum=1, maximum=65_536)
     patch_px: int = _schedule(128, "Side of a crop in pixels.", name="--patch", minimum=8, maximum=8192)
-    learning_rate: float = _schedule(1e-3, "Peak learning rate of Adam.", name="--lr", above=0, maximum=10)
+    learning_rate: float = _schedule(
+        1e-3,
+        "Peak learning rate of Adam.",
+        name="--lr",
+        default_text="0.001, from a bundled model 0.0003",
+        above=0,
+        maximum=10,
+    )
     schedule: str = _schedule("cosine", "Learning rate after the warm-up.", choices=("cosine", "constant"))
     warmup_steps: int = _schedule(50, "Steps of learning-rate warm-up.", minimum=0, maximum=10**9)
     seed: int = _schedule(

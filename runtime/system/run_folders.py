@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import UserError
+from .temporary import Temporary
 
 _logger = logging.getLogger(__name__)
 
@@ -87,11 +88,12 @@ def claimed_folder(parent: Path) -> Iterator[Path]:
 
 def link_latest(folder: Path, parent: Path) -> None:
     """Point `parent`/latest to `folder`, atomically; a failure is logged as a warning."""
-    link, temporary = parent / LATEST, parent / f".{LATEST}-{os.getpid()}"
+    link = parent / LATEST
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        temporary.symlink_to(os.path.relpath(folder, parent), target_is_directory=True)
-        temporary.replace(link)
+        with Temporary(link, is_folder=True) as temporary:  # of a killed process it is removed
+            new = temporary / LATEST
+            new.symlink_to(os.path.relpath(folder, parent), target_is_directory=True)
+            new.replace(link)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         _logger.warning(f"{link} was not updated: {error.strerror or error}")

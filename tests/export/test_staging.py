@@ -124,6 +124,8 @@ def test_a_file_system_that_refuses_chmod_gets_the_folder(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "chmod", refuse)
-    with staged_folder(tmp_path / "export") as staging:
-        (staging / "a").touch()
-    assert (tmp_path / "export" / "a").exists()
+    monkeypatch.setattr(Path, "hardlink_to", refuse)  # as such file systems do
+    for content in ("1", "2"):
+        with staged_folder(tmp_path / "export") as staging:
+            (staging / "a").write_text(content)
+        assert (tmp_path / "export" / "a").read_text() == content

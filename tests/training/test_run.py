@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from n2b.runtime.errors import UserError
+from n2b.runtime.system.options import options_of
 from n2b.training.config import TrainConfig, load_config
 from n2b.training.data.sources import noisy_sources
-from n2b.training.recipes import RECIPES, recipe_for
+from n2b.training.recipes import RECIPE_FIELDS, RECIPES, recipe_for
 from n2b.training.run import (
     absolute_inputs,
     complete_config,
@@ -211,3 +214,25 @@ def test_a_camera_is_saved_without_its_password_and_resumed_with_it(
     assert "SEC" not in str(caught.value)
     with pytest.raises(UserError, match="give its complete address again with --noisy"):
         noisy_sources(resumed_run(run, {})[1], run)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"noisy": ("a.png",)},
+        {"noisy": ("a.png",), "initial": "gaussian", "arch": "unet"},
+        {"noisy": ("a.png",), "recipe": "paper"},
+        {"noisy": ("a.png",), "noise": "gaussian:25"},
+        {"noisy": ("a.png",), "noise": "text:0.2"},
+        {"noisy": ("a.png",), "noise": "gaussian:25", "method": "n2n"},
+        {"noisy": ("a.png",), "noise": "speckle:0.1", "method": "supervised"},
+    ],
+)
+def test_each_default_that_the_help_shows_is_what_a_run_gets(given: dict[str, Any]) -> None:
+    config = complete_config(given)
+    explained = {name for name, option in options_of(TrainConfig).items() if option.default_text is not None}
+    by_the_input = {"noisy", "noise", "domain"}
+    for field in dataclasses.fields(TrainConfig):
+        if field.name not in {*given, *explained, *RECIPE_FIELDS, *by_the_input}:
+            assert getattr(config, field.name) == field.default, field.name

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -73,3 +75,16 @@ def test_a_folder_in_the_link_s_place_is_left_with_a_warning(
     assert "latest was not updated" in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["latest"]
     assert (tmp_path / "latest" / "kept").is_dir()
+
+
+def test_what_a_process_killed_at_the_link_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from n2b.runtime.system.run_folders import link_latest\n"
+        "Path.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "link_latest(Path(sys.argv[1]) / 'first', Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    (tmp_path / "second").mkdir()
+    link_latest(tmp_path / "second", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "second"]
