@@ -75,8 +75,8 @@ class Training:
         self._first = fold(copy.deepcopy(self.network)).eval()
         for network in (self.network, self._first):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        rate = self.settings.learning_rate
-        self._adam = torch.optim.Adam(self.network.parameters(), rate, betas=_BETAS, fused=True)
+        learned = [weight for weight in self.network.parameters() if weight.requires_grad]
+        self._adam = torch.optim.Adam(learned, self.settings.learning_rate, betas=_BETAS, fused=True)
 
     def run(self, crops: Crops) -> Iterator[float]:
         """Train to the end of the time; yield the loss of each step."""
