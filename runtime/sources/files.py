@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from ..errors import UserError
@@ -73,7 +74,13 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
         yield from (path for name in files if _counts(path := Path(parent, name), suffixes))
     if linked:  # they may lead back here
         others = f" and {len(linked) - 1} more linked folders" if linked[1:] else ", a linked folder"
-        _logger.warning(f"left out: {linked[0]}{others}; name it as an input too, to take what it contains")
+        _warn_once(f"left out: {linked[0]}{others}; name it as an input too, to take what it contains")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Log a warning once, however often the inputs are searched."""
+    _logger.warning(message)
 
 
 def _counts(path: Path, suffixes: tuple[str, ...]) -> bool:

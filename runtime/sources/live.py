@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import logging
 import math
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +26,7 @@ _logger = logging.getLogger(__name__)
 _MAX_FAILURES = 10  # consecutive frames; fewer are damaged frames, more a lost camera
 _MAX_SILENCE_S = 2.0  # without a frame; after that the camera is lost
 _POLL_S = 0.1  # interval at which a wait checks whether to stop
+_open: weakref.WeakSet[LiveCamera] = weakref.WeakSet()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,7 @@ class LiveCamera:
 
     def __init__(self, address: Address, *, reconnect: bool = True, stop: Stop | None = None) -> None:
         load_opencv()
+        _open.add(self)
         self._address = address
         self._stop = stop or Stop()
         self._closing = threading.Event()
@@ -112,16 +116,22 @@ class LiveCamera:
         self._thread.join(self.timing.close_s)
         if self._thread.is_alive():
             _logger.warning(f"camera {self._address.name} does not respond; it is released at exit")
+        _open.discard(self)
 
     def _wait(self, timeout_s: float = math.inf) -> Frame | None:
         """Wait for the newest frame and return it, without removing it; None: stopped or timed out."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             while not (self._stop.is_due or self._closing.is_set()) and time.monotonic() < deadline_s:
+                is_alive = self._thread.is_alive()
                 if self._newest is not None:
                     return self._newest
                 if self._error is not None:
                     raise self._error
+                if not is_alive:
+                    raise DeviceError(
+                        f"camera {self._address.name} was opened before fork(); open it in this process"
+                    )
                 self._changed.wait(_POLL_S)
         return None
 
@@ -215,3 +225,10 @@ def _to_rgb(frame: Frame) -> Frame:
     pixels = frame.pixels
     rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if pixels.ndim == 3 else pixels[:, :, None]
     return dataclasses.replace(frame, pixels=rgb)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close all cameras: a thread that returns from OpenCV later would abort the process."""
+    for camera in list(_open):
+        camera.close()

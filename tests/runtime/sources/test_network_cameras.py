@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -62,6 +63,41 @@ def test_an_mjpeg_stream_gives_its_frames_once_and_in_order(stop):
         b - a == y.index - x.index for (a, b), (x, y) in zip(pairwise(numbers), pairwise(seen), strict=True)
     )
     assert seen[0].pixels.shape == (64, 128, 3)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("end", "status", "out"),
+    [
+        ("", 0, ""),
+        ("sys.exit(3)", 3, ""),
+        ("sources = [source, frames(sys.argv[1])]; sources.append(sources)", 0, ""),
+        (
+            "child = os.fork()\n"
+            "if child: sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+            "try: [next(source) for _ in range(3)]\n"
+            "except N2BError as error: print(error)",
+            0,
+            "was opened before fork(); open it in this process\n",
+        ),
+    ],
+    ids=["end", "exit", "two in a circle", "fork"],
+)
+def test_a_camera_that_is_open_at_exit_does_not_abort_the_process(end, status, out):
+    program = (
+        "import os, sys\nfrom n2b.runtime.errors import N2BError\nfrom n2b.runtime.sources import frames\n"
+        f"source = frames(sys.argv[1])\nnext(source)\n{end}"
+    )
+    with closing(MjpegServer(fps=60)) as server:
+        ran = subprocess.run(
+            [sys.executable, "-c", program, server.url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (ran.returncode, ran.stderr) == (status, "")
+    assert ran.stdout.endswith(out)
 
 
 def test_damaged_frames_of_a_stream_are_counted(stop):

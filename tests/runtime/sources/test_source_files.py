@@ -51,7 +51,8 @@ def test_linked_folders_are_left_out_with_one_warning(tmp_path, caplog, links, w
     for link, target in links.items():
         (tmp_path / link).symlink_to(tmp_path / target)
     expected = ["photos/a.png", "photos/b/b.png", *(link for link in links if link.endswith(".png"))]
-    assert sorted(_found(tmp_path, tmp_path / "photos")) == sorted(expected)
+    for _ in range(2):  # as a training does
+        assert sorted(_found(tmp_path, tmp_path / "photos")) == sorted(expected)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == bool(warning)
     assert warning.format(tmp_path) in "".join(messages)
