@@ -282,3 +282,18 @@ def test_a_png_that_has_one_of_its_chunks_twice_is_refused(tmp_path, kind):
     (tmp_path / "a.png").write_bytes(data[:end] + data[start:end] + data[end:])
     with pytest.raises(ImageError, match=f"is damaged: its {kind.decode()} chunk"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("is_lossless", [False, True])
+def test_a_webp_whose_header_denies_its_transparency_is_read_with_a_warning(tmp_path, is_lossless, caplog):
+    exif = PIL.Image.Exif()
+    exif[271] = "a camera"
+    image = PIL.Image.fromarray(random_pixels(20, 30, 4, "uint8"))
+    image.save(tmp_path / "a.webp", lossless=is_lossless, exif=exif)
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    assert data[12:16] == b"VP8X"
+    assert read_image(tmp_path / "a.webp").warnings == ()
+    data[20] &= ~0x10
+    (tmp_path / "a.webp").write_bytes(data)
+    assert "transparency that its header denies" in read_image(tmp_path / "a.webp").warnings[0]
+    assert "a.webp" in caplog.text
