@@ -143,6 +143,19 @@ def test_a_layout_tag_of_a_wrong_type_is_refused(tmp_path, tag, kind):
     _refused(path, f"is damaged: its tag {tag} is of a wrong type")
 
 
+@pytest.mark.parametrize("tag", [259, 277, 284, 317])
+def test_a_layout_tag_with_several_values_is_refused(tmp_path, tag):
+    path = tmp_path / "a.tif"
+    pixels = random_pixels(40, 50, 3, "uint16")
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.tags[tag].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, at + 4, 2)
+    path.write_bytes(data)
+    _refused(path, f"is damaged: its tag {tag} has several values")
+
+
 @pytest.mark.parametrize("offset", [2**63, 2**64 - 1, 2**63 - 1, 2**40])
 def test_an_offset_beyond_the_file_is_refused(tmp_path, offset):
     (tmp_path / "a.tif").write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, offset) + bytes(64))
