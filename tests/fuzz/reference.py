@@ -20,8 +20,10 @@ def decode(data: bytes, form: str) -> np.ndarray | None:
             return None
 
 
-def _by_tifffile(data: bytes) -> np.ndarray:
+def _by_tifffile(data: bytes) -> np.ndarray | None:
     with tifffile.TiffFile(io.BytesIO(data)) as file:
+        if tifffile.EXTRASAMPLE.ASSOCALPHA in file.pages.first.extrasamples:
+            return None  # premultiplied, and left so
         pixels = file.pages.first.asarray()
         if pixels.ndim == 3 and file.pages.first.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = np.moveaxis(pixels, 0, 2)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from n2b.runtime.errors import ImageError
 from n2b.runtime.images.codecs import exif
-from n2b.runtime.images.decode import turn_upright
+from n2b.runtime.images.decode import turn_upright, white
 from n2b.runtime.images.image import Image, read_image
 from n2b.runtime.images.large_tiff import LargeTiff
 
@@ -85,8 +85,8 @@ def _compare(ours: np.ndarray, theirs: np.ndarray | None, form: str, image: Imag
         return
     if image is not None and theirs.shape != ours.shape and theirs.shape[:2] == ours.shape[1::-1]:
         return  # turned upright
-    if theirs.shape[2] == ours.shape[2] + 1 and (theirs[..., -1] == np.iinfo(theirs.dtype).max).all():
-        theirs = theirs[..., :-1]  # Pillow adds opaque alpha where only a flag speaks of one
+    if theirs.shape[2] == ours.shape[2] - 1 and (ours[..., -1] == white(ours.dtype)).all():
+        ours = ours[..., :-1]  # opaque alpha, of which only a flag speaks
     if theirs.shape[2] != ours.shape[2]:
         theirs = np.broadcast_to(theirs, ours.shape) if theirs.shape[2] == 1 else theirs
         ours = np.broadcast_to(ours, theirs.shape) if ours.shape[2] == 1 else ours

@@ -29,6 +29,9 @@ NAMES = ["image", "denoised"]  # of a model's input and output
 TRAINING = ["--noisy", "in", "--noise", "gaussian:25", "--filter", "mean:3", "--arch", "edge", "--steps", "4",
             "--batch", "1", "--patch", "32", "--device", "cpu", "--precision", "fp32",
             "--checkpoint-every", "2", "--out", "out"]  # fmt: skip
+REAL = ["--noisy", "in", "--clean", "clean", "--filter", "mean:3", "--arch", "edge", "--steps", "4",
+        "--batch", "1", "--patch", "32", "--device", "cpu", "--precision", "fp32",
+        "--checkpoint-every", "2", "--out", "out"]  # fmt: skip
 EXPORT = ["camera", "--tile", "64", "--target", "none", "--no-verify", "--out", "out"]
 
 
@@ -40,7 +43,7 @@ class Command:
         prepare: makes its inputs in a folder.
         resumed: arguments of a start after a kill, once there is something to resume.
         read: returns the results in the folder `out`; raises if a file under its final name is not whole.
-        share: of the number of kills; less for what takes long.
+        share: of the number of kills; less for what takes long, which CI leaves out if it is too little.
         is_settled: returns True if a file of this name never changes, once it has its name.
     """
 
@@ -146,6 +149,14 @@ def _dnd(folder: Path) -> None:
     make_folder(folder / "in")
 
 
+def _real_noise(folder: Path) -> None:
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(0, 9, (96, 80, 3))
+        noisy = np.clip(smooth_image(seed) + noise, 0, 255)
+        write_image(folder / "in" / f"{seed}.png", Image(noisy.astype(np.uint8)))
+    save_images(folder / "clean", 2, first_seed=7)
+
+
 def _to_existing(folder: Path) -> None:
     """Results of an earlier export are there, which this one replaces."""
     (folder / "out").mkdir()
@@ -161,6 +172,10 @@ COMMANDS = {
     "training": Command(
         "n2b-train", TRAINING, lambda folder: save_images(folder / "in", 4), ["--resume", "--out", "out"],
         _read_run, lambda name: not name.startswith(("checkpoint.pt", "metrics.jsonl")), 0.5,
+    ),
+    "training on real noise": Command(
+        "n2b-train", REAL, _real_noise, ["--resume", "--out", "out"], _read_run,
+        lambda name: not name.startswith(("checkpoint.pt", "metrics.jsonl")), 0.1,
     ),
     "export": Command("n2b-export", [*EXPORT, "--fp16"], lambda _: None, read=_read_export, share=0.5),
     "export to existing": Command(

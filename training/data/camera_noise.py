@@ -44,7 +44,7 @@ def model_noise(noisy: ImagePool, run: Path, seed: int) -> NoiseModel:
     model = _for_all(model, chosen, len(noisy))
     _report(model)
     model.save(path)
-    return model
+    return NoiseModel.load(path)  # rounded: a run that is resumed continues with the same
 
 
 def _for_all(model: NoiseModel, chosen: list[int], count: int) -> NoiseModel:

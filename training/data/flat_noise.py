@@ -220,8 +220,7 @@ class _Windows:
         self._fine = self._luma - cv2.GaussianBlur(self._luma, (0, 0), BLUR_PX)
         self._detail = self._luma - cv2.GaussianBlur(self._luma, (0, 0), 4)
         self.brightness = self._mean(self._luma)
-        # at most 0 by rounding, in a window that is all black
-        self.rms = np.sqrt(np.maximum(self._mean((self._noise**2).mean(axis=2)), 0))
+        self.rms = self._root_mean((self._noise**2).mean(axis=2))
 
     def noise_at(self, row: int, column: int) -> np.ndarray:
         """Return the noise of a window: float16 (3, S, S), zero mean, on the scale of images in [0, 1]."""
@@ -230,7 +229,7 @@ class _Windows:
 
     def find_flat(self) -> np.ndarray:
         """Return a bool mask of the windows that contain only noise."""
-        structure = np.sqrt(self._largest(self._cv2.blur(self._band**2, (16, 16))))
+        structure = np.sqrt(np.maximum(self._largest(self._cv2.blur(self._band**2, (16, 16))), 0))
         flat = np.zeros(self.brightness.shape, bool)
         bins = _bins(self.brightness)
         for value in np.unique(bins):
@@ -242,7 +241,7 @@ class _Windows:
         ratio = structure / np.maximum(self.rms, self._least)
         flat &= ratio <= _MAX_RATIO * np.quantile(ratio[flat], 0.2)
         flat &= self._unevenness() <= _MAX_UNEVENNESS
-        flat &= np.sqrt(self._mean(self._band**2)) <= _MAX_COARSENESS * self._fine_rms()
+        flat &= self._root_mean(self._band**2) <= _MAX_COARSENESS * self._fine_rms()
         for row, column in np.argwhere(flat):
             flat[row, column] = self._repetition(row, column) <= _MAX_REPETITION
         return flat
@@ -262,13 +261,13 @@ class _Windows:
         laplacian = self._cv2.Laplacian(self._luma, self._cv2.CV_32F) / np.sqrt(
             20
         )  # of unit gain for white noise
-        return self._fine_rms() / np.maximum(np.sqrt(self._mean(laplacian**2)), self._tiny)
+        return self._fine_rms() / np.maximum(self._root_mean(laplacian**2), self._tiny)
 
     def _fine_rms(self) -> np.ndarray:
-        return np.maximum(np.sqrt(self._mean(self._fine**2)), self._tiny)
+        return np.maximum(self._root_mean(self._fine**2), self._tiny)
 
     def _unevenness(self) -> np.ndarray:
-        blocks = np.sqrt(self._cv2.blur(self._fine**2, (8, 8), anchor=(0, 0)))
+        blocks = np.sqrt(np.maximum(self._cv2.blur(self._fine**2, (8, 8), anchor=(0, 0)), 0))
         mean = self._mean(blocks)
         return np.sqrt(np.maximum(self._mean(blocks**2) - mean**2, 0)) / np.maximum(mean, self._tiny)
 
@@ -284,6 +283,10 @@ class _Windows:
     def _place(self, row: int, column: int) -> tuple[slice, slice]:
         top, left = row * self._step, column * self._step
         return slice(top, top + self._size), slice(left, left + self._size)
+
+    def _root_mean(self, squares: np.ndarray) -> np.ndarray:
+        """Return the root of the mean of squares, which by rounding may be below 0 where they are."""
+        return np.sqrt(np.maximum(self._mean(squares), 0))
 
     def _mean(self, values: np.ndarray) -> np.ndarray:
         return self._pick(self._cv2.blur(values, (self._size, self._size), anchor=(0, 0)))

@@ -44,17 +44,17 @@ def try_out(covariance: np.ndarray, rng: np.random.Generator) -> Trial:
     tiles = [cut(128 + _SIGMA * np.clip(field, -15, 15)) for field in noise]
     power = np.concatenate([some.power for some in tiles]) / _SIGMA**2
     expected = np.maximum(power.mean(axis=(0, 1)), 1e-6)
-    means = cell_means(power, expected)
+    means = np.maximum(cell_means(power, expected), 1e-6)  # images of one value have no noise at all
     told = quietest(means)
     quiet = float(np.quantile(told, QUIET_SHARE))
     chosen = told <= quiet
-    total = power.mean(axis=-1) / expected.mean()
+    total = np.maximum(power.mean(axis=-1) / expected.mean(), 1e-6)
     return Trial(
         expected=expected,
         quiet=quiet,
         spread=float(np.log(told).std()),
         excess=float(np.log(total[chosen].mean() / told[chosen].mean())),
         shape=means.mean(axis=1) / total.mean(axis=1)[:, None],
-        unevenness=total.std(axis=1) / total.mean(axis=1),
+        unevenness=np.maximum(total.std(axis=1) / total.mean(axis=1), 1e-6),
         bias=covariance - autocovariance(np.concatenate([some.pixels for some in tiles]) / _SIGMA),
     )

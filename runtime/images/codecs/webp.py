@@ -21,12 +21,16 @@ def read_header(data: memoryview) -> Header:
     (size,) = unpack("<I", data, 4)
     body = cut(data, 8, size)
     position = 4
+    has_alpha = True  # until a VP8X chunk says that there is none
     while position < len(body):
         kind, length = bytes(cut(body, position, 4)), unpack("<I", body, position + 4)[0]
         chunk = cut(body, position + 8, length)
         position += 8 + length + length % 2
         if kind == b"VP8X" and length:
             header.has_more_images = bool(chunk[0] & _ANIMATION)
+            has_alpha = bool(chunk[0] & (_ALPHA | _ANIMATION))
+        elif not has_alpha and (kind == b"ALPH" or (kind == b"VP8L" and unpack("B", chunk, 4)[0] & 0x10)):
+            header.damage.append("it has transparency that its header denies, and that is left out")
         elif kind == b"ICCP":
             header.icc_profile = bytes(chunk)
         elif kind == b"EXIF":

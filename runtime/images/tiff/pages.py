@@ -83,8 +83,12 @@ def find_pages(data: memoryview) -> Pages:
         main = larger[0]
     for tag in t.LAYOUT:  # of other types decoders take different values
         entry = main.entries.get(tag)
-        if entry is not None and not (entry.count and entry.kind in (SHORT, LONG, LONG8)):
+        if entry is None:
+            continue
+        if not entry.count or entry.kind not in (SHORT, LONG, LONG8):
             raise FormatError(f"is damaged: its tag {tag} is of a wrong type")
+        if entry.count > 1 and tag not in t.LISTS:
+            raise FormatError(f"is damaged: its tag {tag} has several values")
     return Pages(structure, first, main, any(page is not main and not page.is_sub for page in full))
 
 

@@ -143,6 +143,19 @@ def test_a_layout_tag_of_a_wrong_type_is_refused(tmp_path, tag, kind):
     _refused(path, f"is damaged: its tag {tag} is of a wrong type")
 
 
+@pytest.mark.parametrize("tag", [259, 277, 284, 317])
+def test_a_layout_tag_with_several_values_is_refused(tmp_path, tag):
+    path = tmp_path / "a.tif"
+    pixels = random_pixels(40, 50, 3, "uint16")
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.tags[tag].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, at + 4, 2)
+    path.write_bytes(data)
+    _refused(path, f"is damaged: its tag {tag} has several values")
+
+
 @pytest.mark.parametrize("offset", [2**63, 2**64 - 1, 2**63 - 1, 2**40])
 def test_an_offset_beyond_the_file_is_refused(tmp_path, offset):
     (tmp_path / "a.tif").write_bytes(b"II+\0" + struct.pack("<HHQ", 8, 0, offset) + bytes(64))
@@ -282,3 +295,18 @@ def test_a_png_that_has_one_of_its_chunks_twice_is_refused(tmp_path, kind):
     (tmp_path / "a.png").write_bytes(data[:end] + data[start:end] + data[end:])
     with pytest.raises(ImageError, match=f"is damaged: its {kind.decode()} chunk"):
         read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("is_lossless", [False, True])
+def test_a_webp_whose_header_denies_its_transparency_is_read_with_a_warning(tmp_path, is_lossless, caplog):
+    exif = PIL.Image.Exif()
+    exif[271] = "a camera"
+    image = PIL.Image.fromarray(random_pixels(20, 30, 4, "uint8"))
+    image.save(tmp_path / "a.webp", lossless=is_lossless, exif=exif)
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    assert data[12:16] == b"VP8X"
+    assert read_image(tmp_path / "a.webp").warnings == ()
+    data[20] &= ~0x10
+    (tmp_path / "a.webp").write_bytes(data)
+    assert "transparency that its header denies" in read_image(tmp_path / "a.webp").warnings[0]
+    assert "a.webp" in caplog.text
