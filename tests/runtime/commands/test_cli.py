@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,23 +14,7 @@ from n2b.runtime.images.image import Image, read_image, write_image
 from n2b.runtime.images.metrics import psnr
 from n2b.runtime.inference import tile_size as sizing
 
-
-def picture(height: int = 24, width: int = 30, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """photos/{a,b}.png and photos/trip/c.png."""
-    folder = tmp_path / "photos"
-    for seed, name in enumerate(("a.png", "b.png", "trip/c.png")):
-        write_image(folder / name, Image(picture(seed=seed)))
-    return folder
-
-
-def only_line(text: str) -> str:
-    (line,) = text.splitlines()
-    return line
+from .images import only_line, random_image
 
 
 class TestFiles:
@@ -41,7 +23,7 @@ class TestFiles:
         assert status == 0
         for seed, name in enumerate(("a.png", "b.png", "trip/c.png")):
             np.testing.assert_array_equal(
-                read_image(tmp_path / "out" / name).pixels, 255 - picture(seed=seed)
+                read_image(tmp_path / "out" / name).pixels, 255 - random_image(seed=seed)
             )
         assert only_line(out).startswith("3 images denoised: 0.00 MP in ")
         assert only_line(err).startswith(
@@ -50,7 +32,7 @@ class TestFiles:
 
     def test_one_image_is_denoised_beside_itself(self, n2b_infer, make_model, photos):
         assert n2b_infer(photos / "a.png", "-m", make_model("negative"))[0] == 0
-        np.testing.assert_array_equal(read_image(photos / "a_denoised.png").pixels, 255 - picture())
+        np.testing.assert_array_equal(read_image(photos / "a_denoised.png").pixels, 255 - random_image())
 
     def test_the_latest_export_is_used_without_a_model_named(self, n2b_infer, make_model, photos):
         make_model("negative", name="exports/latest/model.onnx")
@@ -59,7 +41,7 @@ class TestFiles:
 
     def test_strength_mixes(self, n2b_infer, make_model, photos):
         n2b_infer(photos / "a.png", "-o", "x.png", "-m", make_model("negative"), "--strength", 0)
-        np.testing.assert_array_equal(read_image("x.png").pixels, picture())
+        np.testing.assert_array_equal(read_image("x.png").pixels, random_image())
 
     def test_flags_take_dashes_and_underscores(self, n2b_infer, make_model, photos):
         model = make_model("unet")
@@ -72,10 +54,10 @@ class TestFiles:
         n2b_infer(*arguments)
         status, out, _ = n2b_infer(*arguments, "--skip-existing")
         assert (status, only_line(out)) == (0, "0 images denoised, 3 skipped")
-        write_image(photos / "a.png", Image(picture(seed=9)))
+        write_image(photos / "a.png", Image(random_image(seed=9)))
         status, out, _ = n2b_infer(*arguments, "--skip-existing")
         assert status == 0 and out.startswith("1 image denoised, 2 skipped, 1 made again:")
-        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, 255 - picture(seed=9))
+        np.testing.assert_array_equal(read_image(tmp_path / "out/a.png").pixels, 255 - random_image(seed=9))
 
     def test_a_bad_file_is_reported_and_the_rest_done(self, n2b_infer, make_model, photos, tmp_path):
         (photos / "b.png").write_bytes(b"no image")
@@ -123,8 +105,8 @@ class TestLargeFiles:
     def scan(self, tmp_path, monkeypatch):
         pytest.importorskip("tifffile")
         monkeypatch.setattr(sizing, "available_bytes", lambda: 12e6)  # of which half is allowed
-        write_image(tmp_path / "scans/large.tif", Image(picture(1200, 900)))
-        write_image(tmp_path / "scans/small.tif", Image(picture()))
+        write_image(tmp_path / "scans/large.tif", Image(random_image(1200, 900)))
+        write_image(tmp_path / "scans/small.tif", Image(random_image()))
         return tmp_path / "scans"
 
     def test_tiff_files_beyond_the_memory_are_denoised_in_strips(self, n2b_infer, make_model, scan):
@@ -138,8 +120,8 @@ class TestLargeFiles:
         ]
         assert re.search(r"large\.tif: 900×1200 px, in strips of \d+ rows", err)
         assert "small.tif" not in err
-        np.testing.assert_array_equal(read_image("out/large.tif").pixels, 255 - picture(1200, 900))
-        np.testing.assert_array_equal(read_image("out/small.tif").pixels, 255 - picture())
+        np.testing.assert_array_equal(read_image("out/large.tif").pixels, 255 - random_image(1200, 900))
+        np.testing.assert_array_equal(read_image("out/small.tif").pixels, 255 - random_image())
 
     def test_one_that_is_damaged_fails_alone(self, n2b_infer, make_model, scan):
         (scan / "large.tif").write_bytes((scan / "large.tif").read_bytes()[:-500_000])
@@ -198,7 +180,7 @@ class TestReports:
         self, n2b_infer, make_model, photos, tmp_path
     ):
         for seed, name in enumerate(("a.png", "b.png", "trip/c.png")):
-            write_image(tmp_path / "clean" / name, Image(picture(seed=seed + 10)))
+            write_image(tmp_path / "clean" / name, Image(random_image(seed=seed + 10)))
         _, out, _ = n2b_infer(photos, "-o", "out", "-m", make_model("blur"), "--reference", "clean")
         lines = out.splitlines()
         assert [line.split()[0].rpartition("/")[2] for line in lines[1:5]] == [
@@ -209,15 +191,15 @@ class TestReports:
         ]
         values = np.array([[float(value) for value in line.split()[1:]] for line in lines[1:5]])
         np.testing.assert_allclose(values[3], values[:3].mean(axis=0), atol=0.01)
-        assert values[0, 0] == pytest.approx(psnr(picture(seed=0), picture(seed=10)), abs=0.005)
+        assert values[0, 0] == pytest.approx(psnr(random_image(seed=0), random_image(seed=10)), abs=0.005)
         denoised = read_image(tmp_path / "out/a.png").pixels
-        assert values[0, 1] == pytest.approx(psnr(denoised, picture(seed=10)), abs=0.005)
+        assert values[0, 1] == pytest.approx(psnr(denoised, random_image(seed=10)), abs=0.005)
 
     def test_json_is_one_object_and_all_there_is(self, n2b_infer, make_model, photos, tmp_path):
         (photos / "b.png").write_bytes(b"no image")
-        write_image(tmp_path / "clean/a.png", Image(picture()))
-        write_image(tmp_path / "clean/b.png", Image(picture()))
-        write_image(tmp_path / "clean/trip/c.png", Image(picture()))
+        write_image(tmp_path / "clean/a.png", Image(random_image()))
+        write_image(tmp_path / "clean/b.png", Image(random_image()))
+        write_image(tmp_path / "clean/trip/c.png", Image(random_image()))
         status, out, _ = n2b_infer(
             photos, "-o", "out", "-m", make_model("negative"), "--json", "--reference", "clean", "--tile", 16
         )
@@ -255,74 +237,6 @@ class TestReports:
         assert (p50 >= 0).all() and (p50 <= p95).all() and (p95 <= p99).all()
 
 
-class TestCamera:
-    @pytest.fixture
-    def video(self, tmp_path):
-        cv2 = pytest.importorskip("cv2")
-        path = tmp_path / "video.avi"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (32, 24))
-        if not writer.isOpened():
-            pytest.skip("this OpenCV writes no video")
-        for level in (40, 80, 120, 160):
-            writer.write(np.full((24, 32, 3), level, np.uint8))
-        writer.release()
-        return path
-
-    def test_frames_are_denoised_into_a_folder(self, n2b_infer, make_model, video, tmp_path):
-        model = make_model("negative")
-        status, out, _ = n2b_infer("--camera", video, "-o", "frames", "-m", model, "--frames", 3)
-        assert status == 0 and out.startswith("3 images denoised")
-        means = [read_image(path).pixels.mean() for path in sorted((tmp_path / "frames").iterdir())]
-        np.testing.assert_allclose(means, [215, 175, 135], atol=3)
-
-    def test_a_videos_end_ends_the_run(self, n2b_infer, make_model, video):
-        status, out, _ = n2b_infer("--camera", video, "-o", "frames", "-m", make_model(), "--json")
-        assert status == 0
-        assert [image["source"] for image in json.loads(out)["images"]] == [
-            f"{video} frame {i}" for i in range(4)
-        ]
-
-    @pytest.mark.skipif(bool(list(Path("/dev").glob("video*"))), reason="this machine has a camera")
-    def test_without_a_camera_one_line_says_which_devices_there_are(self, n2b_infer, make_model):
-        status, out, err = n2b_infer("--camera", 0, "-m", make_model())
-        assert (status, out) == (1, "")
-        assert "camera 0 does not open" in only_line(err)
-
-    def test_a_page_is_served_in_the_place_of_a_window_and_beside_a_folder(
-        self, n2b_infer, make_model, video, tmp_path, monkeypatch
-    ):
-        pytest.importorskip("websockets", reason="the package websockets is not installed")
-        monkeypatch.delenv("DISPLAY", raising=False)
-        for more in ([], ["-o", "frames"]):
-            arguments = ["--camera", video, "--serve", "0", "-m", make_model(), *more]
-            status, out, err = n2b_infer(*arguments)
-            assert status == 0 and out.startswith("4 images denoised")
-            assert re.search(r"^live page: http://127\.0\.0\.1:\d+/$", err, re.MULTILINE)
-        assert len(list((tmp_path / "frames").iterdir())) == 4
-
-    def test_a_port_in_use_is_one_line_before_the_model_is_loaded(self, n2b_infer, video):
-        pytest.importorskip("websockets", reason="the package websockets is not installed")
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            port = other.getsockname()[1]
-            status, out, err = n2b_infer("--camera", video, "--serve", port, "-m", "gaussian")
-        assert (status, out) == (1, "")
-        assert f"cannot serve at {port}" in only_line(err)
-
-    def test_ctrl_c_ends_the_frames_and_reports_them(self, n2b_infer, make_model, video, monkeypatch):
-        from n2b.runtime import sinks
-
-        write = sinks.FolderSink.write
-
-        def interrupted(self, before, after):
-            if self._next == 2:
-                raise KeyboardInterrupt
-            return write(self, before, after)
-
-        monkeypatch.setattr(sinks.FolderSink, "write", interrupted)
-        status, out, err = n2b_infer("--camera", video, "-o", "frames", "-m", make_model())
-        assert status == 0 and out.startswith("2 images denoised") and "interrupted" in err
-
-
 def test_a_process_of_its_own_runs_it(make_model, photos, tmp_path):
     command = [sys.executable, "-c", "from n2b.runtime.cli import main; main()"]
     ran = subprocess.run(
@@ -330,7 +244,7 @@ def test_a_process_of_its_own_runs_it(make_model, photos, tmp_path):
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert ran.stdout.startswith("1 image denoised")
-    np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, 255 - picture())
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png").pixels, 255 - random_image())
 
 
 @pytest.mark.parametrize("arguments", [
@@ -346,79 +260,3 @@ def test_an_empty_argument_is_not_this_folder(arguments, tmp_path, monkeypatch, 
     assert ended.value.code == 2
     assert "an empty name" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-
-
-class TestDark:
-    @pytest.fixture
-    def dark(self, tmp_path):
-        """dark/0.png … 7.png: black level 10, and a hot column."""
-        pixels = np.full((24, 30, 3), 10, np.uint8)
-        pixels[:, 7] = 50
-        for number in range(8):
-            write_image(tmp_path / "dark" / f"{number}.png", Image(pixels))
-        return tmp_path / "dark"
-
-    def without_column(self, seed: int) -> np.ndarray:
-        pixels = picture(seed=seed).astype(int)
-        pixels[:, 7] -= 40
-        return pixels.clip(0, 255).astype(np.uint8)
-
-    def test_the_pattern_is_subtracted_from_images(self, n2b_infer, make_model, photos, dark, tmp_path):
-        status, _, err = n2b_infer(photos, "-o", "out", "-m", make_model("negative"), "--dark", dark)
-        assert status == 0 and "warning" not in err
-        for seed, name in enumerate(("a.png", "b.png", "trip/c.png")):
-            result = read_image(tmp_path / "out" / name).pixels
-            np.testing.assert_array_equal(result, 255 - self.without_column(seed))
-
-    def test_results_of_other_dark_frames_are_not_skipped(self, n2b_infer, make_model, photos, dark):
-        arguments = (photos, "-o", "out", "-m", make_model("negative"), "--skip-existing")
-        n2b_infer(*arguments)
-        assert n2b_infer(*arguments, "--dark", dark)[1].startswith("3 images denoised")
-        assert "3 skipped" in n2b_infer(*arguments, "--dark", dark)[1]
-        write_image(dark / "0.png", Image(picture() // 8))
-        assert n2b_infer(*arguments, "--dark", dark)[1].startswith("3 images denoised")
-
-    def test_an_image_of_another_size_is_left_out(self, n2b_infer, make_model, photos, dark):
-        write_image(photos / "wide.png", Image(picture(24, 31)))
-        status, out, err = n2b_infer(photos, "-o", "out", "-m", make_model("negative"), "--dark", dark)
-        assert status == SOME_FAILED and out.startswith("3 images denoised")
-        assert "wide.png has 31×24 px and the dark frames have 30×24 px" in err
-
-    def test_a_large_image_in_strips_is_done_the_same(self, n2b_infer, make_model, tmp_path, monkeypatch):
-        pytest.importorskip("tifffile")
-        noise = np.random.default_rng(5).integers(0, 30, (300, 70, 3), dtype=np.uint8)
-        pixels = picture(300, 70)
-        write_image(tmp_path / "large.tif", Image(pixels))
-        write_image(tmp_path / "d.png", Image(noise))
-        arguments = ("large.tif", "-m", make_model("negative"), "--dark", "d.png", "--tile", 64)
-        assert n2b_infer(*arguments, "-o", "whole.tif")[0] == 0
-        monkeypatch.setattr("n2b.runtime.pipelines.strips.find_large", lambda jobs, _: list(jobs))
-        status, _, err = n2b_infer(*arguments, "-o", "strips.tif")
-        assert status == 0 and "in strips of" in err
-        whole, strips = (read_image(tmp_path / f"{name}.tif").pixels for name in ("whole", "strips"))
-        np.testing.assert_array_equal(strips, whole)
-        expected = np.clip(pixels - (noise - np.median(noise, axis=(0, 1))), 0, 255)
-        np.testing.assert_allclose(whole, 255 - expected, atol=0.5)
-        write_image(tmp_path / "d.png", Image(np.vstack([noise, noise])))
-        status, _, err = n2b_infer(*arguments, "-o", "strips.tif")
-        assert status == 2 and "has 70×300 px and the dark frames have 70×600 px" in err
-
-    def test_frames_of_a_video_or_camera_are_treated_alike(
-        self, n2b_infer, make_model, photos, dark, tmp_path
-    ):
-        model = make_model("negative")
-        status, _, _ = n2b_infer("--camera", photos / "a.png", "-o", "frames", "-m", model, "--dark", dark)
-        assert status == 0
-        (path,) = (tmp_path / "frames").iterdir()
-        np.testing.assert_array_equal(read_image(path).pixels, 255 - self.without_column(0))
-
-    def test_a_model_that_was_trained_without_the_pattern_wants_dark_frames(
-        self, n2b_infer, make_model, photos, dark
-    ):
-        model = make_model("negative", trained={"dark_frames": True})
-        assert "give the same dark frames with --dark" in n2b_infer(photos, "-o", "out", "-m", model)[2]
-        assert "warning" not in n2b_infer(photos, "-o", "out", "-m", model, "--dark", dark)[2]
-
-    def test_it_does_not_go_with_the_dnd_benchmark(self, n2b_infer, dark):
-        status, _, err = n2b_infer("--dnd", "x", "--submission", "y", "--dark", dark)
-        assert status == 2 and "--dark" in only_line(err)
