@@ -22,7 +22,7 @@ DTYPES = ("uint8", "uint16", "float32")
 SHAPES = ((7, 5), (7, 5, 1), (7, 5, 3), (7, 5, 4))
 
 
-def picture(*shape: int, dtype: str = "uint8", seed: int = 0) -> np.ndarray:
+def random_image(*shape: int, dtype: str = "uint8", seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
     if dtype == "float32":
         return random.random(shape, np.float32)
@@ -37,7 +37,7 @@ class TestImages:
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("shape", SHAPES)
     def test_shape_and_dtype_are_kept_and_alpha_is_untouched(self, make_model, shape, dtype):
-        image = picture(*shape, dtype=dtype)
+        image = random_image(*shape, dtype=dtype)
         expected = negative(image)
         if shape[2:] == (4,):
             expected[..., 3] = image[..., 3]
@@ -51,7 +51,7 @@ class TestImages:
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_8_bit_models_take_8_bit_images(self, make_model, shape):
-        image = picture(*shape)
+        image = random_image(*shape)
         with Denoiser(make_model("negative")) as denoise:
             np.testing.assert_array_equal(denoise(image)[..., :3], negative(image)[..., :3])
 
@@ -61,7 +61,7 @@ class TestImages:
             Denoiser(make_model()) as denoise,
             pytest.raises(ImageError, match=rf"8-bit .* {dtype}; .*n2b-export .* --io float32"),
         ):
-            denoise(picture(4, 4, 3, dtype=dtype))
+            denoise(random_image(4, 4, 3, dtype=dtype))
 
     def test_grey_is_run_as_three_channels_and_averaged(self, make_model):
         with Denoiser(make_model("redden")) as denoise:  # +51, +26, +0 of 255
@@ -69,7 +69,7 @@ class TestImages:
             assert denoise(np.full((4, 4, 3), 100, np.uint8))[0, 0].tolist() == [151, 126, 100]
 
     def test_views_and_reversed_images_are_taken(self, make_model):
-        image = picture(20, 30, 3)[::-2, 3:17]
+        image = random_image(20, 30, 3)[::-2, 3:17]
         with Denoiser(make_model("negative"), tile=8) as denoise:
             np.testing.assert_array_equal(denoise(image), negative(image))
 
@@ -97,14 +97,14 @@ class TestImages:
 class TestStrength:
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_none_is_the_image_and_full_is_the_model(self, make_model, dtype):
-        image = picture(9, 7, 3, dtype=dtype)
+        image = random_image(9, 7, 3, dtype=dtype)
         with Denoiser(make_model("negative", io="float32")) as denoise:
             np.testing.assert_array_equal(denoise(image, 0), image)
             np.testing.assert_array_equal(denoise(image, 1.0), denoise(image))
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_between_them_it_mixes(self, make_model, dtype):
-        image = picture(9, 7, 4, dtype=dtype)
+        image = random_image(9, 7, 4, dtype=dtype)
         expected = image.astype(np.float64) + 0.25 * (negative(image).astype(np.float64) - image)
         expected[..., 3] = image[..., 3]
         with Denoiser(make_model("negative", io="float32"), tile=4) as denoise:
@@ -115,7 +115,7 @@ class TestStrength:
     @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
     def test_out_of_range_is_refused(self, make_model, strength):
         with Denoiser(make_model()) as denoise, pytest.raises(UserError, match="out of range"):
-            denoise(picture(4, 4, 3), strength)
+            denoise(random_image(4, 4, 3), strength)
 
 
 class TestTiles:
@@ -128,7 +128,7 @@ class TestTiles:
     )
     def test_tiled_equals_whole(self, make_model, height, width, more, batch):
         model = make_model("unet")
-        image = picture(height, width, 3)
+        image = random_image(height, width, 3)
         tile = 2 * UNET_RADIUS_PX + 2 * UNET_STRIDE - 2 + more * UNET_STRIDE
         tile -= tile % UNET_STRIDE
         with Denoiser(model, tile=0) as whole, Denoiser(model, tile=tile, batch=batch) as tiled:
@@ -137,21 +137,21 @@ class TestTiles:
 
     def test_tiled_equals_whole_on_a_long_image_in_float(self, make_model):
         model = make_model("unet", io="float32")
-        image = picture(2500, 45, 3, dtype="float32")
+        image = random_image(2500, 45, 3, dtype="float32")
         with Denoiser(model, tile=0) as whole, Denoiser(model, tile=48) as tiled:
             assert len(tiled.plan(2500, 45).tiles) > 100
             np.testing.assert_allclose(tiled(image), whole(image), rtol=0, atol=1e-6)
 
     def test_too_small_a_halo_shows(self, make_model):
         model = make_model("unet")
-        image = picture(120, 120, 3)
+        image = random_image(120, 120, 3)
         with Denoiser(model, tile=0) as whole, Denoiser(model, tile=32, halo_px=0) as tiled:
             assert abs(tiled(image).astype(int) - whole(image)).max() > 1
 
     @pytest.mark.parametrize("size", [(1, 1), (5, 40), (64, 64), (65, 30), (200, 130)])
     @pytest.mark.parametrize("batch", [1, 3])
     def test_a_model_of_one_tile_size_takes_any_image(self, make_model, size, batch):
-        image = picture(*size, 3)
+        image = random_image(*size, 3)
         fixed = make_model("unet", tile=(64, 48), batch=batch, name="fixed.onnx")
         free = make_model("unet", name="free.onnx")
         with Denoiser(fixed) as tiled:
@@ -192,7 +192,7 @@ class TestTiles:
     def test_progress_reaches_one(self, make_model):
         heard: list[float] = []
         with Denoiser(make_model(), tile=16, batch=3) as denoise:
-            denoise(picture(40, 40, 3), on_progress=heard.append)
+            denoise(random_image(40, 40, 3), on_progress=heard.append)
         assert heard == sorted(heard) and len(heard) > 2 and heard[-1] == 1
 
     def test_plans_are_made_once_a_size(self, make_model):
@@ -207,7 +207,7 @@ class TestLifetime:
         denoise.close()
         denoise.close()
         with pytest.raises(UserError, match="closed; make a new one"):
-            denoise(picture(4, 4, 3))
+            denoise(random_image(4, 4, 3))
 
     def test_a_missing_or_damaged_model_is_refused(self, tmp_path):
         with pytest.raises(ModelError, match="there is no model"):
@@ -227,12 +227,12 @@ class TestLifetime:
             with monkeypatch.context() as patch:
                 patch.setattr(backend, "run", fail)
                 with pytest.raises(EnvironmentFault):
-                    denoise(picture(4, 4, 3))
-            image = picture(40, 40, 3)
+                    denoise(random_image(4, 4, 3))
+            image = random_image(40, 40, 3)
             np.testing.assert_array_equal(denoise(image), negative(image))
 
     def test_threads_share_one(self, make_model):
-        images = [picture(40 + 3 * i, 50 - 2 * i, 3, seed=i) for i in range(6)]
+        images = [random_image(40 + 3 * i, 50 - 2 * i, 3, seed=i) for i in range(6)]
         wrong: list[int] = []
         with Denoiser(make_model("negative"), tile=16) as denoise:
 

@@ -20,7 +20,7 @@ from n2b.runtime.images.convert import from_float
 from .inference.test_executor import Overlapping, Plain
 
 
-def picture(*shape: int, seed: int = 0) -> np.ndarray:
+def random_image(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
@@ -38,7 +38,7 @@ def use_backend(monkeypatch):
 class TestStream:
     @pytest.mark.parametrize("batch", [1, 4])
     def test_results_come_in_order_whatever_the_sizes(self, make_model, batch):
-        images = [picture(10 + 7 * (i % 3), 20, 3, seed=i) for i in range(11)]
+        images = [random_image(10 + 7 * (i % 3), 20, 3, seed=i) for i in range(11)]
         with Denoiser(make_model("negative"), tile=16, batch=batch) as denoise:
             results = list(denoise.stream(images))
         assert len(results) == len(images)
@@ -46,7 +46,9 @@ class TestStream:
             np.testing.assert_array_equal(result, 255 - image)
 
     def test_frames_keep_what_they_say_of_themselves(self, make_model):
-        frames = [Frame(picture(8, 8, 3, seed=i), "camera", i, 40 * i, connection=i // 2) for i in range(4)]
+        frames = [
+            Frame(random_image(8, 8, 3, seed=i), "camera", i, 40 * i, connection=i // 2) for i in range(4)
+        ]
         with Denoiser(make_model("negative")) as denoise:
             results = list(denoise.stream(frames))
         for frame, result in zip(frames, results, strict=True):
@@ -58,7 +60,7 @@ class TestStream:
         backend = Plain()
         use_backend(backend)
         with Denoiser(tile=8, batch=4) as denoise:
-            assert len(list(denoise.stream(picture(8, 8, 3) for _ in range(10)))) == 10
+            assert len(list(denoise.stream(random_image(8, 8, 3) for _ in range(10)))) == 10
         assert [shape[0] for shape in backend.batches] == [4, 4, 2]
 
     def test_reading_and_using_go_on_while_one_is_denoised(self, use_backend):
@@ -74,7 +76,7 @@ class TestStream:
             for i in range(3):
                 if i == 2:
                     read_third.set()
-                yield picture(8, 8, 3)
+                yield random_image(8, 8, 3)
 
         use_backend(Waits())
         with Denoiser(tile=8) as denoise, closing(denoise.stream(images())) as results:
@@ -89,7 +91,7 @@ class TestStream:
         def images():
             try:
                 while True:
-                    yield picture(8, 8, 3)
+                    yield random_image(8, 8, 3)
             finally:
                 closed.set()
 
@@ -101,14 +103,14 @@ class TestStream:
 
     def test_a_bad_image_ends_it_after_those_before(self, make_model):
         with Denoiser(make_model()) as denoise:
-            results = denoise.stream([picture(8, 8, 3), np.zeros((4, 4, 2), np.uint8)])
+            results = denoise.stream([random_image(8, 8, 3), np.zeros((4, 4, 2), np.uint8)])
             next(results)
             with pytest.raises(ImageError, match="is not an image"):
                 next(results)
 
     def test_closing_the_denoiser_ends_it(self, make_model):
         denoise = Denoiser(make_model())
-        results = denoise.stream(picture(8, 8, 3) for _ in itertools.count())
+        results = denoise.stream(random_image(8, 8, 3) for _ in itertools.count())
         next(results)
         denoise.close()
         with pytest.raises(UserError, match="closed"):
@@ -117,7 +119,7 @@ class TestStream:
 
 class TestAsyncio:
     def test_the_event_loop_goes_on(self, make_model):
-        images = [picture(20, 20, 3, seed=i) for i in range(5)]
+        images = [random_image(20, 20, 3, seed=i) for i in range(5)]
 
         async def run() -> list[np.ndarray]:
             with Denoiser(make_model("negative")) as denoise:
@@ -133,7 +135,7 @@ class TestAsyncio:
                 await denoise.adenoise(np.zeros((4, 4, 2), np.uint8))
             denoise.close()
             with pytest.raises(UserError, match="closed"):
-                await denoise.adenoise(picture(4, 4, 3))
+                await denoise.adenoise(random_image(4, 4, 3))
 
         asyncio.run(run())
 
@@ -149,7 +151,7 @@ class TestAsyncio:
 
         async def run() -> None:
             denoise = Denoiser()
-            first, second = (asyncio.create_task(denoise.adenoise(picture(8, 8, 3))) for _ in range(2))
+            first, second = (asyncio.create_task(denoise.adenoise(random_image(8, 8, 3))) for _ in range(2))
             await asyncio.to_thread(running.wait, 10)
             closing_ = asyncio.create_task(asyncio.to_thread(denoise.close))
             go_on.set()
@@ -166,7 +168,7 @@ class TestAsyncio:
 class TestChannels:
     def test_bgr_gives_what_rgb_gives(self, make_model):
         model = make_model("unet")
-        image = picture(45, 61, 4)
+        image = random_image(45, 61, 4)
         with Denoiser(model, tile=36) as rgb, Denoiser(model, tile=36, channels="bgr") as bgr:
             for colours in (slice(2, None, -1), [2, 1, 0, 3]):
                 swapped = np.ascontiguousarray(image[..., colours])
@@ -175,7 +177,7 @@ class TestChannels:
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
     def test_at_any_depth(self, make_model, dtype):
-        image = from_float(picture(9, 12, 3) / np.float32(400), dtype)
+        image = from_float(random_image(9, 12, 3) / np.float32(400), dtype)
         with Denoiser(make_model("redden", io="float32"), channels="bgr") as denoise:
             changes = (denoise(image).astype(float) - image).mean(axis=(0, 1))
         assert 0 == changes[0] < changes[1] < changes[2]
@@ -187,7 +189,7 @@ class TestChannels:
 
 class TestOut:
     def test_the_result_goes_where_it_is_asked_for(self, make_model):
-        image = picture(20, 30, 4)
+        image = random_image(20, 30, 4)
         out = np.zeros_like(image)
         with Denoiser(make_model("negative")) as denoise:
             assert denoise(image, out=out) is out
@@ -195,7 +197,7 @@ class TestOut:
         np.testing.assert_array_equal(out[..., 3], image[..., 3])
 
     def test_an_array_that_does_not_fit_is_refused(self, make_model):
-        image = picture(20, 30, 3)
+        image = random_image(20, 30, 3)
         with Denoiser(make_model()) as denoise:
             with pytest.raises(
                 UserError, match=r"shape and dtype, \(20, 30, 3\) uint8, not \(20, 30\) uint8"
@@ -222,7 +224,7 @@ class TestMemoryThatRunsOut:
     @pytest.mark.parametrize("tile", [0, 32])
     def test_tiles_are_halved_until_they_fit_with_a_warning(self, use_backend, tile, caplog):
         use_backend(Small(9 * 9))
-        image = picture(40, 40, 3)
+        image = random_image(40, 40, 3)
         with Denoiser(tile=tile) as denoise:
             np.testing.assert_array_equal(denoise(image), 255 - image)
             assert re.search(r"out of memory over tiles of \d+×\d+ px; going on with", caplog.text)
@@ -246,7 +248,7 @@ class TestMemoryThatRunsOut:
                     raise OutOfMemory("cpu", batch.shape) from error
 
         use_backend(Full())
-        image = picture(70, 70, 3)
+        image = random_image(70, 70, 3)
         gc.disable()
         try:
             with Denoiser(tile=0) as denoise:
@@ -258,7 +260,7 @@ class TestMemoryThatRunsOut:
     def test_the_error_is_raised_if_there_is_no_smaller_tile(self, use_backend, caplog):
         use_backend(Small(0))
         with Denoiser(tile=2) as denoise, pytest.raises(OutOfMemory):
-            denoise(picture(40, 40, 3))
+            denoise(random_image(40, 40, 3))
         assert "going on with 1×1" in caplog.text
 
     def test_python_s_own_memory_error_counts(self, make_model, monkeypatch, caplog):
@@ -273,7 +275,7 @@ class TestMemoryThatRunsOut:
                 return run(batch)
 
             monkeypatch.setattr(backend, "run", fail_over_large)
-            image = picture(40, 40, 3)
+            image = random_image(40, 40, 3)
             np.testing.assert_array_equal(denoise(image), 255 - image)
         assert "going on with 10×10 px" in caplog.text
 
@@ -283,7 +285,7 @@ def test_denoisers_are_closed_in_any_order_and_after_errors(make_model):
     with pytest.raises(ImageError):
         second(np.zeros((4, 4, 2), np.uint8))
     first.close()
-    image = picture(8, 8, 3)
+    image = random_image(8, 8, 3)
     assert second(image).shape == image.shape
     second.close()
     first.close()

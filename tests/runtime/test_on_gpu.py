@@ -86,7 +86,7 @@ def on_cpu(camera: Path) -> Iterator[OnnxRuntimeBackend]:
     backend.close()
 
 
-def picture(shape: tuple[int, ...] = SHAPE, seed: int = 0) -> np.ndarray:
+def random_image(shape: tuple[int, ...] = SHAPE, seed: int = 0) -> np.ndarray:
     """Ramps with noise, as a photograph's tile has them."""
     ramp = np.linspace(30, 220, shape[2])[:, None] + np.zeros(shape)
     noise = np.random.default_rng(seed).normal(0, 10, shape)
@@ -103,13 +103,13 @@ class TestEngine:
     def test_it_computes_what_the_cpu_does(self, engine, cuda_api, on_cpu):
         backend = TensorRTBackend(engine, cuda_api=cuda_api)
         for seed in range(4):  # plain, captured, and from the graph
-            batch = picture(seed=seed)
+            batch = random_image(seed=seed)
             assert_near(backend.run(batch), on_cpu.run(batch))
         backend.close()
 
     def test_two_batches_are_under_way(self, engine, cuda_api, on_cpu):
         backend = TensorRTBackend(engine, cuda_api=cuda_api)
-        batches = [picture(seed=seed) for seed in range(8)]
+        batches = [random_image(seed=seed) for seed in range(8)]
         results = []
         for index, batch in enumerate(batches):
             slot = index % backend.slots
@@ -128,7 +128,7 @@ class TestEngine:
             pytest.skip("needs a PyTorch with CUDA")
         weights = torch.rand(256, 256, device="cuda")
         backend = TensorRTBackend(engine, cuda_api=cuda_api)
-        batch = picture()
+        batch = random_image()
         expected = on_cpu.run(batch)
         for _ in range(3):
             assert_near(backend.run(batch), expected)
@@ -137,7 +137,7 @@ class TestEngine:
         assert torch.isfinite(weights @ weights).all().item()  # its context is still there
 
     def test_two_denoisers_in_two_threads(self, engine, cuda_api, camera):
-        image = picture((1, 300, 400, 3))[0]
+        image = random_image((1, 300, 400, 3))[0]
         with Denoiser(camera, device="cpu", backend="onnxruntime", tile=TILE) as denoise:
             expected = denoise(image)
         wrong: list[object] = []
@@ -161,7 +161,7 @@ class TestEngine:
         backend = TensorRTBackend(engine, cuda_api=cuda_api)
         with pytest.raises(OutOfMemory, match="cuda:0 ran out of memory"):
             backend.buffer(0, (1 << 16, 1 << 12, 1 << 12, 3))
-        batch = picture()
+        batch = random_image()
         assert_near(backend.run(batch), on_cpu.run(batch))
         backend.close()
 
@@ -175,7 +175,7 @@ class TestOnnxRuntime:
     def test_cuda_computes_what_the_cpu_does(self, camera, on_cpu):
         backend = OnnxRuntimeBackend(camera, device="cuda", strict=True, max_memory_mb=1000)
         assert backend.device == "cuda:0"
-        batch = picture()
+        batch = random_image()
         assert_near(backend.run(batch), on_cpu.run(batch))
 
     @needs_cuda
@@ -186,19 +186,19 @@ class TestOnnxRuntime:
     def test_memory_that_does_not_suffice_is_told_and_a_tile_still_runs(self, camera, on_cpu):
         backend = OnnxRuntimeBackend(camera, device="cuda", strict=True, max_memory_mb=200)
         with pytest.raises(OutOfMemory, match="cuda:0 ran out of memory over a tile of 4096×4096 px"):
-            backend.run(picture((1, 4096, 4096, 3)))
-        batch = picture()
+            backend.run(random_image((1, 4096, 4096, 3)))
+        batch = random_image()
         assert_near(backend.run(batch), on_cpu.run(batch))
 
     @needs(TENSORRT in PROVIDERS, "an ONNX Runtime with TensorRT")
     def test_tensorrt_computes_what_the_cpu_does_and_keeps_its_engine(self, camera, on_cpu, cache_of_its_own):
         backend = OnnxRuntimeBackend(camera, name="onnxruntime-tensorrt")
-        batch = picture()
+        batch = random_image()
         assert_near(backend.run(batch), on_cpu.run(batch))
         assert list((cache_of_its_own / "onnxruntime-tensorrt").glob("*.engine"))
 
     @needs(installed("onnxruntime_ep_nv_tensorrt_rtx"), "the package onnxruntime-ep-nv-tensorrt-rtx")
     def test_rtx_computes_what_the_cpu_does(self, camera, on_cpu):
         backend = OnnxRuntimeBackend(camera, name="onnxruntime-rtx")
-        batch = picture()
+        batch = random_image()
         assert_near(backend.run(batch), on_cpu.run(batch))

@@ -38,7 +38,7 @@ def cpu_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "has_bf16", lambda _core: True)
 
 
-def picture(*shape: int) -> np.ndarray:
+def random_image(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
@@ -47,7 +47,7 @@ class TestInFp32:
     @pytest.mark.parametrize("network", ["negative", "blur", "unet"])
     def test_it_computes_what_onnxruntime_does(self, make_model, network):
         path = make_model(network)
-        batch = picture(2, 32, 48, 3)
+        batch = random_image(2, 32, 48, 3)
         expected = OnnxRuntimeBackend(path, device="cpu").run(batch).astype(int)
         backend = OpenVinoBackend(path)
         assert abs(backend.run(batch) - expected).max() <= 1
@@ -62,7 +62,7 @@ class TestInFp32:
     def test_sizes_may_come_in_any_order(self, make_model):
         backend = OpenVinoBackend(make_model("negative"))
         for shape in ((1, 4, 4, 3), (2, 4, 4, 3), (1, 8, 4, 3), (1, 4, 4, 3)):
-            batch = picture(*shape)
+            batch = random_image(*shape)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
 
     def test_reads_description_and_sizes_from_the_file(self, make_model):
@@ -86,7 +86,7 @@ class TestInFp32:
         huge = np.broadcast_to(np.zeros(3, np.uint8), (1, 1 << 20, 1 << 20, 3))  # a terabyte, in three bytes
         with pytest.raises(OutOfMemory, match=r"cpu ran out of memory over a tile of 1048576×1048576 px"):
             backend.run(huge)
-        assert backend.run(picture(1, 8, 8, 3)).shape == (1, 8, 8, 3)
+        assert backend.run(random_image(1, 8, 8, 3)).shape == (1, 8, 8, 3)
 
     def test_a_failing_run_says_so(self, make_model):
         backend = OpenVinoBackend(make_model("blur", tile=8, batch=1))

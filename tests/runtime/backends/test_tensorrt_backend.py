@@ -64,7 +64,7 @@ def load(
     yield open_engine
 
 
-def picture(*shape: int, seed: int = 0) -> np.ndarray:
+def random_image(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
@@ -72,31 +72,31 @@ class TestRun:
     def test_a_batch_goes_to_the_gpu_and_back(self, load):
         backend = load(SMALL)
         for seed in (1, 2, 3):
-            batch = picture(*SMALL, seed=seed)
+            batch = random_image(*SMALL, seed=seed)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         assert (backend.name, backend.device, backend.precision) == ("tensorrt-rtx", "cuda:0", "fp16")
 
     def test_batches_of_several_sizes_share_the_memory_of_the_largest(self, cuda, load):
         backend = load((-1, -1, -1, 3))
         for shape in ((1, 64, 96, 3), (2, 64, 96, 3), (1, 32, 32, 3)):
-            batch = picture(*shape)
+            batch = random_image(*shape)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         largest = 2 * 64 * 96 * 3
         assert sorted(block.nbytes for block in cuda.memory.values()) == [largest, largest, SCRATCH_BYTES]
 
     def test_a_batch_that_the_engine_does_not_take_is_refused(self, load):
         with pytest.raises(ModelError, match="does not take a batch of 1×32×64×3"):
-            load(SMALL).run(picture(1, 32, 64, 3))
+            load(SMALL).run(random_image(1, 32, 64, 3))
 
     @pytest.mark.parametrize("shape", [(1, 64, 32, 3), (0, 64, 64, 3), (2, 64, 64, 3)])
     def test_an_engine_whose_result_has_another_size_is_refused_before_it_runs(self, load, shape):
         backend = load((-1, -1, -1, 3), change=lambda engine: setattr(engine, "result_shape", shape))
         with pytest.raises(ModelError, match=f"returns {'×'.join(map(str, shape))} for a batch of 1×64×64×3"):
-            backend.run(picture(*SMALL))
+            backend.run(random_image(*SMALL))
 
     def test_closing_gives_everything_back(self, cuda, load):
         backend = load(SMALL)
-        backend.run(picture(*SMALL))
+        backend.run(random_image(*SMALL))
         backend.buffer(1, SMALL)[:] = 0
         backend.start(1)
         backend.close()  # checked by the stand-in
@@ -106,7 +106,7 @@ class TestRun:
 class TestOverlap:
     def test_two_batches_under_way_do_not_mix(self, load):
         backend = load(SMALL, flavour="tensorrt")
-        batches = [picture(*SMALL, seed=seed) for seed in range(6)]
+        batches = [random_image(*SMALL, seed=seed) for seed in range(6)]
         results = []
         for index, batch in enumerate(batches):
             slot = index % backend.slots
@@ -120,7 +120,7 @@ class TestOverlap:
 
     def test_the_tiles_of_an_image_take_turns_in_the_slots(self, load):
         backend = load(SMALL)
-        image = picture(150, 200, 3)
+        image = random_image(150, 200, 3)
         plan = plan_tiles(150, 200, tile_px=64, halo_px=8, multiple_px=32, fixed=True)
         work = ImageTask(image, np.zeros_like(image))
         TileExecutor(backend, batch=1, is_bgr=False).run([(work, plan)])
@@ -154,13 +154,13 @@ class TestOverlap:
     def test_an_engine_that_does_not_tell_its_memory_keeps_it_to_itself(self, load, monkeypatch):
         monkeypatch.delattr(Engine, "device_memory_size_v2")
         backend = load(SMALL)
-        batch = picture(*SMALL)
+        batch = random_image(*SMALL)
         np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         assert [context.strategy for context in backend._engine.contexts] == ["STATIC"]
 
     def test_the_second_slot_takes_nothing_before_it_is_used(self, cuda, load):
         backend = load(SMALL)
-        backend.run(picture(*SMALL))
+        backend.run(random_image(*SMALL))
         assert len(backend._engine.contexts) == len(cuda.streams) == 1
 
     @pytest.mark.parametrize("misuse", ["start", "finish", "buffer"])
@@ -181,7 +181,7 @@ class TestGraphs:
     def test_an_engine_for_one_size_runs_as_a_graph_after_a_plain_run(self, cuda, load):
         backend = load(SMALL, flavour="tensorrt")
         for seed in range(4):
-            batch = picture(*SMALL, seed=seed)
+            batch = random_image(*SMALL, seed=seed)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         assert (cuda.calls.count("capture"), cuda.calls.count("launch")) == (1, 3)
         backend.close()
@@ -204,7 +204,7 @@ class TestGraphs:
         flavour = "tensorrt-rtx" if why_not == "rtx captures itself" else "tensorrt"
         backend = load(shape, flavour=flavour, gpu=RTX_4090)
         for seed in range(3):
-            batch = picture(*SMALL, seed=seed)
+            batch = random_image(*SMALL, seed=seed)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
         assert "capture" not in cuda.calls
         if flavour == "tensorrt-rtx":
@@ -217,14 +217,14 @@ class TestGraphs:
         monkeypatch.setattr(cuda, "capture", capture)
         backend = load(SMALL, flavour="tensorrt")
         for seed in range(3):
-            batch = picture(*SMALL, seed=seed)
+            batch = random_image(*SMALL, seed=seed)
             np.testing.assert_array_equal(backend.run(batch), 255 - batch)
 
 
 class TestMemory:
     def test_a_batch_that_does_not_fit_says_so_and_a_smaller_one_runs(self, cuda, load):
         backend = load((-1, -1, -1, 3))
-        large, small = picture(4, 128, 192, 3), picture(1, 32, 32, 3)
+        large, small = random_image(4, 128, 192, 3), random_image(1, 32, 32, 3)
         backend.run(small)
         cuda.limit_bytes = SCRATCH_BYTES + 2 * small.nbytes + 1000
         with pytest.raises(
@@ -248,7 +248,7 @@ class TestMemory:
 
     def test_what_tensorrt_says_tells_memory_from_other_faults(self, load):
         backend = load(SMALL)
-        batch = picture(*SMALL)
+        batch = random_image(*SMALL)
         backend._engine.fails_with = "[defaultAllocator.cpp] Error Code 1: Cuda Runtime (out of memory)"
         with pytest.raises(OutOfMemory, match="a tile of 64×64 px"):
             backend.run(batch)
@@ -321,7 +321,7 @@ class TestKernels:
 
     def test_kernels_that_cannot_be_kept_are_told_and_do_no_harm(self, load, cuda, cache_of_its_own, caplog):
         backend = load(SMALL, gpu=RTX_4090)
-        backend.run(picture(*SMALL))
+        backend.run(random_image(*SMALL))
         cache_of_its_own.write_text("no folder")
         backend.close()
         assert re.search("compiled kernels were not saved: cannot write", caplog.text)

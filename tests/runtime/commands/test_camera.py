@@ -18,7 +18,7 @@ from n2b.runtime.video import description
 
 from benchmarks.mjpeg_server import MjpegServer, read_number
 
-from ..fakes.videos import encode, first_frame, frame_times, make_video, packets, picture, pictures
+from ..fakes.videos import decoded_frames, encode, first_frame, frame_pixels, frame_times, make_video, packets
 
 COMMAND = [sys.executable, "-c", "from n2b.runtime.cli import main; main()"]
 PATIENCE_S = 30
@@ -40,7 +40,7 @@ def wait_until(condition) -> None:
 
 
 class TestCamera:
-    def test_frames_of_a_network_camera_are_denoised_into_pictures(
+    def test_frames_of_a_network_camera_are_denoised_into_images(
         self, n2b_infer, make_model, server, tmp_path
     ):
         model = make_model("negative")
@@ -103,7 +103,7 @@ class TestCamera:
             "--camera", server.url, "--record", "out.mp4", "-m", make_model("identity"), "--frames", 20
         )
         assert status == 0
-        numbers = [read_number(pixels) for pixels in pictures(tmp_path / "out.mp4")]
+        numbers = [read_number(pixels) for pixels in decoded_frames(tmp_path / "out.mp4")]
         assert len(numbers) == 20 and numbers == sorted(set(numbers))
         times = frame_times(tmp_path / "out.mp4")
         assert times[0] == 0 and times == sorted(set(times))
@@ -112,7 +112,7 @@ class TestCamera:
         n2b_infer(
             "--camera", server.url, "--record", "out.mkv", "-o", "frames", "-m", make_model(), "--frames", 3
         )
-        assert len(pictures(tmp_path / "out.mkv")) == len(list((tmp_path / "frames").iterdir())) == 3
+        assert len(decoded_frames(tmp_path / "out.mkv")) == len(list((tmp_path / "frames").iterdir())) == 3
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_it_in_good_order(self, make_model, server, tmp_path, number):
@@ -123,7 +123,7 @@ class TestCamera:
             run.send_signal(number)
             out, _ = run.communicate(timeout=PATIENCE_S)
         assert run.returncode == 0 and "images denoised" in out
-        assert len(pictures(video)) == len(list(folder.iterdir()))
+        assert len(decoded_frames(video)) == len(list(folder.iterdir()))
 
     def test_a_kill_leaves_nothing_under_the_final_name(self, make_model, server, tmp_path):
         folder, video = tmp_path / "frames", tmp_path / "video" / "out.mp4"
@@ -133,7 +133,7 @@ class TestCamera:
             run.kill()
         (unfinished,) = video.parent.iterdir()
         assert unfinished.name.startswith(".") and ".part" in unfinished.name
-        assert len(pictures(unfinished)) >= 30  # and what there is can be played
+        assert len(decoded_frames(unfinished)) >= 30  # and what there is can be played
         for path in folder.glob("[0-9]*.png"):
             read_image(path)
 
@@ -173,20 +173,20 @@ class TestVideos:
         assert status == 0 and out.startswith("5 images denoised")
         assert frame_times(tmp_path / "clean.mp4") == frame_times(tmp_path / "video.mp4")
         assert packets(tmp_path / "clean.mp4", "audio") == packets(tmp_path / "video.mp4", "audio")
-        for number, pixels in enumerate(pictures(tmp_path / "clean.mp4")):
-            assert np.abs(255 - picture(number).astype(int) - pixels).mean() < 6
+        for number, pixels in enumerate(decoded_frames(tmp_path / "clean.mp4")):
+            assert np.abs(255 - frame_pixels(number).astype(int) - pixels).mean() < 6
 
     @pytest.mark.parametrize("dtype, pix_fmt", [("uint8", "yuv420p"), ("float32", "yuv420p10le")])
     def test_ten_bits_are_kept_by_a_model_that_takes_them(
         self, n2b_infer, make_model, tmp_path, dtype, pix_fmt
     ):
-        encode(tmp_path / "video.mkv", [picture(0)] * 2, "ffv1", "yuv420p10le")
+        encode(tmp_path / "video.mkv", [frame_pixels(0)] * 2, "ffv1", "yuv420p10le")
         model = make_model("identity", io=dtype)
         status, _, err = n2b_infer("video.mkv", "-o", "clean.mkv", "-m", model)
         assert status == 0 and first_frame(tmp_path / "clean.mkv").format.name == pix_fmt
         warning = "video.mkv: its 10 bits per channel become 8; a model from n2b-export "
         assert (warning in err) == (dtype == "uint8")
-        encode(tmp_path / "deep.mkv", [picture(0)] * 2, "ffv1", "yuv422p12le")
+        encode(tmp_path / "deep.mkv", [frame_pixels(0)] * 2, "ffv1", "yuv422p12le")
         status, _, err = n2b_infer("deep.mkv", "-o", "clean.mkv", "-m", model)
         assert status == 0 and f"its 12 bits per channel become {8 if dtype == 'uint8' else 10}" in err
 
@@ -196,7 +196,7 @@ class TestVideos:
     def test_metadata_of_each_frame_that_are_left_out_are_warned_of(
         self, n2b_infer, make_model, tmp_path, monkeypatch, kind, name
     ):
-        encode(tmp_path / "video.mkv", [picture(0)] * 2)
+        encode(tmp_path / "video.mkv", [frame_pixels(0)] * 2)
         found = {kind: b"metadata"}  # no encoder of PyAV writes them
         monkeypatch.setattr(description, "side_data", lambda _frame, wanted: found.get(wanted))
         status, _, err = n2b_infer("video.mkv", "-o", "clean.mkv", "-m", make_model())

@@ -33,7 +33,7 @@ with atomic_path(sys.argv[1] + "/x.png"):
 """
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def random_image(seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (24, 30, 3), dtype=np.uint8)
 
 
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
     """The current folder, with in/{a,b}.png and in/deep/c.tif."""
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(NAMES):
-        write_image(tmp_path / "in" / name, Image(picture(seed)))
+        write_image(tmp_path / "in" / name, Image(random_image(seed)))
     return tmp_path
 
 
@@ -94,17 +94,17 @@ class TestSecondRun:
     def test_a_result_of_another_input_is_made_again(self, denoise, folder):
         denoise()
         status = (folder / "in/a.png").stat()
-        write_image(folder / "in/a.png", Image(picture(7)))
+        write_image(folder / "in/a.png", Image(random_image(7)))
         os.utime(folder / "in/a.png", ns=(status.st_atime_ns, status.st_mtime_ns))  # as cp -p leaves it
         assert counts(denoise()) == (1, 2, 1)
-        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, 255 - picture(7))
+        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, 255 - random_image(7))
         assert counts(denoise()) == (0, 3, 0)
 
     def test_a_result_of_another_model_is_made_again(self, denoise, make_model, folder):
         denoise()
         other = make_model("identity", name="other.onnx")
         assert counts(denoise(model=other)) == (3, 0, 3)
-        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, picture(0))
+        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, random_image(0))
         assert counts(denoise(model=other)) == (0, 3, 0)
         assert counts(denoise()) == (3, 0, 3)
 
@@ -126,11 +126,11 @@ class TestSecondRun:
 
     def test_a_result_that_another_run_replaced_without_a_record_is_made_again(self, denoise, folder):
         denoise(ext="bmp")
-        write_image(folder / "out/a.bmp", Image(picture(5)))  # of the same size in bytes
+        write_image(folder / "out/a.bmp", Image(random_image(5)))  # of the same size in bytes
         assert counts(denoise(ext="bmp")) == (1, 2, 1)
 
     def test_a_result_that_nothing_is_known_of_is_made_again(self, denoise, folder):
-        write_image(folder / "out/a.png", Image(picture(5)))
+        write_image(folder / "out/a.png", Image(random_image(5)))
         assert counts(denoise()) == (3, 0, 1)
 
     def test_an_image_that_failed_is_tried_again(self, denoise, folder):
@@ -160,11 +160,11 @@ class TestChangesMeanwhile:
             assert counts(denoise()) == (3, 0, 0)
         for seed, name in enumerate(NAMES):
             np.testing.assert_array_equal(
-                read_image(folder / "out" / name).pixels, 255 - picture(seed), err_msg=name
+                read_image(folder / "out" / name).pixels, 255 - random_image(seed), err_msg=name
             )
         is_new = (folder / "model.onnx").read_bytes() != old
         assert is_new and counts(denoise()) == (3, 0, 3)
-        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, picture(0))
+        np.testing.assert_array_equal(read_image(folder / "out/a.png").pixels, random_image(0))
 
     def test_a_model_that_is_replaced_while_it_is_loaded_is_told(self, make_model):
         model = make_model("negative")
@@ -176,10 +176,10 @@ class TestChangesMeanwhile:
 
     def test_an_input_that_changes_is_not_recorded_as_done(self, denoise, folder, monkeypatch):
         with monkeypatch.context() as patch:
-            self.during_the_run(patch, lambda: write_image(folder / "in/b.png", Image(picture(8))))
+            self.during_the_run(patch, lambda: write_image(folder / "in/b.png", Image(random_image(8))))
             assert counts(denoise()) == (3, 0, 0)
         assert counts(denoise()) == (1, 2, 1)
-        np.testing.assert_array_equal(read_image(folder / "out/b.png").pixels, 255 - picture(8))
+        np.testing.assert_array_equal(read_image(folder / "out/b.png").pixels, 255 - random_image(8))
 
 
 class TestRecord:
@@ -249,9 +249,9 @@ while True:
         manifest.note(job)
         write_image(result, Image(pixels))
         manifest.add(job)
-    picture = tiff_writer.TiffInfo(pixels.shape, pixels.dtype)
+    image = tiff_writer.TiffInfo(pixels.shape, pixels.dtype)
     with atomic_path(folder / "strips.tif") as temporary, open(temporary, "wb") as file:
-        tiff_writer.write_bands(file, picture, (pixels[top : top + 50] for top in range(0, 700, 50)))
+        tiff_writer.write_bands(file, image, (pixels[top : top + 50] for top in range(0, 700, 50)))
     number += 1
 """
 
@@ -282,6 +282,6 @@ def test_whenever_a_run_is_killed_what_has_its_final_name_is_whole(tmp_path):
 
 
 def test_what_a_killed_run_left_is_no_image(tmp_path):
-    write_image(tmp_path / "a.png", Image(picture()))
+    write_image(tmp_path / "a.png", Image(random_image()))
     (tmp_path / ".b-x8_1.part.png").write_bytes((tmp_path / "a.png").read_bytes()[:100])
     assert find_images([tmp_path]) == [tmp_path / "a.png"]

@@ -1,4 +1,4 @@
-"""An RTSP server with a noisy picture at rtsp://127.0.0.1:PORT/noisy, by GStreamer's library.
+"""An RTSP server with a noisy image at rtsp://127.0.0.1:PORT/noisy, by GStreamer's library.
 
 /usr/bin/python3 rtsp_server.py PORT WIDTH HEIGHT; prints "ready" when it can be reached.
 """

@@ -21,8 +21,8 @@ LAST_TICKS = 800  # how long the last frame is shown
 RATE_HZ = 16_000
 
 
-def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """A smooth colour picture that moves with its number, (height, width, 3) uint8."""
+def frame_pixels(number: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """A smooth colour image that moves with its number, (height, width, 3) uint8."""
     y, x = np.mgrid[:height, :width]
     waves = [127 + 90 * np.sin(x / 9 + phase + number / 4) * np.cos(y / 11) for phase in (0, 1, 2)]
     return np.stack(waves, axis=2).astype(np.uint8)
@@ -52,7 +52,7 @@ def make_video(
         lasts = {tick: after - tick for tick, after in pairwise([*ticks, ticks[-1] + LAST_TICKS])}
         encoded: list[Any] = []
         for number, tick in enumerate(ticks):
-            frame = av.VideoFrame.from_ndarray(picture(number, height, width), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(frame_pixels(number, height, width), format="rgb24")
             frame = frame.reformat(
                 format=stream.pix_fmt, dst_colorspace="ITU709" if matrix == 1 else "ITU601"
             )
@@ -76,7 +76,7 @@ def frame_times(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
-def pictures(path: Path) -> list[np.ndarray]:
+def decoded_frames(path: Path) -> list[np.ndarray]:
     """The frames, (H, W, 3) uint8."""
     matrices = "ITU601", "ITU709"
     with av.open(str(path)) as container:

@@ -78,12 +78,12 @@ def test_what_is_written_is_read_back(case):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_jpeg_keeps_a_smooth_picture_and_its_metadata(tmp_path, channels):
     ramp = np.mgrid[:60, :90].sum(axis=0, dtype=np.uint8)
-    picture = np.stack([ramp, 255 - ramp, ramp // 2][:channels], axis=2)
+    image = np.stack([ramp, 255 - ramp, ramp // 2][:channels], axis=2)
     profile = GREY_PROFILE if channels == 1 else RGB_PROFILE
-    write_image(tmp_path / "a.JPG", Image(picture, icc_profile=profile, exif=make_exif()))
+    write_image(tmp_path / "a.JPG", Image(image, icc_profile=profile, exif=make_exif()))
     back = read_image(tmp_path / "a.JPG")
-    assert back.pixels.shape == picture.shape
-    assert np.abs(back.pixels.astype(int) - picture).mean() < 2
+    assert back.pixels.shape == image.shape
+    assert np.abs(back.pixels.astype(int) - image).mean() < 2
     assert back.icc_profile == profile
     assert back.exif == make_exif()
 

@@ -17,7 +17,7 @@ from ..fakes.images import RGB_PROFILE, make_exif, random_pixels
 @pytest.mark.parametrize(
     "suffix, alpha", [*product((".png", ".tif", ".webp"), (False, True)), (".jpg", False)]
 )
-def test_other_programs_see_the_same_picture(tmp_path, suffix, channels, alpha):
+def test_other_programs_see_the_same_image(tmp_path, suffix, channels, alpha):
     pixels = np.full((32, 48, channels), 200, np.uint8)
     pixels[:16, :, 0] = 90
     opacity = np.full((32, 48), 128, np.uint8) if alpha else None
@@ -163,9 +163,9 @@ def test_tiff_is_read_however_it_is_laid_out(tmp_path, dtype, options):
 
 def test_a_read_image_is_one_that_pillow_decodes_alike(tmp_path):
     """JPEG is decoded by the same library everywhere; channels in another order would show."""
-    picture = PIL.Image.fromarray(random_pixels(4, 4, 3, "uint8")).resize((64, 64), 0)
+    image = PIL.Image.fromarray(random_pixels(4, 4, 3, "uint8")).resize((64, 64), 0)
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=95)
+    image.save(buffer, "JPEG", quality=95)
     (tmp_path / "a.jpg").write_bytes(buffer.getvalue())
     with PIL.Image.open(buffer) as theirs:
         difference = np.abs(read_image(tmp_path / "a.jpg").pixels.astype(int) - np.asarray(theirs))

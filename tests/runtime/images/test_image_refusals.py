@@ -70,7 +70,7 @@ def test_transparency_that_cannot_be_kept_is_told(tmp_path, caplog):
 
 def test_missing_empty_and_foreign_files_are_refused(tmp_path):
     (tmp_path / "empty.png").touch()
-    (tmp_path / "text.jpg").write_text("no picture at all")
+    (tmp_path / "text.jpg").write_text("no image at all")
     for name, words in {
         "missing.png": "No such file",
         "empty.png": "is empty",

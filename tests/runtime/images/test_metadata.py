@@ -1,4 +1,4 @@
-"""Colour profiles, EXIF blocks and damage: what is whole is kept, what is not never stops a picture."""
+"""Colour profiles, EXIF blocks and damage: what is whole is kept, what is not never stops an image."""
 
 import struct
 import tempfile
@@ -84,7 +84,7 @@ def test_a_block_is_made_upright_and_nothing_else_in_it_changes(order, orientati
     assert _tags(upright)[0::2] == _tags(block)[0::2]
     structure = exif.read_structure(memoryview(upright))
     _, following = exif.read_directory(memoryview(upright), structure, structure.first)
-    # a thumbnail that is not turned with the picture is taken out of sight
+    # a thumbnail that is not turned with the image is taken out of sight
     assert bool(following) == (thumbnail and orientation == 1)
 
 
@@ -153,8 +153,8 @@ def test_a_profile_that_unpacks_to_more_than_any_is_left_out(tmp_path, caplog):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
 def test_an_exif_block_that_is_none_is_left_out_and_told(tmp_path, suffix, caplog):
-    picture = PIL.Image.fromarray(PIXELS)
-    picture.save(tmp_path / f"a{suffix}", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f" + bytes(9))
+    image = PIL.Image.fromarray(PIXELS)
+    image.save(tmp_path / f"a{suffix}", exif=b"Exif\0\0II*\0\xff\xff\xff\x7f" + bytes(9))
     assert read_image(tmp_path / f"a{suffix}").exif is None
     assert "EXIF block is damaged" in caplog.text
 

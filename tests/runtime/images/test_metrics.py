@@ -14,7 +14,7 @@ DTYPES = (np.uint8, np.uint16, np.float32)
 
 
 def _pair(height, width, channels, dtype, noise, seed):
-    """A smooth picture and the same with noise."""
+    """A smooth image and the same with noise."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[:height, :width]
     waves = [0.5 + 0.4 * np.sin(rows / (3 + c) + columns / (5 - c)) for c in range(channels)]

@@ -27,7 +27,7 @@ pytest.importorskip("imagecodecs")
 SIZE = 150, 90  # 4 rows of tiles of 64 px with a halo of 13 px
 
 
-def picture(*shape: int, dtype: str = "uint8") -> np.ndarray:
+def random_image(*shape: int, dtype: str = "uint8") -> np.ndarray:
     random = np.random.default_rng(0)
     if dtype == "float32":
         return random.random(shape, np.float32)
@@ -67,8 +67,8 @@ def write_tiff(path: Path, pixels: np.ndarray, **layout: object) -> Path:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_result_is_that_of_the_whole_picture(make_model, tmp_path, layout, dtype, channels):
-    pixels = picture(*SIZE, channels, dtype=dtype)
+def test_the_result_is_that_of_the_whole_image(make_model, tmp_path, layout, dtype, channels):
+    pixels = random_image(*SIZE, channels, dtype=dtype)
     source = write_tiff(tmp_path / "large.tif", pixels, **LAYOUTS[layout])
     io = "uint8" if dtype == "uint8" else "float32"
     with Denoiser(make_model("unet", io=io), tile=64, halo_px=13) as denoise:
@@ -78,7 +78,7 @@ def test_the_result_is_that_of_the_whole_picture(make_model, tmp_path, layout, d
 
 @pytest.mark.parametrize("halo_px", [13, 4])
 def test_lower_strips_where_the_memory_wants_them_change_nothing(make_model, tmp_path, capsys, halo_px):
-    pixels = picture(400, 70, 3, dtype="float32")
+    pixels = random_image(400, 70, 3, dtype="float32")
     source = write_tiff(tmp_path / "large.tif", pixels, rowsperstrip=10)
     with Denoiser(make_model("unet", io="float32"), tile=256, halo_px=halo_px) as denoise:
         whole = denoise(pixels)
@@ -96,7 +96,7 @@ def test_lower_strips_where_the_memory_wants_them_change_nothing(make_model, tmp
 @pytest.mark.parametrize("height", [1, 5, 63, 64, 65, 129])
 @pytest.mark.parametrize("tile", [None, 64])
 def test_it_is_for_every_height_and_for_models_of_one_tile_size(make_model, tmp_path, height, tile):
-    pixels = picture(height, 70, 3)
+    pixels = random_image(height, 70, 3)
     source = write_tiff(tmp_path / "large.tif", pixels, rowsperstrip=10)
     model = make_model("unet", tile=tile, batch=None if tile is None else 2)
     with Denoiser(model, tile=64, halo_px=13) as denoise:
@@ -104,7 +104,7 @@ def test_it_is_for_every_height_and_for_models_of_one_tile_size(make_model, tmp_
 
 
 def test_a_band_is_any_rows_whatever_the_pieces_of_the_file(tmp_path):
-    pixels = picture(97, 20, 3)
+    pixels = random_image(97, 20, 3)
     spans = [(0, 5), (3, 40), (3, 41), (40, 41), (41, 97), (90, 97)]
     for name, layout in LAYOUTS.items():
         large = LargeTiff(write_tiff(tmp_path / "large.tif", pixels, **layout))
@@ -127,7 +127,7 @@ class TestWhatTravels:
         profile[16:20], profile[36:40] = b"RGB ", b"acsp"
         geo = (33550, "d", 3, (0.5, 0.5, 0.0), True)  # the size of a pixel on the ground
         source = write_tiff(
-            tmp_path / "large.tif", picture(*SIZE, 3), iccprofile=bytes(profile), resolution=(300, 200),
+            tmp_path / "large.tif", random_image(*SIZE, 3), iccprofile=bytes(profile), resolution=(300, 200),
             resolutionunit="inch", description="a scan", datetime="2026:01:02 03:04:05", software="scanner",
             extratags=[geo, (274, "H", 1, 6, True)],
         )  # fmt: skip
@@ -144,7 +144,7 @@ class TestWhatTravels:
     def test_exif_and_gps(self, make_model, tmp_path, monkeypatch, is_big):
         exposure = exif.Entry(5, 1, struct.pack("<II", 1, 8))
         block = exif.write_block({34665: {33434: exposure}, 34853: {1: exif.Entry(2, 2, b"N\0")}}, "<")
-        write_image(tmp_path / "large.tif", Image(picture(*SIZE, 3), exif=block))
+        write_image(tmp_path / "large.tif", Image(random_image(*SIZE, 3), exif=block))
         if is_big:
             monkeypatch.setattr(tiff_writer, "LARGEST_TIFF_BYTES", 1000)
         with Denoiser(make_model("negative"), tile=64) as denoise:
@@ -156,7 +156,7 @@ class TestWhatTravels:
 
     @pytest.mark.parametrize("extra", ["assocalpha", "unassalpha"])
     def test_alpha_as_in_memory(self, make_model, tmp_path, extra):
-        pixels = picture(*SIZE, 4)
+        pixels = random_image(*SIZE, 4)
         if extra == "assocalpha":
             pixels[..., :3] = np.minimum(pixels[..., :3], pixels[..., 3:])
         source = write_tiff(tmp_path / "large.tif", pixels, extrasamples=[extra], rowsperstrip=9)
@@ -167,7 +167,7 @@ class TestWhatTravels:
         np.testing.assert_array_equal(result[..., 3], image.alpha)
 
     def test_a_zero_that_is_white_becomes_one_that_is_black(self, make_model, tmp_path):
-        pixels = picture(*SIZE, 1)
+        pixels = random_image(*SIZE, 1)
         source = write_tiff(tmp_path / "large.tif", pixels, photometric="miniswhite")
         with Denoiser(make_model("identity"), tile=64) as denoise:
             np.testing.assert_array_equal(by_strips(source, denoise), 255 - pixels)
@@ -175,8 +175,8 @@ class TestWhatTravels:
 
 class TestWhen:
     def test_picture_and_result_exceed_the_memory(self, tmp_path):
-        write_image(tmp_path / "a.tif", Image(picture(1000, 1000, 3)))
-        write_image(tmp_path / "b.png", Image(picture(1000, 1000, 3)))
+        write_image(tmp_path / "a.tif", Image(random_image(1000, 1000, 3)))
+        write_image(tmp_path / "b.png", Image(random_image(1000, 1000, 3)))
         (tmp_path / "c.tif").write_bytes(b"")
         jobs = [Job(tmp_path / name, tmp_path / "x.tif") for name in ("a.tif", "b.png", "c.tif", "d.tif")]
         assert find_large(jobs, 5.9) == jobs[:1]
@@ -188,7 +188,7 @@ class TestWhen:
             assert default_memory_mb() == allowed
 
     def test_without_tifffile_its_extra_is_named(self, tmp_path, monkeypatch, capsys):
-        write_image(tmp_path / "a.tif", Image(picture(1000, 1000, 3)))
+        write_image(tmp_path / "a.tif", Image(random_image(1000, 1000, 3)))
         jobs = [Job(tmp_path / "a.tif", tmp_path / "x.tif")]
         monkeypatch.setitem(sys.modules, "tifffile", None)
         assert find_large(jobs, 2000) == []
@@ -206,7 +206,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("layout", ["strips, deflate", "one piece", "tiles, LZW, BigTIFF"])
     def test_a_file_that_is_cut_short_is_named_and_leaves_nothing(self, make_model, tmp_path, layout):
-        source = write_tiff(tmp_path / "large.tif", picture(*SIZE, 3), **LAYOUTS[layout])
+        source = write_tiff(tmp_path / "large.tif", random_image(*SIZE, 3), **LAYOUTS[layout])
         data = source.read_bytes()
         source.write_bytes(data[: len(data) // 2])
         before = self.left(tmp_path)
@@ -227,7 +227,7 @@ class TestFailures:
         ],
     )
     def test_kinds_that_are_not_read_are_refused(self, make_model, tmp_path, options, reason):
-        pixels = picture(*SIZE, {"separated": 4, "rgb": 3, "palette": 1}[options["photometric"]])
+        pixels = random_image(*SIZE, {"separated": 4, "rgb": 3, "palette": 1}[options["photometric"]])
         if "planarconfig" in options:
             tifffile.imwrite(tmp_path / "large.tif", pixels.transpose(2, 0, 1), **options)
         else:
@@ -237,7 +237,7 @@ class TestFailures:
             by_strips(source, denoise)
 
     def test_other_formats_of_results_are_refused(self, make_model, tmp_path):
-        source = write_tiff(tmp_path / "large.tif", picture(*SIZE, 3))
+        source = write_tiff(tmp_path / "large.tif", random_image(*SIZE, 3))
         with (
             Denoiser(make_model("negative"), tile=64) as denoise,
             pytest.raises(ImageError, match=r"--ext tif"),
@@ -247,7 +247,7 @@ class TestFailures:
 
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_big_tiff_is_written_beyond_4_gb(tmp_path, monkeypatch, order):
-    pixels = picture(300, 50, 3, dtype="uint16")
+    pixels = random_image(300, 50, 3, dtype="uint16")
     monkeypatch.setattr(tiff_writer, "LARGEST_TIFF_BYTES", 1000)
     described = tiff_writer.TiffInfo(pixels.shape, pixels.dtype, order=order)
     with open(tmp_path / "big.tif", "wb") as file:

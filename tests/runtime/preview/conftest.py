@@ -100,9 +100,9 @@ def put(page: PageSink, index: int = 0, before: np.ndarray = BEFORE, after: np.n
     assert page.write(frame, 255 - before if after is None else after)
 
 
-def decoded(picture: bytes) -> np.ndarray:
+def decoded(image: bytes) -> np.ndarray:
     """(H, W) or (H, W, 3) in OpenCV's order, BGR."""
-    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels is not None
     return pixels
 
@@ -111,7 +111,7 @@ def ask(socket: ClientConnection, **message: object) -> None:
     socket.send(json.dumps(message))
 
 
-def pictures(socket: ClientConnection) -> tuple[int, int, bytes, bytes]:
+def shown_images(socket: ClientConnection) -> tuple[int, int, bytes, bytes]:
     """The next message that holds images: kind, number, first, second."""
     message = receive(socket, bytes)
     kind, number, length = struct.unpack(">BII", message[:9])
@@ -140,7 +140,7 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 def deaf_viewer(page: PageSink) -> socket.socket:
-    """A viewer that asks for a picture in a small window of a buffer and never reads it."""
+    """A viewer that asks for an image in a small window of a buffer and never reads it."""
     place = urlsplit(page.url)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

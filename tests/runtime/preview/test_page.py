@@ -17,7 +17,7 @@ from n2b.runtime.preview import connection
 from n2b.runtime.preview.access import Access
 from n2b.runtime.preview.sink import PageSink
 
-from .conftest import SOON_S, ask, get, is_served, page_threads, pictures, put, wait_until
+from .conftest import SOON_S, ask, get, is_served, page_threads, put, shown_images, wait_until
 
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -91,7 +91,7 @@ class TestToken:
         put(page)
         viewer = watch(page)
         ask(viewer, next=100)
-        assert pictures(viewer)[:2] == (1, 0)
+        assert shown_images(viewer)[:2] == (1, 0)
 
 
 GET = "GET {} HTTP/1.1\r\nHost: x\r\n"
@@ -222,7 +222,7 @@ class TestEnd:
         put(page)
         viewer = watch(page)
         ask(viewer, next=480)
-        pictures(viewer)
+        shown_images(viewer)
         page.close()
         page.close()
         with pytest.raises(ConnectionClosed) as closed:

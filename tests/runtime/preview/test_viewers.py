@@ -25,8 +25,8 @@ from .conftest import (
     is_served,
     numbers,
     page_threads,
-    pictures,
     put,
+    shown_images,
     viewer_count,
     wait_until,
 )
@@ -44,7 +44,7 @@ class TestPictures:
             put(page, index, np.full((30, 40, 3), level, np.uint8))
         seen = []
         while not seen or seen[-1] != 2:
-            _, number, first, second = pictures(viewer)
+            _, number, first, second = shown_images(viewer)
             before, after = (decoded(part).mean() for part in (first, second))
             assert before == pytest.approx((10, 90, 170)[number], abs=2)
             assert before + after == pytest.approx(255, abs=3)
@@ -58,8 +58,8 @@ class TestPictures:
         for index in range(5):
             put(page, index)
         ask(viewer, next=400)
-        pictures(viewer)
-        for index in (5, 6, 7):  # numbers come, and no pictures between them
+        shown_images(viewer)
+        for index in (5, 6, 7):  # numbers come, and no images between them
             put(page, index)
             assert isinstance(viewer.recv(SOON_S), str)
 
@@ -71,7 +71,7 @@ class TestPictures:
         put(page, 3)
         for each in [watch(page) for _ in range(3)]:
             ask(each, next=400)
-            assert pictures(each)[1] == 3
+            assert shown_images(each)[1] == 3
         assert len(encoded) == 1
 
     def test_without_viewers_nothing_is_encoded(self, open_page, monkeypatch):
@@ -86,10 +86,10 @@ class TestPictures:
         put(page, 11, after=shown, before=shown)
         viewer = watch(page)
         ask(viewer, next=480)
-        pictures(viewer)
+        shown_images(viewer)
         put(page, 12)
         ask(viewer, snapshot=True)
-        kind, number, png, _ = pictures(viewer)
+        kind, number, png, _ = shown_images(viewer)
         assert (kind, number) == (2, 11)
         assert np.array_equal(decoded(png)[..., ::-1], shown)
 
@@ -98,12 +98,12 @@ class TestPictures:
         put(page, 4)
         viewer = watch(page)
         ask(viewer, next=480)
-        pictures(viewer)
+        shown_images(viewer)
         ask(viewer, next=480)  # as the page does, for a frame that does not come
         ask(viewer, snapshot=True)
-        assert pictures(viewer)[:2] == (2, 4)
+        assert shown_images(viewer)[:2] == (2, 4)
         put(page, 5)
-        assert pictures(viewer)[:2] == (1, 5)
+        assert shown_images(viewer)[:2] == (1, 5)
 
 
 class TestNumbersAndControls:
@@ -196,7 +196,7 @@ class TestLimits:
             for index, viewer in enumerate((before, watch(page), watch(page))):
                 put(page, index)
                 ask(viewer, next=480)
-                assert pictures(viewer)[:2] == (1, index)
+                assert shown_images(viewer)[:2] == (1, index)
             assert get(page.url)[0] == 200
 
     @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ class TestLimits:
             for index in range(1, 5):
                 put(page, index)
                 ask(healthy, next=480)
-                while pictures(healthy)[1] < index:
+                while shown_images(healthy)[1] < index:
                     ask(healthy, next=480)
 
     def test_snapshots_asked_for_at_once_are_one(self, open_page, watch, monkeypatch):
@@ -233,13 +233,13 @@ class TestLimits:
         put(page, 0)
         hasty = watch(page)
         ask(hasty, next=480)
-        pictures(hasty)
+        shown_images(hasty)
         for _ in range(20):
             ask(hasty, snapshot=True)
-        assert pictures(hasty)[:2] == (2, 0)
+        assert shown_images(hasty)[:2] == (2, 0)
         put(page, 1)
         ask(hasty, next=480)
-        assert pictures(hasty)[:2] == (1, 1)
+        assert shown_images(hasty)[:2] == (1, 1)
         assert len(encoded) == 1
 
     def test_a_viewer_that_never_reads_slows_nothing_and_is_dropped(self, open_page, watch, monkeypatch):
@@ -252,14 +252,14 @@ class TestLimits:
         for index in range(1, 40):
             put(page, index)
             ask(healthy, next=480)
-            while pictures(healthy)[1] < index:
+            while shown_images(healthy)[1] < index:
                 ask(healthy, next=480)
         wait_until(lambda: viewer_count(page) == 1)
         with deaf:
             assert bytes_left(deaf) < len(pair_message(Pair(0, large, 255 - large), 1920))
         put(page, 40)
         ask(healthy, next=480)
-        assert pictures(healthy)[1] == 40
+        assert shown_images(healthy)[1] == 40
 
     def test_it_does_not_keep_the_program_from_ending(self, open_page):
         page = open_page()

@@ -12,7 +12,7 @@ import pytest
 from n2b.runtime.errors import ImageError
 from n2b.runtime.sources.video_pyav import exact_video_frames
 
-from ..fakes.videos import copy_video, encode, picture
+from ..fakes.videos import copy_video, encode, frame_pixels
 
 ATTACHED = 1024
 
@@ -25,7 +25,7 @@ def cover(codec: str = "mjpeg") -> bytes:
 def with_cover(path: Path, codec: str, *, is_first: bool = True) -> Path:
     """A video with a cover image, as the first stream or the last."""
     image = io.BytesIO(cover(codec))
-    video = encode(path.with_name("plain.mkv"), [picture(number) for number in range(5)])
+    video = encode(path.with_name("plain.mkv"), [frame_pixels(number) for number in range(5)])
     with av.open(str(video)) as before, av.open(image) as still, av.open(str(path), "w") as after:
 
         def add_cover():
@@ -81,7 +81,7 @@ def test_attached_fonts_are_kept(tmp_path):
     def prepare(container, _):
         container.add_attachment("font.ttf", "font/ttf", b"\0\1\0\0 a font")
 
-    video = encode(tmp_path / "a.mkv", [picture(0)] * 2, prepare=prepare)
+    video = encode(tmp_path / "a.mkv", [frame_pixels(0)] * 2, prepare=prepare)
     copy = copy_video(video, tmp_path / "copy.mkv")
     with av.open(str(copy)) as container:
         (stream,) = (stream for stream in container.streams if stream.type == "attachment")

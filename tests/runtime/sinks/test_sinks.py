@@ -98,7 +98,7 @@ class _Windows:
         monkeypatch.setattr(cv2, "resizeWindow", lambda _, width, height: self._resize(height, width))
         monkeypatch.setattr(cv2, "getWindowImageRect", lambda _: (0, 0, *self.shape_hw[::-1]))
         monkeypatch.setattr(cv2, "setMouseCallback", lambda _, callback: setattr(self, "on_mouse", callback))
-        monkeypatch.setattr(cv2, "imshow", lambda _, picture: self.shown.append(picture))
+        monkeypatch.setattr(cv2, "imshow", lambda _, image: self.shown.append(image))
         monkeypatch.setattr(cv2, "waitKey", lambda _: self.key)
         monkeypatch.setattr(cv2, "getWindowProperty", lambda *_: is_visible)
         monkeypatch.setattr(cv2, "destroyAllWindows", self._close)
@@ -126,9 +126,9 @@ DARK = np.full((HEIGHT, WIDTH, 3), (10, 20, 30), np.uint8)
 LIGHT = np.full((HEIGHT, WIDTH, 3), (200, 210, 220), np.uint8)
 
 
-def colours(picture):
+def colours(image):
     """The colours, red first, below the words: at the left, in the middle, at the right."""
-    return [tuple(picture[50, x, ::-1].tolist()) for x in (20, picture.shape[1] // 2, picture.shape[1] - 20)]
+    return [tuple(image[50, x, ::-1].tolist()) for x in (20, image.shape[1] // 2, image.shape[1] - 20)]
 
 
 def test_a_window_shows_before_and_after_divided_by_a_line(monkeypatch):
@@ -146,10 +146,10 @@ def test_space_changes_between_both_before_and_after(monkeypatch):
     sink = WindowSink()
     for _ in range(4):
         assert sink.write(frame(DARK), LIGHT)
-    assert [colours(picture)[0] for picture in windows.shown] == [
+    assert [colours(image)[0] for image in windows.shown] == [
         (10, 20, 30), (10, 20, 30), (200, 210, 220), (10, 20, 30),
     ]  # fmt: skip
-    assert [colours(picture)[2] for picture in windows.shown] == [
+    assert [colours(image)[2] for image in windows.shown] == [
         (200, 210, 220), (10, 20, 30), (200, 210, 220), (200, 210, 220),
     ]  # fmt: skip
 
@@ -182,7 +182,7 @@ def test_grey_and_deep_frames_are_shown(monkeypatch):
     sink.write(frame(DARK.astype(np.uint16) * 257), LIGHT.astype(np.uint16) * 257)
     sink.write(frame(DARK.astype(np.float32) / 255), LIGHT.astype(np.float32) / 255)
     assert colours(windows.shown[0])[0] == (10, 10, 10)
-    assert [colours(picture)[2] for picture in windows.shown[1:]] == [(200, 210, 220)] * 2
+    assert [colours(image)[2] for image in windows.shown[1:]] == [(200, 210, 220)] * 2
 
 
 @pytest.mark.parametrize(

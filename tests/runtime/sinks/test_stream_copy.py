@@ -13,7 +13,16 @@ import pytest
 from n2b.runtime.errors import UserError
 from n2b.runtime.sinks.held_codecs import can_hold
 
-from ..fakes.videos import add_sound, copy_video, encode, frame_times, packets, picture, pictures, streams
+from ..fakes.videos import (
+    add_sound,
+    copy_video,
+    decoded_frames,
+    encode,
+    frame_pixels,
+    frame_times,
+    packets,
+    streams,
+)
 
 DEFAULT, FORCED = 1, 64
 
@@ -21,7 +30,10 @@ DEFAULT, FORCED = 1, 64
 def with_sound(path: Path, codec: str, video: str = "libx264") -> Path:
     write = []
     return encode(
-        path, [picture(number) for number in range(10)], video, "yuvj420p" if video == "mjpeg" else "yuv420p",
+        path,
+        [frame_pixels(number) for number in range(10)],
+        video,
+        "yuvj420p" if video == "mjpeg" else "yuv420p",
         prepare=lambda container, _: write.append(add_sound(container, codec)),
         fill=lambda container: [one(container) for one in write],
     )  # fmt: skip
@@ -219,7 +231,7 @@ def test_chapters_flags_and_languages_are_kept(tmp_path, suffix):
 def test_a_title_in_any_encoding_is_kept(tmp_path, text, raw, name):
     placeholder = "T" * len(raw)
     video = encode(
-        tmp_path / name, [picture(0)] * 2, "mpeg4" if name == "a.avi" else "libx264",
+        tmp_path / name, [frame_pixels(0)] * 2, "mpeg4" if name == "a.avi" else "libx264",
         prepare=lambda container, _: container.metadata.update(title=placeholder),
     )  # fmt: skip
     data = video.read_bytes()
@@ -228,7 +240,7 @@ def test_a_title_in_any_encoding_is_kept(tmp_path, text, raw, name):
     copy = copy_video(video, tmp_path / "copy.mkv")
     with av.open(str(copy)) as container:
         assert container.metadata["title"] == text
-    assert len(frame_times(copy)) == len(pictures(copy)) == 2
+    assert len(frame_times(copy)) == len(decoded_frames(copy)) == 2
 
 
 def test_subtitles_that_overlap_keep_their_times(tmp_path):

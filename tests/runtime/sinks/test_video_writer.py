@@ -16,7 +16,16 @@ from n2b.runtime.sinks import RecordSink, VideoSink
 from n2b.runtime.sinks.video_writer import VideoWriter
 from n2b.runtime.sources.video_pyav import exact_video_frames
 
-from ..fakes.videos import CLOCK, LAST_TICKS, frame_times, length_s, make_video, packets, picture, pictures
+from ..fakes.videos import (
+    CLOCK,
+    LAST_TICKS,
+    decoded_frames,
+    frame_pixels,
+    frame_times,
+    length_s,
+    make_video,
+    packets,
+)
 from ..fakes.videos import copy_video as copy
 
 UNEVEN = [0, 512, 1536, 1700, 4096, 4608, 9000, 9512]
@@ -49,36 +58,36 @@ def test_a_video_that_begins_late_keeps_its_place_beside_the_sound(tmp_path):
 def test_colours_stay_as_the_video_describes_them(tmp_path, matrix):
     video = make_video(tmp_path / "video.mp4", UNEVEN, matrix=matrix, sound=None)
     copy(video, tmp_path / "copy.mp4")
-    before, after = (np.array(pictures(path), float) for path in (video, tmp_path / "copy.mp4"))
+    before, after = (np.array(decoded_frames(path), float) for path in (video, tmp_path / "copy.mp4"))
     assert np.abs((after - before).mean(axis=(0, 1, 2))).max() < 0.7
-    assert np.abs(before[0] - picture(0)).mean() < 4
+    assert np.abs(before[0] - frame_pixels(0)).mean() < 4
     first = next(iter(exact_video_frames(video))).pixels
-    assert np.abs((first - picture(0).astype(float)).mean(axis=(0, 1))).max() < 0.7
+    assert np.abs((first - frame_pixels(0).astype(float)).mean(axis=(0, 1))).max() < 0.7
 
 
 def test_sides_may_be_odd(tmp_path):
-    pixels = picture(0, 45, 61)
+    pixels = frame_pixels(0, 45, 61)
     video = VideoWriter(tmp_path / "odd.mp4", 45, 61)
     video.write(pixels, 0)
     video.finish()
-    (after,) = pictures(tmp_path / "odd.mp4")
+    (after,) = decoded_frames(tmp_path / "odd.mp4")
     assert np.abs(after.astype(int) - pixels).mean() < 3
 
 
 def test_grey_and_deep_frames_are_taken(tmp_path):
     video = VideoWriter(tmp_path / "grey.mp4", 48, 64)
-    grey = picture(0)[:, :, :1]
+    grey = frame_pixels(0)[:, :, :1]
     video.write(grey, 0)
     video.write(grey.astype(np.uint16) * 257, 10**8)
     video.finish()
-    for after in pictures(tmp_path / "grey.mp4"):
+    for after in decoded_frames(tmp_path / "grey.mp4"):
         assert np.abs(after.astype(int) - grey).mean() < 3
 
 
 def test_times_that_do_not_grow_are_moved_by_one_tick(tmp_path):
     video = VideoWriter(tmp_path / "still.mp4", 48, 64)
     for time_ns in (0, 0, 10**9):
-        video.write(picture(0), time_ns)
+        video.write(frame_pixels(0), time_ns)
     video.finish()
     assert frame_times(tmp_path / "still.mp4") == [0, Fraction(1, 90_000), 1]
 
@@ -86,7 +95,7 @@ def test_times_that_do_not_grow_are_moved_by_one_tick(tmp_path):
 def test_what_is_not_finished_leaves_nothing(tmp_path):
     video = make_video(tmp_path / "video.mp4", UNEVEN)
     with closing(VideoSink(tmp_path / "copy.mp4", video)) as sink:
-        sink.write(Frame(picture(0), "video", 0, 0), picture(0))
+        sink.write(Frame(frame_pixels(0), "video", 0, 0), frame_pixels(0))
         assert len(list(tmp_path.iterdir())) == 2
     assert list(tmp_path.iterdir()) == [video]
 
@@ -94,8 +103,8 @@ def test_what_is_not_finished_leaves_nothing(tmp_path):
 def test_a_video_that_changes_its_size_is_refused_and_leaves_nothing(tmp_path):
     video = make_video(tmp_path / "video.mp4", UNEVEN)
     with closing(VideoSink(tmp_path / "copy.mp4", video)) as sink:
-        sink.write(Frame(picture(0), "video", 0, 0), picture(0))
-        small = picture(1, 24, 32)
+        sink.write(Frame(frame_pixels(0), "video", 0, 0), frame_pixels(0))
+        small = frame_pixels(1, 24, 32)
         with pytest.raises(UserError, match=r"changes its size at frame 1, to 32×24 px"):
             sink.write(Frame(small, "video", 1, 10**8), small)
     assert list(tmp_path.iterdir()) == [video]
@@ -137,7 +146,7 @@ def record(path: Path, sizes_hw: list[tuple[int, int]]) -> None:
     """A frame of each size, 0.1 s apart, on a clock that has run for a while."""
     with closing(RecordSink(path)) as sink:
         for number, (height, width) in enumerate(sizes_hw):
-            pixels = picture(number, height, width)
+            pixels = frame_pixels(number, height, width)
             sink.write(Frame(pixels, "0", number, 10**15 + number * 10**8), pixels)
 
 
@@ -149,7 +158,7 @@ def test_a_recording_keeps_the_times_between_frames(tmp_path):
 def test_frames_of_another_size_begin_another_video(tmp_path, caplog):
     caplog.set_level("INFO", "n2b")
     record(tmp_path / "out.mp4", [(48, 64), (48, 64), (32, 64), (48, 64)])
-    assert [pictures(path)[0].shape[:2] for path in sorted(tmp_path.iterdir())] == [
+    assert [decoded_frames(path)[0].shape[:2] for path in sorted(tmp_path.iterdir())] == [
         (32, 64), (48, 64), (48, 64),
     ]  # fmt: skip
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out-2.mp4", "out-3.mp4", "out.mp4"]
@@ -164,7 +173,7 @@ def test_a_recording_overwrites_nothing(tmp_path):
     with pytest.raises(UserError, match=r"new-2\.mp4 already exists"):
         record(tmp_path / "new.mp4", [(48, 64), (32, 64)])
     assert (tmp_path / "new-2.mp4").read_text() == "an older one"
-    assert len(pictures(tmp_path / "new.mp4")) == 1
+    assert len(decoded_frames(tmp_path / "new.mp4")) == 1
 
 
 FULL_DISK = """

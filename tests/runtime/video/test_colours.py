@@ -8,7 +8,7 @@ from n2b.runtime.errors import ImageError
 from n2b.runtime.sources.video_pyav import exact_video_frames
 from n2b.runtime.video.description import describe_video
 
-from ..fakes.videos import copy_video, encode, first_frame, picture, streams
+from ..fakes.videos import copy_video, encode, first_frame, frame_pixels, streams
 
 RGB, BT709, SMPTE240M, BT2020, YCGCO = 0, 1, 7, 9, 8
 
@@ -29,7 +29,7 @@ def shown(path):
 )
 @pytest.mark.parametrize("width", [64, 61])
 def test_rgb_videos_are_tagged_as_what_they_are_written_as(tmp_path, codec, pix_fmt, name, width):
-    image = picture(0, 48, width)
+    image = frame_pixels(0, 48, width)
     video = encode(
         tmp_path / name, [image] * 2, codec, pix_fmt, options={"crf": "8"} if "264" in codec else {}
     )
@@ -57,7 +57,7 @@ def test_each_matrix_is_read_and_written_as_it_is_tagged(tmp_path, matrix, full_
 
 def test_a_matrix_that_is_not_read_is_refused_in_one_line(tmp_path):
     video = encode(
-        tmp_path / "a.mkv", [picture(0)] * 2,
+        tmp_path / "a.mkv", [frame_pixels(0)] * 2,
         prepare=lambda _, stream: setattr(stream.codec_context, "colorspace", YCGCO),
     )  # fmt: skip
     with pytest.raises(
@@ -92,7 +92,7 @@ def test_the_brightness_of_an_hdr_display_and_content_is_kept(tmp_path):
         "mastering-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):cll=1000,400"
     )
     video = encode(
-        tmp_path / "a.mp4", [picture(0)] * 2, pix_fmt="yuv420p10le", options={"x264-params": display}
+        tmp_path / "a.mp4", [frame_pixels(0)] * 2, pix_fmt="yuv420p10le", options={"x264-params": display}
     )
     copy = copy_video(video, tmp_path / "copy.mkv", deep=True)
     assert describe_video(copy).hdr == describe_video(video).hdr == display
@@ -108,7 +108,7 @@ def test_the_brightness_of_an_hdr_display_and_content_is_kept(tmp_path):
     ],
 )
 def test_transparency_that_is_left_out_is_warned_of(tmp_path, caplog, codec, pix_fmt, name):
-    image = np.dstack([picture(0), np.full((48, 64), 128, np.uint8)])
+    image = np.dstack([frame_pixels(0), np.full((48, 64), 128, np.uint8)])
     options = {"profile": "4444"} if codec == "prores_ks" else {}
     opaque = encode(
         tmp_path / name, [image | np.array([0, 0, 0, 255], np.uint8)] * 2, codec, pix_fmt, options=options
@@ -122,7 +122,7 @@ def test_transparency_that_is_left_out_is_warned_of(tmp_path, caplog, codec, pix
 
 
 def test_transparency_that_is_not_decoded_is_warned_of(tmp_path, caplog):
-    image = np.dstack([picture(0), np.full((48, 64), 128, np.uint8)])
+    image = np.dstack([frame_pixels(0), np.full((48, 64), 128, np.uint8)])
     video = encode(tmp_path / "a.webm", [image] * 2, "libvpx-vp9", "yuva420p")
     copy_video(video, tmp_path / "copy.mkv")
     assert caplog.messages == [f"{video}: its transparency is left out of the result; H.264 has none"]

@@ -9,14 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from ..fakes.videos import add_sound, copy_video, encode, frame_times, picture
+from ..fakes.videos import add_sound, copy_video, encode, frame_pixels, frame_times
 
 FRAMES = 50  # 2 s
 
 
 def images(count: int = FRAMES) -> list[np.ndarray]:
     noise = np.random.default_rng(0).integers(-40, 40, (count, 48, 64, 3))
-    return [np.clip(picture(number) + noise[number], 0, 255).astype(np.uint8) for number in range(count)]
+    return [np.clip(frame_pixels(number) + noise[number], 0, 255).astype(np.uint8) for number in range(count)]
 
 
 def spoil(path: Path, numbers: tuple[int, ...], *, cut: bool = False) -> None:

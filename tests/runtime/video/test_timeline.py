@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from ..fakes.videos import add_sound, copy_video, encode, frame_times, packets, picture
+from ..fakes.videos import add_sound, copy_video, encode, frame_pixels, frame_times, packets
 
 FRAMES = 10  # of a part: 0.4 s
 
 
 def part(path, codec, sound):
-    images = [picture(number) for number in range(FRAMES)]
+    images = [frame_pixels(number) for number in range(FRAMES)]
     write = {}
 
     def prepare(container, _):
@@ -61,7 +61,7 @@ def test_a_video_with_b_frames_and_gaps_is_not_taken_for_joined(tmp_path, caplog
     def prepare(_, stream):
         stream.codec_context.max_b_frames = 3
 
-    images = [picture(number) for number in range(12)]
+    images = [frame_pixels(number) for number in range(12)]
     video = encode(tmp_path / "a.mkv", images, prepare=prepare, options={"bf": "3"})
     copy = copy_video(video, tmp_path / "copy.mkv")
     assert frame_times(copy) == frame_times(video)
