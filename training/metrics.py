@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..runtime.errors import UserError
 from ..runtime.system.files import parse_json, write_atomically
 
 _logger = logging.getLogger(__name__)
@@ -36,10 +37,19 @@ class MetricsLog:
         write_atomically(self._path, "".join(map(_line, kept if first_step else [])).encode())
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Append the values of a step; those that are not finite become null."""
+        """Append the values of a step; those that are not finite become null.
+
+        Raises:
+            UserError: the disk is full.
+        """
         numbers = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        with self._path.open("a") as file:
-            file.write(_line({"step": step, **numbers}))
+        try:
+            with self._path.open("a") as file:
+                file.write(_line({"step": step, **numbers}))
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._path}: {error.strerror}; free space, then continue with --resume"
+            ) from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,10 +114,9 @@ class LargeTiff:
         with tifffile.TiffFile(self.path) as file:
             file.filehandle.seek(self._offset)
             page = tifffile.TiffPage(file, 0)
-            if ((page.imagelength, page.imagewidth, page.samplesperpixel), page.dtype) != (
-                self.info.shape,
-                self.info.dtype,
-            ):
+            shape = page.imagelength, page.imagewidth, page.samplesperpixel
+            # a tag without a value is as good as none to us, and not to tifffile
+            if (shape, page.dtype) != (self.info.shape, self.info.dtype) or page.planarconfig not in (1, 2):
                 raise FormatError("is damaged: its tags contradict each other")
             decoded = self._plain(file, page) if page.is_final else self._decoded(page)
             for band in decoded:

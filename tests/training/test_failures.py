@@ -15,8 +15,10 @@ from n2b.runtime.errors import EnvironmentFault, ModelError, UserError
 from n2b.training.checkpoint import load_checkpoint
 from n2b.training.config import TrainConfig
 from n2b.training.loop import train
+from n2b.training.metrics import MetricsLog
 
 from .conftest import save_images
+from .noise_model.models import simple_model
 
 
 @pytest.fixture
@@ -50,6 +52,19 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_last_one(config: TrainCon
         train(longer, tmp_path / "run", resume=True)
     assert load_checkpoint(tmp_path / "run")["position"]["step"] == 2
     assert not list((tmp_path / "run").glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "noise.json", "config.json"])
+def test_other_files_that_cannot_be_written_are_named_in_one_line(tmp_path: Path, name: str) -> None:
+    with files_of_at_most(1), pytest.raises(UserError, match=rf"cannot write .*{name}: .*; ") as raised:
+        if name == "metrics.jsonl":
+            (tmp_path / name).touch()
+            MetricsLog.add(MetricsLog(tmp_path), 1, {"loss/n2b": 0.5})
+        elif name == "noise.json":
+            simple_model().save(tmp_path / name)
+        else:
+            TrainConfig(noisy=("x",), steps=1).save(tmp_path)
+    assert "\n" not in str(raised.value)
 
 
 @contextmanager

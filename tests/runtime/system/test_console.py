@@ -48,6 +48,15 @@ def test_what_is_logged_goes_to_standard_error_a_line_each():
     assert ran.stderr == "warning: good is odd\ngoing on\n"
 
 
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0), ("7", 0)])
+def test_of_several_processes_the_first_reports_a_mistake(monkeypatch, rank, lines):
+    monkeypatch.setenv("RANK", rank)
+    ended = run("bad")
+    assert ended.returncode == 2
+    assert ended.stderr.count("n2b-test: ") == lines
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_mistake_ends_in_one_line_and_status_2():
     ran = run("bad")
     assert (ran.returncode, ran.stdout) == (2, "")
