@@ -30,9 +30,9 @@ def test_settings_of_a_device_are_set_format_first(cameras):
     assert fakes.opened[0][0] == "/dev/video3"
     assert list(fakes.set) == [
         cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS,
-        cv2.CAP_PROP_CONVERT_RGB,  # off: MJPG frames are decoded here, which finds those that are cut
+        cv2.CAP_PROP_CONVERT_RGB,  # MJPG frames are asked for undecoded; this one decodes them itself
     ]  # fmt: skip
-    assert list(fakes.set.values())[1:] == [6, 4, 30]
+    assert list(fakes.set.values())[1:] == [6, 4, 30, 1]
 
 
 def test_settings_that_a_device_did_not_accept_are_reported(cameras, caplog):
