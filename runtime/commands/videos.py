@@ -37,11 +37,11 @@ def run_videos(
 
     dark, keeps_manifest = read_dark(options.dark), plan.keeps_manifest or skip_existing
     opening = open_session(options.for_camera(), keeps_manifest=keeps_manifest, dark=dark, keep=FRAMES_KEPT)
-    with sigterm_as_ctrl_c(), opening as session:
+    with sigterm_as_ctrl_c() as check, opening as session:
         for job in session.remaining(plan.jobs, skip_existing=skip_existing):
             try:
                 with session.recording(job):
-                    _denoise_video(job, session.denoiser, options.strength, session.report, dark)
+                    _denoise_video(job, session.denoiser, options.strength, session.report, dark, check)
             except UserError as error:
                 if len(plan.jobs) == 1:
                     raise
@@ -50,8 +50,14 @@ def run_videos(
 
 
 def _denoise_video(
-    job: Job, denoiser: Denoiser, strength: float, report: RunReport, dark: DarkFrame | None
+    job: Job,
+    denoiser: Denoiser,
+    strength: float,
+    report: RunReport,
+    dark: DarkFrame | None,
+    check: Callable[[], None],
 ) -> None:
+    """Denoise a video; `check`, called after each frame, ends it by what it raises."""
     from ..controls import Controls
     from ..live_stats import StreamMeter
     from ..pipelines.stream import denoise_stream
@@ -73,6 +79,7 @@ def _denoise_video(
         for frame in reports:
             report.add(frame)
             on_frame()
+            check()
         sink.finish()
     if corrupt := meter.stats().corrupt:
         _logger.warning(f"{job.source}: {corrupt} damaged frames are left out of the result")

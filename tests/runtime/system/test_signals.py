@@ -42,3 +42,28 @@ def test_sigterm_can_interrupt_as_ctrl_c_does():
     with sigterm_as_ctrl_c(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_callback_loses_is_raised_again(number):
+    lost = []
+    with sigterm_as_ctrl_c() as check:
+        check()
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:  # as in a library's callback
+            lost.append(number)
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert lost == [number]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with sigterm_as_ctrl_c() as check:
+            signal.raise_signal(signal.SIGINT)
+            check()
+    finally:
+        signal.signal(signal.SIGINT, before)
