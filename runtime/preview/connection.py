@@ -64,11 +64,11 @@ class _Once(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         # The second is an assertion of websockets on clients that send more before they are answered.
-        self._seen = {"opening handshake failed", "unexpected internal error"}
+        self.seen = {"opening handshake failed", "unexpected internal error"}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_new = record.msg not in self._seen
-        self._seen.add(record.msg)
+        is_new = record.msg not in self.seen
+        self.seen.add(record.msg)
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             record.msg = f"the live page: {record.msg} ({type(error).__name__}: {error})"
@@ -80,15 +80,15 @@ class LoopErrors:
     """Logs errors of an event loop as a warning each, once per kind."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, type]] = set()
+        self.seen: set[tuple[str, type]] = set()
 
     def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log an error; called by the loop (`set_exception_handler`)."""
         error = context.get("exception")
         kind = str(context.get("message")), type(error)
-        if kind in self._seen:
+        if kind in self.seen:
             return
-        self._seen.add(kind)
+        self.seen.add(kind)
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             _logger.warning(
                 f"the live page takes no more viewers: {error.strerror}; raise the limit (ulimit -n)"

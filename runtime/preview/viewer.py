@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 _STATISTICS_EVERY_S = 0.5
-_SNAPSHOT_EVERY_S = 0.5  # at most; the one encoder of all viewers takes long for a large one
+SNAPSHOT_EVERY_S = 0.5  # at most; the one encoder of all viewers takes long for a large one
 SEND_TIMEOUT_S = 20.0  # of one message
 _WRONG_MESSAGE = 1008  # "policy violation" (RFC 6455, 7.4.1)
 
@@ -86,7 +86,7 @@ class Viewer:
         while True:
             await self._requested.wait()
             self._requested.clear()
-            is_early = time.monotonic() < self._snapshot_at_s + _SNAPSHOT_EVERY_S
+            is_early = time.monotonic() < self._snapshot_at_s + SNAPSHOT_EVERY_S
             if self._wants_snapshot and self._shown is not None and not is_early:
                 await self._send(await self._live.snapshot_message(self._shown))
                 self._snapshot_at_s = time.monotonic()

@@ -47,7 +47,7 @@ class Temporary:
             else:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
             with contextlib.suppress(BlockingIOError):
-                self._lock = _lock(self.path)
+                self._lock = lock(self.path)
                 if os.path.lexists(self.path):
                     return
                 self.close()
@@ -75,10 +75,10 @@ def remove_abandoned(folder: Path) -> None:
             if match is None or not (match["host"] == _HOST or _is_old(path)):
                 continue
             with contextlib.suppress(BlockingIOError):
-                lock = _lock(path)
-                if lock is not None:
+                held = lock(path)
+                if held is not None:
                     _remove(path)
-                    os.close(lock)
+                    os.close(held)
 
 
 def _remove_abandoned_once(folder: Path) -> None:
@@ -94,7 +94,7 @@ def _is_old(path: Path) -> bool:
     return time.time() - path.lstat().st_mtime > _DAY_S
 
 
-def _lock(path: Path) -> int | None:
+def lock(path: Path) -> int | None:
     """Lock a file or folder until its descriptor is closed or the process ends.
 
     Returns:

@@ -225,7 +225,7 @@ class TestLimits:
                     ask(healthy, next=480)
 
     def test_snapshots_asked_for_at_once_are_one(self, open_page, watch, monkeypatch):
-        monkeypatch.setattr(viewer, "_SNAPSHOT_EVERY_S", 2 * SOON_S)
+        monkeypatch.setattr(viewer, "SNAPSHOT_EVERY_S", 2 * SOON_S)
         encoded = []
         encode = live.snapshot_message
         monkeypatch.setattr(live, "snapshot_message", lambda pair: encoded.append(pair) or encode(pair))

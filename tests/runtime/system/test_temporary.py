@@ -34,12 +34,6 @@ def leave(folder: Path, *names: str) -> set[Path]:
     return left
 
 
-@pytest.fixture(autouse=True)
-def first_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every test be the first to write into its folder."""
-    monkeypatch.setattr(temporary, "_cleared", set())
-
-
 @pytest.mark.parametrize("names", [["a.png"], ["a" * 240 + ".tif", "checkpoint.pt"], ["export", "x.mp4"]])
 def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path, names: list[str]) -> None:
     leave(tmp_path, *names)
@@ -105,7 +99,7 @@ def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_taken_for_abandoned_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_locked_by_other: bool
 ) -> None:
-    lock, removed = temporary._lock, []
+    lock, removed = temporary.lock, []
 
     def lose(path: Path) -> int | None:
         if not removed:
@@ -115,7 +109,7 @@ def test_one_taken_for_abandoned_before_it_is_locked_is_made_again(
             path.unlink()
         return lock(path)
 
-    monkeypatch.setattr(temporary, "_lock", lose)
+    monkeypatch.setattr(temporary, "lock", lose)
     with Temporary(tmp_path / "a.png") as file:
         assert file.is_file() and file != removed[0]
 
