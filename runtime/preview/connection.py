@@ -86,7 +86,9 @@ class LoopErrors:
         """Log an error; called by the loop (`set_exception_handler`)."""
         error = context.get("exception")
         kind = str(context.get("message")), type(error)
-        if kind in self.seen:
+        # A second after descriptors were used up asyncio accepts again, though the page may be closed by then.
+        is_closed = isinstance(error, ValueError) and str(error) == "Invalid file descriptor: -1"
+        if kind in self.seen or is_closed:
             return
         self.seen.add(kind)
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
