@@ -86,7 +86,7 @@ class LoopErrors:
         """Log an error; called by the loop (`set_exception_handler`)."""
         error = context.get("exception")
         kind = str(context.get("message")), type(error)
-        # A second after descriptors were used up asyncio accepts again, though the page may be closed by then.
+        # A second after descriptors were used up asyncio accepts again, though the page may be closed.
         is_closed = isinstance(error, ValueError) and str(error) == "Invalid file descriptor: -1"
         if kind in self.seen or is_closed:
             return
