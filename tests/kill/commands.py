@@ -134,7 +134,7 @@ def _images(folder: Path) -> None:
 def _large_tiff(folder: Path) -> None:
     _model(folder)
     (folder / "in").mkdir()
-    pixels = np.tile(smooth_image(0, 100, 100), (12, 30, 1))
+    pixels = np.tile(smooth_image(0, 100, 100), (24, 30, 1))
     tifffile.imwrite(folder / "in" / "a.tif", pixels, photometric="rgb", rowsperstrip=16, compression="zlib")
 
 
@@ -166,7 +166,9 @@ def _to_existing(folder: Path) -> None:
 COMMANDS = {
     "images": Command("n2b-infer", ["in", "-o", "out", *MODEL], _images),
     "skip existing": Command("n2b-infer", ["in", "-o", "out", "--skip-existing", *MODEL], _images),
-    "strips": Command("n2b-infer", ["in", "-o", "out", "--max-memory", "20", *MODEL], _large_tiff),
+    "strips": Command(
+        "n2b-infer", ["in", "-o", "out", "--max-memory", "40", *MODEL], _large_tiff, share=0.5
+    ),
     "video": Command("n2b-infer", ["in", "-o", "out", *MODEL], _video),
     "dnd": Command("n2b-infer", ["--dnd", "in", "--submission", "out", "--allow-8bit", *MODEL], _dnd),
     "training": Command(
