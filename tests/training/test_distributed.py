@@ -36,7 +36,7 @@ def losses(run: Path, name: str) -> list[float]:
     return [point.value for point in events.Scalars(f"loss/{name}")]
 
 
-@pytest.mark.parametrize("method", ["n2b", "n2b-v"])
+@pytest.mark.parametrize("method", ["n2b"])
 @pytest.mark.usefixtures("one_thread")
 def test_two_processes_have_the_losses_of_one(
     image_folder: Path, tmp_path: Path, method: str, n2b_train: Train
