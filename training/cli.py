@@ -41,7 +41,7 @@ def repeat_path_options(arguments: list[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Run:
-    """Which run is trained."""
+    """The run that is trained."""
 
     out: Path | None = option(
         MACHINE_PANEL, None, "Folder of the run.", metavar="DIR", default_text="runs/<date-time>"

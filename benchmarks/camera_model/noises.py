@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +79,7 @@ def noise_of_set(one: NoiseSet, data: Path, cache: Path, least_px: int) -> Noise
         model = estimate_noise(one.images(data, least_px))
         cache.mkdir(parents=True, exist_ok=True)
         model.save(path)
-    kept = np.flatnonzero(model.image_level[:, _MIDDLE_KNOT] <= one.most_sigma)
-    return replace(
-        model,
-        image_level=model.image_level[kept],
-        image_level_spread=model.image_level_spread[kept],
-        source=model.source[kept],
-        windows=model.windows[kept],
-    )
+    return model.of_images(np.flatnonzero(model.image_level[:, _MIDDLE_KNOT] <= one.most_sigma))
 
 
 def made_up_noise(seed: int) -> NoiseModel:

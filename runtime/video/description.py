@@ -25,7 +25,7 @@ CLOCK = Fraction(1, 90_000)  # s; the usual one for videos
 
 @dataclass(frozen=True)
 class VideoDescription:
-    """What a result has in common with its video; the defaults are those of a recording.
+    """The properties that a result has from its video; the defaults are those of a recording.
 
     Attributes:
         time_base: tick of the clock in s.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +49,7 @@ def model_noise(noisy: ImagePool, run: Path, seed: int) -> NoiseModel:
 def _for_all(model: NoiseModel, chosen: list[int], count: int) -> NoiseModel:
     """Return a model of `count` images, each like the nearest of those `chosen`."""
     nearest = np.abs(np.arange(count)[:, None] - np.array(chosen)).argmin(axis=1)
-    return replace(
-        model,
-        image_level=model.image_level[nearest],
-        image_level_spread=model.image_level_spread[nearest],
-        source=model.source[nearest],
-        windows=model.windows[nearest],
-    )
+    return model.of_images(nearest)
 
 
 def _report(model: NoiseModel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,16 @@ class NoiseModel:
     middle: float
     half_range: float
     windows: np.ndarray
+
+    def of_images(self, images: np.ndarray) -> NoiseModel:
+        """Return a model of the images with these numbers, int64 (n,), in this order; they may repeat."""
+        return replace(
+            self,
+            image_level=self.image_level[images],
+            image_level_spread=self.image_level_spread[images],
+            source=self.source[images],
+            windows=self.windows[images],
+        )
 
     def covariance_at(self, source: int, brightness: float) -> np.ndarray:
         """Return the autocovariance of a source's noise of unit RMS at a brightness, like `tilt`."""

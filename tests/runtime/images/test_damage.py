@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -128,31 +129,29 @@ def test_a_tile_that_begins_within_the_header_is_missing(tmp_path, offset, compr
     _refused(path, "has 15 of the 16 tiles")
 
 
+def _with_entry(path: Path, tag: int, layout: str, at: int, *values: int) -> Path:
+    """Write a TIFF file, and values over the entry of a tag in its directory, from byte `at` on."""
+    pixels = random_pixels(40, 50, 3, "uint16")
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
+    with tifffile.TiffFile(path) as file:
+        start = file.pages.first.tags[tag].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into(layout, data, start + at, *values)
+    path.write_bytes(data)
+    return path
+
+
 @pytest.mark.parametrize("kind", [1, 2, 6, 11, 13])
 @pytest.mark.parametrize("tag", [258, 277, 284, 317])
 def test_a_layout_tag_of_a_wrong_type_is_refused(tmp_path, tag, kind):
     """libtiff, tifffile and Pillow take different values from it."""
-    path = tmp_path / "a.tif"
-    pixels = random_pixels(40, 50, 3, "uint16")
-    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
-    with tifffile.TiffFile(path) as file:
-        at = file.pages.first.tags[tag].offset
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<HH", data, at, tag, kind)
-    path.write_bytes(data)
+    path = _with_entry(tmp_path / "a.tif", tag, "<HH", 0, tag, kind)
     _refused(path, f"is damaged: its tag {tag} is of a wrong type")
 
 
 @pytest.mark.parametrize("tag", [259, 277, 284, 317])
 def test_a_layout_tag_with_several_values_is_refused(tmp_path, tag):
-    path = tmp_path / "a.tif"
-    pixels = random_pixels(40, 50, 3, "uint16")
-    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", predictor=True)
-    with tifffile.TiffFile(path) as file:
-        at = file.pages.first.tags[tag].offset
-    data = bytearray(path.read_bytes())
-    struct.pack_into("<I", data, at + 4, 2)
-    path.write_bytes(data)
+    path = _with_entry(tmp_path / "a.tif", tag, "<I", 4, 2)
     _refused(path, f"is damaged: its tag {tag} has several values")
 
 

@@ -1,4 +1,4 @@
-"""What a video holds besides its frames: audio, subtitles, chapters, flags and tags."""
+"""Streams of a video besides its frames: audio, subtitles, chapters, flags and tags."""
 
 from __future__ import annotations
 

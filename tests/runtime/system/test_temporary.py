@@ -1,4 +1,4 @@
-"""What a killed process left is removed by the next run in its folder, and nothing else."""
+"""Leftovers of a killed process are removed by the next run in its folder, and nothing else."""
 
 from __future__ import annotations
 
