@@ -1,10 +1,11 @@
 # make demo    denoise a sample photograph with the bundled model (installs only what inference needs)
 # make test    install the rest and run the tests, on two cores
-# make check   ruff, pyright, import-linter
+# make check   ruff, pyright, import-linter, the documentation's links
+# make docs    the documentation as a site → site/index.html
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -15,8 +16,11 @@ test: .venv/test
 check: .venv/test .venv/links
 	scripts/check
 
+docs: .venv/test .venv/links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info
 
 .venv/python:
 	$(PYTHON) -m venv .venv
@@ -38,7 +42,7 @@ clean:
 # GPU; where it has no wheels the tests that need it are skipped and say so. pip compiles on one core, so that is
 # done afterwards on all; a file that does not compile is one that nobody imports.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve,video,virtualcam]'
+	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve,video,virtualcam,docs]'
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --no-deps tensorrt-stubs tritonclient
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'

@@ -194,7 +194,7 @@ class Denoiser:
             For an image a new array, for a Frame the same with other pixels.
 
         Raises:
-            As `__call__`, after the results of the images before.
+            N2BError: as `__call__`, after the results of the images before.
         """
         self._guard.check()
         with closing(prefetch(self._results(images, strength))) as results:
@@ -229,7 +229,8 @@ class Denoiser:
 
         Args:
             items: pairs of anything and an image as `__call__` takes it.
-            strength, on_progress: as of `__call__`.
+            strength: as of `__call__`.
+            on_progress: as of `__call__`.
 
         Yields:
             The first of each pair, the denoised image, and the ms of each stage (executor.TASK_STAGES).

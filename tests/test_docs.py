@@ -16,7 +16,7 @@ from n2b.training.cli import train
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([
-    *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("runtime/models/*.md"),
+    *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("runtime/models/*.md"),
     *ROOT.glob("benchmarks/results/*.md"),
 ])  # fmt: skip
 COMMANDS = {

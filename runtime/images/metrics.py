@@ -21,7 +21,8 @@ def psnr(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> fl
     """Return the peak signal-to-noise ratio in dB, 10·log₁₀(data_range² / mean squared difference).
 
     Args:
-        a, b: two images of the same shape and dtype.
+        a: an image.
+        b: another of the same shape and dtype.
         data_range: largest value less smallest; None: 255 for uint8, 65535 for uint16, 1 for float.
 
     Returns:
@@ -50,7 +51,8 @@ def ssim(a: np.ndarray, b: np.ndarray, *, data_range: float | None = None) -> fl
     `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2`.
 
     Args:
-        a, b: two images of the same dtype and shape, (H, W) or (H, W, C), H and W ≥ 11.
+        a: an image, (H, W) or (H, W, C), H and W ≥ 11.
+        b: another of the same dtype and shape.
         data_range: largest value less smallest; None: 255 for uint8, 65535 for uint16, 1 for float.
 
     Raises:

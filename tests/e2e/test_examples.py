@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import nbclient
+import nbformat
 import numpy as np
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 from n2b.runtime import Denoiser, Image, read_image, write_image
 from n2b.runtime.images.metrics import psnr
 
@@ -81,6 +84,8 @@ def test_two_processes_share_frames(video: Path, noisy: np.ndarray) -> None:
 
 _DRIVE_WINDOW = """
 import sys, time, tkinter, importlib.util
+import nbclient
+import nbformat
 import numpy as np
 from n2b.runtime import Denoiser, read_image
 spec = importlib.util.spec_from_file_location("window", sys.argv[1])
@@ -160,3 +165,22 @@ def test_the_web_service_denoises_and_refuses(service: str, tmp_path: Path, nois
 def test_every_example_has_a_test() -> None:
     names = {path.name for path in EXAMPLES.glob("*.py")} - {"demo.py"}  # which has a file of its own
     assert names == {"opencv_loop.py", "two_processes.py", "web_service.py", "window.py"}
+
+
+@pytest.mark.slow
+def test_the_notebook_trains_exports_and_denoises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("N2B_MINUTES", "0.03")
+    monkeypatch.setenv("N2B_SIDE_PX", "256")
+    monkeypatch.setenv("N2B_WORK", str(tmp_path))
+    notebook = nbformat.read(EXAMPLES / "own_model.ipynb", 4)
+    manager = AsyncKernelManager(transport="ipc")  # no port of this computer
+    nbclient.NotebookClient(notebook, km=manager, timeout=250).execute(cwd=str(tmp_path))
+    printed = "".join(
+        output.get("text", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
+    match = re.search(r"([\d.]+) dB → ([\d.]+) dB$", printed, re.MULTILINE)
+    assert match and float(match[2]) > float(match[1]) + 1
+    assert (tmp_path / "denoised.png").exists()
