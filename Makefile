@@ -1,11 +1,12 @@
 # make demo    denoise a sample photograph with the bundled model (installs only what inference needs)
 # make test    install the rest and run the tests, on two cores
 # make check   ruff, pyright, import-linter, the documentation's links
+# make gpu     prove a GPU, without network: wheels from .wheels (scripts/gpu-wheels) → benchmarks/results
 # make docs    the documentation as a site → site/index.html
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs gpu clean
 
 demo: .venv/demo
 	$(BIN)/python examples/demo.py
@@ -19,8 +20,12 @@ check: .venv/test .venv/links
 docs: .venv/test .venv/links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+gpu:
+	scripts/gpu-install
+	PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/.gpu/site:$(CURDIR):$$PYTHONPATH" $(PYTHON) -m benchmarks.gpu $(GPU_OPTIONS)
+
 clean:
-	rm -rf .venv build site *.egg-info
+	rm -rf .venv .gpu build site *.egg-info
 
 .venv/python:
 	$(PYTHON) -m venv .venv

@@ -56,6 +56,6 @@ def test_stills_are_timed_beside_a_bare_session():
 
 @needs_photographs
 def test_the_gpu_benchmark_s_own_code_runs_on_a_cpu():
-    out = run("benchmarks.gpu_speed", "--device", "cpu", "--size", "192x128")
+    out = run("benchmarks.gpu.speed", "--device", "cpu", "--size", "192x128")
     assert "GB/s" in out and "TFLOP/s" in out
     assert "gaussian, onnxruntime, fp32, 1 tiles" in out and "PyTorch eager" in out

@@ -1,6 +1,6 @@
 """Time a GPU on 1080p frames and a 24-megapixel image, and compare with its ceilings.
 
-python -m benchmarks.gpu_speed [--model gaussian] [--engine model.fp16.engine …] [--device cuda]
+python -m benchmarks.gpu.speed [--model gaussian] [--engines DIR] [--device cuda]
 
 Images start and end in host memory, except with PyTorch: the network alone, on an image that is on
 the device.
@@ -35,7 +35,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", default="gaussian", help="an ONNX file of open size, or a bundled model")
-    parser.add_argument("--engine", type=Path, nargs="*", default=[], help="engines of the same model")
+    parser.add_argument("--engines", type=Path, help="folder with engines of the same model: MODEL*/*.engine")
     parser.add_argument("--device", default="cuda", help="cpu serves to try this program itself")
     parser.add_argument("--size", metavar="WxH", nargs="*", help="default: 1920x1080 6000x4000")
     arguments = parser.parse_args()
@@ -44,9 +44,10 @@ def main() -> None:
         raise SystemExit("there is no GPU that PyTorch can use")
     for line in _ceilings(arguments.device, is_gpu):
         print(line)
+    engines = sorted(arguments.engines.glob(f"{arguments.model}*/*.engine")) if arguments.engines else []
     sizes = [(int(h), int(w)) for w, h in (size.split("x") for size in arguments.size or [])] or _SIZES_HW
     for height, width in sizes:
-        _print_size(height, width, arguments.model, arguments.engine, arguments.device)
+        _print_size(height, width, arguments.model, engines, arguments.device)
 
 
 def _ceilings(device: str, is_gpu: bool) -> Iterator[str]:
@@ -92,13 +93,17 @@ def _denoisers(
         try:
             denoise = opened.enter_context(Denoiser(path, backend=backend, device=device, strict=True))
         except N2BError as error:
-            yield f"{Path(path).name}, {backend}", str(error)
+            yield f"{_title(path)}, {backend}", str(error)
             continue
         tiles = len(denoise.plan(*noisy.shape[:2]).tiles)
         yield (
-            f"{Path(path).name}, {denoise.backend}, {denoise.info.precision}, {tiles} tiles",
+            f"{_title(path)}, {denoise.backend}, {denoise.info.precision}, {tiles} tiles",
             lambda denoise=denoise, out=out: denoise(noisy, out=out),
         )
+
+
+def _title(path: str) -> str:
+    return Path(path).parent.name if path.endswith(".engine") else Path(path).name
 
 
 def _torch_ways(noisy: np.ndarray, device: str) -> Iterator[tuple[str, Callable[[], object]]]:

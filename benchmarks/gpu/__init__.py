@@ -1,0 +1,1 @@
+"""Prove a GPU in one command: tests, engines compared with the CPU, speed."""
