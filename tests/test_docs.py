@@ -12,6 +12,7 @@ import pytest
 import typer
 from n2b.export.cli import export
 from n2b.runtime.cli import infer
+from n2b.runtime.doctor.cli import doctor
 from n2b.training.cli import train
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,7 @@ COMMANDS = {
     "n2b-infer": infer,
     "n2b-export": export,
     "n2b-train": train,
+    "n2b-doctor": doctor,
 }
 FOLDERS = "runtime|calibration|export|training|tests|benchmarks|docs|examples|scripts"
 _CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

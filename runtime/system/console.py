@@ -1,4 +1,4 @@
-"""Run the three commands: messages on standard error, one-line errors, exit statuses, `--version`."""
+"""Run the commands: messages on standard error, one-line errors, exit statuses, `--version`."""
 
 from __future__ import annotations
 

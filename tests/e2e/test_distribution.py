@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("n2b", "runtime", "calibration", "export", "training")
-COMMANDS = {"n2b-infer": "n2b.runtime", "n2b-export": "n2b.export", "n2b-train": "n2b.training"}
+COMMANDS = {
+    "n2b-infer": "n2b.runtime", "n2b-export": "n2b.export", "n2b-train": "n2b.training",
+    "n2b-doctor": "n2b.runtime.doctor",
+}  # fmt: skip
 
 
 def run(*command: object, cwd: Path) -> str:

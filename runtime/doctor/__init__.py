@@ -1,0 +1,1 @@
+"""Report what runs a model here, and why the rest does not. Imports: denoiser, sources and rooms below."""
