@@ -33,6 +33,7 @@ def main() -> None:
     noisy, denoised, clean = rows[0]
     write_image(FOLDER / "comparison.png", Image(np.concatenate(rows[0], axis=1)))
     height, width = clean.shape[:2]
+    print(f"{denoise.backend} in {denoise.precision}", *denoise.passed_over, sep="; ")
     print(f"PSNR before {psnr(noisy, clean):.2f} dB, after {psnr(denoised, clean):.2f} dB")
     print(
         f"{width}×{height} px in {1e3 * timed[0]:.0f} ms; noisy | denoised | clean: {FOLDER}/comparison.png"
