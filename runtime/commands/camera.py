@@ -89,15 +89,15 @@ def _open_sinks(
     if camera.virtual_camera is not None:
         yield VirtualCameraSink(None if camera.virtual_camera == ANY_DEVICE else camera.virtual_camera)
     if camera.serve is not None:
-        yield page_sink(camera.serve, controls, meter)
+        yield page_sink(camera.serve, controls, meter, camera.serve_token)
     if camera.has_window(folder):
         yield WindowSink()
 
 
-def page_sink(address: str, controls: Controls, meter: StreamMeter) -> Sink:
+def page_sink(address: str, controls: Controls, meter: StreamMeter, token_file: Path | None = None) -> Sink:
     """Open the live page at [HOST:]PORT and print its address, with the token if it has one."""
     from ..preview.sink import PageSink
 
-    page = PageSink(address, controls, meter)
+    page = PageSink(address, controls, meter, token_file=token_file)
     print_to_stderr(f"live page: {page.url}")
     return page

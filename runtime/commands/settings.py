@@ -169,7 +169,17 @@ class CameraOptions:
     virtual_camera: str | None = _camera(
         None, "Send the denoised frames to a virtual camera.", metavar="auto|DEVICE"
     )
-    serve: str | None = _camera(None, "Show the camera before and after in a browser.", metavar="[HOST:]PORT")
+    serve: str | None = _camera(
+        None,
+        "Show the camera before and after in a browser; other programs read /stream.mjpg and /snapshot.jpg.",
+        metavar="[HOST:]PORT",
+    )
+    serve_token: Path | None = _camera(
+        None,
+        "With --serve: file with the token of the address, made if it is not there; default: a new token at "
+        "each start, and none on this machine.",
+        metavar="FILE",
+    )
 
     @property
     def requested(self) -> CameraSettings:

@@ -38,7 +38,13 @@ class Access:
         return f"n2b-{self.port}"
 
     def refusal(
-        self, path: str, headers: Mapping[str, str], local_ip: str, *, needs_origin: bool
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        local_ip: str,
+        *,
+        needs_origin: bool,
+        is_page: bool = True,
     ) -> Refusal | None:
         """Return why a request is refused; None: it is allowed.
 
@@ -47,6 +53,7 @@ class Access:
             headers: by their lower-case names.
             local_ip: address of this machine that received the request.
             needs_origin: the request could change something, or read what a foreign page must not.
+            is_page: a link may lead to it from anywhere; False: foreign pages may not request it.
         """
         if self.token is not None and not any(map(self._is_token, self._tokens(path, headers))):
             return Refusal(
@@ -57,6 +64,9 @@ class Access:
             return Refusal(HTTPStatus.FORBIDDEN, "unknown host name; use the address that n2b-infer printed")
         if needs_origin and headers.get("origin", "").lower() != f"http://{host}".lower():
             return Refusal(HTTPStatus.FORBIDDEN, "other pages may not connect")
+        # Programs do not send this header; browsers do, and foreign pages cannot change it.
+        if not is_page and headers.get("sec-fetch-site", "none").lower() not in ("none", "same-origin"):
+            return Refusal(HTTPStatus.FORBIDDEN, "other pages may not read it")
         return None
 
     def cookie(self, path: str) -> str | None:

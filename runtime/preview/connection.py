@@ -14,34 +14,51 @@ _logger = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 64  # a page needs a few to load
 RECEIVE_BYTES = 16384  # buffer of a connection, and so the most that is read at once
+OPEN_S = 10.0  # longest handshake
 _BYTES_PER_S = 8192  # of messages from a viewer; a page at 60 frames per second sends a quarter of it
 
 
 def bounded_connection(connections: dict[Any, None]) -> type[ServerConnection]:
     """Return a connection class that adds itself to `connections` while it is open, in order of arrival.
 
-    If there are too many, the oldest that has not finished its handshake is dropped. What a viewer sends,
-    messages and pings, is read at a bounded rate, so that it takes no time from the others.
+    If there are too many, the oldest that has not finished its handshake is dropped; so is one that takes
+    longer than OPEN_S. What a viewer sends, messages and pings, is read at a bounded rate, so that it takes
+    no time from the others.
     """
     from websockets.asyncio.server import ServerConnection
     from websockets.protocol import State
 
     class Bounded(ServerConnection):
+        stream: asyncio.Task[None] | None = None  # that sends images over it, in place of messages
+
+        @property
+        def is_opening(self) -> bool:
+            return self.protocol.state is State.CONNECTING and self.stream is None
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
             connections[self] = None
+            self._deadline = asyncio.get_running_loop().call_later(OPEN_S, self._end_handshake)
             if len(connections) > MOST_CONNECTIONS:
-                oldest = next(one for one in connections if one.protocol.state is State.CONNECTING)
+                oldest = next(one for one in connections if one.is_opening)
                 del connections[oldest]  # which would follow later, after other arrivals
                 oldest.transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
             connections.pop(self, None)
+            self._deadline.cancel()
+            if self.stream is not None:
+                self.stream.cancel()
             super().connection_lost(exc)
 
+        def _end_handshake(self) -> None:
+            if self.is_opening:
+                self.transport.abort()
+
         def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.protocol.state is State.OPEN:
+            if self.stream is None:
+                super().data_received(data)
+            if not self.is_opening and not self.transport.is_closing():
                 self.transport.pause_reading()
                 pause_s = len(data) / _BYTES_PER_S
                 asyncio.get_running_loop().call_later(pause_s, self.transport.resume_reading)

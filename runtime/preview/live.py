@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ..controls import Controls
 from ..live_stats import StreamMeter
-from .messages import Pair, pair_message, pair_noise, snapshot_message
+from .messages import Pair, jpeg, pair_message, pair_noise, snapshot_message
 
 _NOISE_EVERY_S = 0.5
 
@@ -21,19 +21,22 @@ Result = TypeVar("Result")
 class Live:
     """The state of the stream for the page.
 
-    Call all methods but `put` in the page's event loop. One thread encodes, so that viewers never take more
-    than one core from the denoiser.
+    Call all methods but `put` in the page's event loop.
+
+    Args:
+        encoder: its one thread encodes for all viewers of all cameras, so that they never take more than one
+            core from the denoiser.
     """
 
-    def __init__(self, controls: Controls, meter: StreamMeter) -> None:
+    def __init__(self, controls: Controls, meter: StreamMeter, encoder: ThreadPoolExecutor) -> None:
         self.controls = controls
         self._meter = meter
         self._newest: Pair | None = None
         self._put_at_s = time.monotonic()
         self._arrival = asyncio.Event()
-        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="live page encoder")
+        self._encoder = encoder
         self._encoded_pair: Pair | None = None
-        self._encoded: dict[int, asyncio.Future[bytes]] = {}  # messages by width
+        self._encoded: dict[object, asyncio.Future[bytes]] = {}  # by what is encoded, and its width
         self._noise: tuple[float, float] | None = None
         self._noise_at_s = float("-inf")
 
@@ -55,13 +58,12 @@ class Live:
 
     async def pair_message(self, pair: Pair, width_px: int) -> bytes:
         """Return the message with both images, encoded once for all viewers of that width."""
-        if pair is not self._encoded_pair:
-            self._encoded_pair, self._encoded = pair, {}
-        if width_px not in self._encoded:
-            self._encoded[width_px] = self._encode(pair_message, pair, width_px)
-            self._measure(pair)
-        # A viewer that leaves must not cancel it for others.
-        return await asyncio.shield(self._encoded[width_px])
+        self._measure(pair)
+        return await self._shared(pair_message, pair, width_px)
+
+    async def jpeg(self, pair: Pair, width_px: int | None) -> bytes:
+        """Return the denoised image as JPEG, encoded once for all viewers of that width; None: full size."""
+        return await self._shared(jpeg, pair, width_px)
 
     async def snapshot_message(self, pair: Pair) -> bytes:
         """Return the message with the denoised image in full size."""
@@ -73,12 +75,29 @@ class Live:
             **asdict(self._meter.stats()),
             "noise": self._noise,
             "strength": self.controls.strength,
-            "silent_s": time.monotonic() - self._put_at_s,
+            "silent_s": self.silent_s,
         }
 
-    def close(self) -> None:
-        """End the encoder's thread after its current image."""
-        self._encoder.shutdown(cancel_futures=True)
+    @property
+    def newest(self) -> Pair | None:
+        """The newest pair; None before the first."""
+        return self._newest
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the newest pair, or since the start."""
+        return time.monotonic() - self._put_at_s
+
+    async def _shared(
+        self, work: Callable[[Pair, int | None], bytes], pair: Pair, width_px: int | None
+    ) -> bytes:
+        if pair is not self._encoded_pair:
+            self._encoded_pair, self._encoded = pair, {}
+        key = work, width_px
+        if key not in self._encoded:
+            self._encoded[key] = self._encode(work, pair, width_px)
+        # A viewer that leaves must not cancel it for others.
+        return await asyncio.shield(self._encoded[key])
 
     def _measure(self, pair: Pair) -> None:
         if time.monotonic() - self._noise_at_s >= _NOISE_EVERY_S:

@@ -47,6 +47,12 @@ def snapshot_message(pair: Pair) -> bytes:
     return _HEADER.pack(SNAPSHOT, pair.number & 0xFFFFFFFF, len(image)) + image
 
 
+def jpeg(pair: Pair, width_px: int | None) -> bytes:
+    """Return the denoised image as JPEG, at most this wide; None: in full size."""
+    pixels = pair.after if width_px is None else _at_most(width_px, pair.after)
+    return _encode(".jpg", pixels, [load_opencv().IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+
+
 def pair_noise(pair: Pair) -> tuple[float, float] | None:
     """Return σ of the noise before and after, in grey levels of 255, in the middle; None for tiny images."""
     if min(pair.before.shape[:2]) < 3:
