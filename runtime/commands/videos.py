@@ -81,8 +81,6 @@ def _denoise_video(
             on_frame()
             check()
         sink.finish()
-    if corrupt := meter.stats().corrupt:
-        _logger.warning(f"{job.source}: {corrupt} damaged frames are left out of the result")
 
 
 def _keeps_depth(job: Job, denoiser: Denoiser) -> bool:

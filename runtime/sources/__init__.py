@@ -1,4 +1,4 @@
-"""Read frames from files, folders, globs, videos and cameras. Imports: images, system, frame, errors."""
+"""Read frames of files, folders, globs, videos and cameras. Imports: images, video, system, frame."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from .devices import Camera, list_cameras
 from .files import find_files, find_images
 from .inputs import VIDEO_SUFFIXES, Input, find_input
 from .source import camera_frames, frames
+from .video import bits_per_channel, count_frames, video_frames
 
 __all__ = [
     "VIDEO_SUFFIXES",
@@ -15,10 +16,13 @@ __all__ = [
     "CameraSettings",
     "Frame",
     "Input",
+    "bits_per_channel",
     "camera_frames",
+    "count_frames",
     "find_files",
     "find_images",
     "find_input",
     "frames",
     "list_cameras",
+    "video_frames",
 ]

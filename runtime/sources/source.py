@@ -38,7 +38,7 @@ def frames(
 
     Raises:
         UserError: there is no such source, or a setting that it cannot take.
-        ImageError: a file is no image, or no video that OpenCV can decode; for a folder or a glob, raised
+        ImageError: a file is no image, or no video that can be decoded; for a folder or a glob, raised
             when its turn comes.
         DeviceError: the camera does not open, or gives no frame.
         EnvironmentFault: the OpenCV that is installed cannot open such a source.
@@ -60,7 +60,7 @@ def camera_frames(camera: str | Path | int | Input) -> Frames:
 
     Raises:
         DeviceError: the camera does not open, gives no frame or stops.
-        ImageError: a file that is no video which OpenCV can decode.
+        ImageError: a file that is no video which can be decoded.
         UserError: there is no such file.
     """
     found = _find(camera)

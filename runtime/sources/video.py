@@ -1,66 +1,70 @@
-"""Read every frame of a video with its time, by OpenCV."""
+"""Read the frames of a video file: by PyAV, or by OpenCV where that is not installed."""
 
 from __future__ import annotations
 
-import os
-import time
+import logging
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
-from ..errors import ImageError, UserError
+from ..errors import UserError
 from ..frame import Frame
-from ..system.opencv import load_opencv, quiet
+from ..system.packages import is_installed
+from .video_opencv import opencv_video_frames
 
-_MAX_FAILURES = 10  # consecutive frames; fewer are damaged frames, more the end
+_logger = logging.getLogger(__name__)
 
 
-def video_frames(path: str | Path) -> Generator[Frame, None, None]:
-    """Yield every frame of a video in order, rotated as its metadata says.
+def video_frames(path: str | Path, *, deep: bool = False) -> Generator[Frame, None, None]:
+    """Yield every frame of a video in order, upright; warnings name what is lost or damaged.
 
-    This opens the video; it is closed when the iterator is closed or exhausted.
+    Args:
+        deep: yield uint16 if the video has more than 8 bits per channel, and PyAV reads it.
 
     Raises:
         UserError: the file does not exist.
-        ImageError: it is not a video that OpenCV can decode.
+        ImageError: it is not a video that can be decoded.
     """
+    path = _existing(path)
+    if not is_installed("av"):
+        return opencv_video_frames(path)
+    from ..video.description import describe_video
+    from .video_pyav import exact_video_frames
+
+    bits = describe_video(path).bits
+    if bits > 8 and not deep:
+        _logger.warning(f"{path}: its {bits} bits per channel become 8")
+    return exact_video_frames(path, deep=deep)
+
+
+def count_frames(path: str | Path) -> int:
+    """Return the number of frames of a video, some of which may be damaged.
+
+    Raises:
+        As `video_frames`.
+    """
+    path = _existing(path)
+    if not is_installed("av"):
+        return sum(1 for _ in opencv_video_frames(path))
+    from ..video.container import open_video, video_stream
+    from ..video.description import decoding_errors
+
+    with decoding_errors(path), open_video(path) as video:
+        packets = video.demux(video_stream(video, path))
+        return sum(1 for packet in packets if packet.size and not packet.is_discard)
+
+
+def bits_per_channel(path: str | Path) -> int:
+    """Return the bits per channel that `video_frames` can yield.
+
+    Raises:
+        As `video_frames`.
+    """
+    from ..video.description import describe_video
+
+    return describe_video(_existing(path)).bits if is_installed("av") else 8
+
+
+def _existing(path: str | Path) -> Path:
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such video")
-    cv2 = load_opencv()
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # otherwise a line for every damaged frame
-    with quiet():
-        capture = cv2.VideoCapture(str(path))
-        is_video = capture.isOpened() and _grab(capture) is not None
-    if not is_video:
-        capture.release()
-        raise ImageError(f"{path} is not a video that OpenCV can decode")
-    return _frames(capture, str(path))
-
-
-def _frames(capture: Any, source: str) -> Generator[Frame, None, None]:
-    """Yield the frames of a capture whose first frame is grabbed."""
-    cv2 = load_opencv()
-    index = corrupt = 0
-    try:
-        failures: int | None = 0
-        while failures is not None:
-            video_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-            corrupt += failures
-            is_whole, decoded = capture.retrieve()
-            if is_whole:
-                rgb = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB) if decoded.ndim == 3 else decoded[:, :, None]
-                yield Frame(rgb, source, index, video_ns, time.monotonic_ns(), corrupt=corrupt)
-                index += 1
-            else:
-                corrupt += 1
-            failures = _grab(capture)
-    finally:
-        capture.release()
-
-
-def _grab(capture: Any) -> int | None:
-    """Grab the next frame; return the number of damaged frames skipped, None at the end."""
-    for failures in range(_MAX_FAILURES):
-        if capture.grab():
-            return failures
-    return None
+    return Path(path)

@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, None, None]:
-    """Yield every frame of a video in order, for a video that is written again; needs `noise2blur[video]`.
+    """Yield every frame of a video in order; needs `noise2blur[video]`.
 
     OpenCV 4 converts every video by the matrix of ITU-R BT.601, which shifts the colours of most videos, and
     its conversion to RGB darkens them by a level.
@@ -62,5 +62,8 @@ def exact_video_frames(path: Path, *, deep: bool = False) -> Generator[Frame, No
 
 
 def _warn_of_alpha(path: Path) -> bool:
-    _logger.warning(f"{path}: its transparency is left out of the result; H.264 has none")
+    _logger.warning(
+        f"{path}: its transparency is left out, which H.264 cannot hold; to keep it, denoise the frames as "
+        "PNG images"
+    )
     return False

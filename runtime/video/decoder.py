@@ -9,6 +9,7 @@ from typing import Any
 
 from ..system.pyav import load_av
 from .container import is_cover, video_stream
+from .damage import PacketCheck
 from .timeline import Timeline
 
 # Formats that state their length, by FFmpeg's name; it estimates that of others from the bit rate.
@@ -17,13 +18,18 @@ _MISSING_S = Fraction(1, 5)  # a file that ends earlier by more is cut short
 _MISSING_WITHOUT_DURATIONS_S = 2  # where the last frame may be shown for a while
 _NEAR_JOINT = 5  # packets
 _AV_SECOND = 1_000_000  # ticks of a container's duration
+# Codecs of which each packet is a frame that is shown; others have hidden frames or repeat the one before.
+_FRAME_PER_PACKET = (
+    "h264", "hevc", "vvc", "vp9", "av1", "libdav1d", "ffv1", "prores", "dnxhd", "png", "mjpeg", "utvideo",
+    "huffyuv", "ffvhuff", "magicyuv", "cfhd",
+)  # fmt: skip
 
 
 class VideoDecoder:
     """Decodes the video stream of an open container.
 
     Attributes:
-        corrupt: packets so far that could not be decoded.
+        corrupt: frames so far that could not be decoded.
         has_hidden_alpha: True if the transparency is a stream of its own, which is not decoded (VP8, VP9).
     """
 
@@ -31,12 +37,17 @@ class VideoDecoder:
         self._av = load_av()
         self._container, self._path = container, path
         self._stream = video_stream(container, path)
-        self._stream.thread_type = "AUTO"
         self._timeline = Timeline(container)
-        self._is_jpeg = self._stream.codec_context.name == "mjpeg"
-        self._whole_jpegs = self._cut_jpegs = 0
-        self._patched = 0
-        self._first_patched_s = Fraction(0)
+        codec = self._stream.codec_context
+        # PyAV loses frames that other threads decode when one is damaged; it matters where the rest is whole.
+        is_intra = codec.codec.intra_only or codec.name == "png"
+        self._stream.thread_type = "SLICE" if is_intra else "AUTO"
+        self._has_frame_per_packet = codec.name in _FRAME_PER_PACKET
+        self._check = PacketCheck(codec.name, codec.extradata)
+        self._suspects: set[int | None] = set()  # times of packets that are damaged by that check
+        self._expected = self._decoded = 0  # frames
+        self._patched: list[Fraction] = []  # times in s of frames that the decoder says are damaged
+        self._suspected: list[Fraction] = []  # of further ones
         self._failed_to_read = False
         self._packets_read = self._lossy_part = 0
         self._lossy: dict[int, Fraction] = {}  # by number of the packet: its time in s
@@ -48,19 +59,24 @@ class VideoDecoder:
         unit = self._stream.time_base
         start = self._stream.start_time or 0
         following = start  # time of a frame that has none
+        first_error: Exception | None = None
         for packet in self._packets():
             try:
                 decoded = packet.decode()
-            except self._av.error.InvalidDataError:
+            except self._av.error.FFmpegError as error:
                 self.corrupt += 1
+                first_error = first_error or error
                 continue
             for frame in decoded:
                 stamp = following if frame.pts is None else frame.pts
                 time_s = Fraction(stamp - start) * unit
                 following = stamp + self._frame_ticks(frame)
-                if frame.is_corrupt:
-                    self._count_patched(time_s)
+                self._count_frame(frame, time_s)
                 yield frame, time_s
+        if first_error is not None and not self._decoded:
+            raise first_error
+        if self._has_frame_per_packet:
+            self.corrupt = max(self.corrupt, self._expected - self._decoded)
 
     def problems(self) -> Iterator[str]:
         """Describe what was wrong with the file, after its last frame."""
@@ -69,15 +85,18 @@ class VideoDecoder:
                 f"its times begin again (joints: {self._timeline.restarts}); in the result the parts follow "
                 "one another"
             )
-        for time_s in self._lossy.values():
-            self._count_patched(time_s)
-        if self._whole_jpegs:  # some cameras leave the end marker out of every frame
-            self._patched += self._cut_jpegs
-        if self._patched:
+        patched = [
+            *self._patched,
+            *self._lossy.values(),
+            *(self._suspected if self._check.is_reliable else ()),
+        ]
+        if patched:
             yield (
-                f"{self._patched} damaged frames are in the result as the decoder patched them up, the first "
-                f"at {float(self._first_patched_s):.1f} s"
+                f"{len(patched)} damaged frames are in the result as the decoder patched them up, the first "
+                f"at {float(min(patched)):.1f} s"
             )
+        if self.corrupt:
+            yield f"{self.corrupt} damaged frames are left out of the result"
         if (length_s := self._stated_s()) is not None and self._is_short(length_s):
             end_s = float(self._timeline.end_s - self._start_s())
             yield f"the file is cut short, at {max(end_s, 0):.1f} s of {float(length_s):.1f} s"
@@ -103,8 +122,10 @@ class VideoDecoder:
             self._timeline.shift(packet)
             if packet.stream.index == self._stream.index:
                 self._count_lost(packet)
-                if self._is_jpeg and packet.size:
-                    self._count_jpeg(packet)
+                if packet.size:
+                    self._expected += not packet.is_discard
+                    if self._check.is_damaged(bytes(packet)):
+                        self._suspects.add(packet.pts)
                 yield packet
 
     def _flush(self) -> Iterator[Any]:
@@ -118,25 +139,22 @@ class VideoDecoder:
             self._lossy_part = part
             self._lossy.clear()
         for at in [at for at in self._lossy if at <= self._packets_read - _NEAR_JOINT]:
-            self._count_patched(self._lossy.pop(at))
+            self._patched.append(self._lossy.pop(at))
         if packet.is_corrupt and packet.pts is not None:
             start = self._stream.start_time or 0
             self._lossy[self._packets_read] = (packet.pts - start) * packet.time_base
         self._packets_read += 1
 
-    def _count_jpeg(self, packet: Any) -> None:
-        """Count a JPEG frame without an end: its decoder reports nothing."""
-        end = bytes(packet)[-64:].rstrip(b"\0\xff")
-        is_whole = end.endswith(b"\xd9")
-        self._whole_jpegs += is_whole
-        self._cut_jpegs += not is_whole
-        if not is_whole and self._cut_jpegs == 1 and packet.pts is not None and not self._patched:
-            self._first_patched_s = (packet.pts - (self._stream.start_time or 0)) * packet.time_base
-
-    def _count_patched(self, time_s: Fraction) -> None:
-        self._patched += 1
-        if self._patched == 1:
-            self._first_patched_s = time_s
+    def _count_frame(self, frame: Any, time_s: Fraction) -> None:
+        self._decoded += 1
+        if frame.interlaced_frame:  # each field may have a packet
+            self._has_frame_per_packet = False
+        is_suspect = frame.pts in self._suspects
+        self._suspects.discard(frame.pts)
+        if frame.is_corrupt:
+            self._patched.append(time_s)
+        elif is_suspect:
+            self._suspected.append(time_s)
 
     def _frame_ticks(self, frame: Any) -> int:
         if frame.duration:

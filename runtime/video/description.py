@@ -76,7 +76,7 @@ def describe_video(path: Path) -> VideoDescription:
     with decoding_errors(path), open_video(path) as container:
         stream = video_stream(container, path)
         for packet in container.demux(stream):
-            with contextlib.suppress(av.error.InvalidDataError):
+            with contextlib.suppress(av.error.FFmpegError):  # of a damaged packet
                 for frame in packet.decode():
                     return _describe(av, stream, frame)
     raise ImageError(f"{path} is not a video that FFmpeg can decode: it has no frames")

@@ -20,7 +20,7 @@ from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import read_image, reading
 from ...runtime.images.scale import check_range
 from ...runtime.samples import sample_photographs
-from ...runtime.sources import Input, find_images, find_input
+from ...runtime.sources import Input, bits_per_channel, find_images, find_input
 from ..config import TrainConfig
 from .duplicates import NamedImage
 from .video import MAX_VIDEO_FRAMES, record_cameras, video_frames
@@ -57,7 +57,9 @@ def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
         if one.kind == "dnd" and one.path is not None:
             sources += _dnd(one.path, config.seed)
         elif one.kind == "video":
-            sources.append(Source(MAX_VIDEO_FRAMES, partial(_video, one.name, dark)))
+            sources.append(
+                Source(MAX_VIDEO_FRAMES, partial(_video, one.name, dark), partial(_is_deep_video, one.name))
+            )
     if cameras := [one for one in inputs if one.is_camera]:
         sources += photographs(record_cameras(cameras, run / FRAMES, config.record_s), dark)
     return sources
@@ -170,6 +172,14 @@ def _photograph(path: Path, dark: DarkFrame | None, white_level: float | None) -
 def _video(path: str, dark: DarkFrame | None) -> Iterator[NamedImage]:
     for number, pixels in video_frames(path):
         yield _named(f"frame {number} of {path}", pixels, dark)
+
+
+def _is_deep_video(path: str) -> bool:
+    """Return True if it has more than 8 bits; one that cannot be read is reported when its frames are."""
+    try:
+        return bits_per_channel(path) > 8
+    except ImageError:
+        return False
 
 
 def _named(name: str, pixels: np.ndarray, dark: DarkFrame | None) -> NamedImage:

@@ -10,50 +10,36 @@ from pathlib import Path
 
 import numpy as np
 
+from ...runtime import sources
 from ...runtime.errors import UserError
 from ...runtime.images.image import Image, write_image
 from ...runtime.passwords import HIDDEN
-from ...runtime.sources import Input, camera_frames, find_images
-from ...runtime.system.opencv import load_opencv, quiet
+from ...runtime.sources import Input, camera_frames, count_frames, find_images
 from ..spacing import evenly_spaced
 
 _logger = logging.getLogger(__name__)
 
 MAX_VIDEO_FRAMES = 200  # more show the same scenes again
 CAMERA_FRAMES_PER_S = 2  # at most: neighbours show the same scene, and PNG files take time to write
-_MAX_PLAUSIBLE = 10**8  # frame count in a header
 
 
 def video_frames(path: str | Path, max_frames: int = MAX_VIDEO_FRAMES) -> Iterator[tuple[int, np.ndarray]]:
     """Yield frames spread evenly over a video, at most `max_frames`.
 
+    All frames are decoded, so that damage is noticed wherever it is.
+
     Yields:
-        The frame's number from 0, and its pixels, uint8 (H, W, C), C = 1 or 3 (RGB).
+        The frame's number from 0, and its pixels, (H, W, 3) RGB, uint8, or uint16 if the video has more bits.
 
     Raises:
-        ImageError: OpenCV cannot decode it as a video.
+        ImageError: it cannot be decoded as a video.
         UserError: the file does not exist.
     """
-    count = _count_frames(path)
-    wanted = set(evenly_spaced(count, max_frames))
-    with closing(camera_frames(str(path))) as frames:
+    wanted = set(evenly_spaced(count_frames(path), max_frames))
+    with closing(sources.video_frames(path, deep=True)) as frames:
         for frame in frames:
             if frame.index in wanted:
                 yield frame.index, frame.pixels
-            if frame.index >= max(wanted):
-                return
-
-
-def _count_frames(path: str | Path) -> int:
-    """Return the frame count in the header if it is plausible, else the number of decoded frames."""
-    cv2 = load_opencv()
-    with quiet():
-        capture = cv2.VideoCapture(str(path))
-        claimed = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        capture.release()
-    if 1 <= claimed < _MAX_PLAUSIBLE:
-        return int(claimed)
-    return sum(1 for _ in camera_frames(str(path)))
 
 
 def record_cameras(cameras: Sequence[Input], folder: Path, seconds: float) -> list[Path]:

@@ -11,6 +11,9 @@ from n2b.runtime.video.description import describe_video
 from ..fakes.videos import copy_video, encode, first_frame, frame_pixels, streams
 
 RGB, BT709, SMPTE240M, BT2020, YCGCO = 0, 1, 7, 9, 8
+LEFT_OUT = (
+    "its transparency is left out, which H.264 cannot hold; to keep it, denoise the frames as PNG images"
+)
 
 
 def shown(path):
@@ -117,7 +120,7 @@ def test_transparency_that_is_left_out_is_warned_of(tmp_path, caplog, codec, pix
     assert not caplog.messages
     video = encode(tmp_path / name, [image] * 3, codec, pix_fmt, options=options)
     copy = copy_video(video, tmp_path / "copy.mov")
-    assert caplog.messages == [f"{video}: its transparency is left out of the result; H.264 has none"]
+    assert caplog.messages == [f"{video}: {LEFT_OUT}"]
     assert streams(copy) == [("video", "h264")]
 
 
@@ -125,4 +128,4 @@ def test_transparency_that_is_not_decoded_is_warned_of(tmp_path, caplog):
     image = np.dstack([frame_pixels(0), np.full((48, 64), 128, np.uint8)])
     video = encode(tmp_path / "a.webm", [image] * 2, "libvpx-vp9", "yuva420p")
     copy_video(video, tmp_path / "copy.mkv")
-    assert caplog.messages == [f"{video}: its transparency is left out of the result; H.264 has none"]
+    assert caplog.messages == [f"{video}: {LEFT_OUT}"]

@@ -19,13 +19,16 @@ def images(count: int = FRAMES) -> list[np.ndarray]:
     return [np.clip(frame_pixels(number) + noise[number], 0, 255).astype(np.uint8) for number in range(count)]
 
 
-def spoil(path: Path, numbers: tuple[int, ...], *, cut: bool = False) -> None:
-    """Overwrite a part of some packets with noise, or their second halves and what follows with zeros."""
+def spoil(path: Path, numbers: tuple[int, ...], *, cut: bool = False, flip: bool = False) -> None:
+    """Overwrite a part of some packets with noise, or their second halves with zeros, or change one bit."""
     data, random = bytearray(path.read_bytes()), np.random.default_rng(1)
     with av.open(str(path)) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     for number in numbers:
         at, size = places[number]
+        if flip:
+            data[at + size // 2] ^= 16
+            continue
         start, end = (at + size // 2, at + size) if cut else (at + size // 3, at + 2 * size // 3)
         data[start:end] = (
             bytes(end - start) if cut else random.integers(0, 255, end - start, np.uint8).tobytes()
@@ -54,16 +57,74 @@ def test_damaged_frames_are_counted(tmp_path, caplog, name, codec, pix_fmt):
     assert len(frame_times(copy)) == 20
 
 
+@pytest.mark.parametrize("codec", ["libx265", "libvpx-vp9", "libvpx"])
+def test_holes_are_counted_where_the_decoder_reports_nothing(tmp_path, caplog, codec):
+    options = {"x265-params": "log-level=none:qp=8"} if codec == "libx265" else {"g": "10", "b": "9M"}
+    video = encode(tmp_path / "a.mkv", images(10), codec, options=options)
+    copy_video(video, tmp_path / "copy.mkv")
+    assert not caplog.messages
+    spoil(video, (5, 7, 8), cut=True)
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    assert caplog.messages == [
+        f"{video}: 3 damaged frames are in the result as the decoder patched them up, the first at 0.2 s"
+    ]
+    assert len(frame_times(copy)) == 10
+
+
+@pytest.mark.parametrize("slices", ["4", "16"])
+def test_checksums_are_compared(tmp_path, caplog, slices):
+    video = encode(tmp_path / "a.mkv", images(10), "ffv1", options={"level": "3", "slices": slices})
+    spoil(video, (3, 6), flip=True)
+    copy_video(video, tmp_path / "copy.mkv")
+    assert caplog.messages == [
+        f"{video}: 2 damaged frames are in the result as the decoder patched them up, the first at 0.1 s"
+    ]
+
+
+@pytest.mark.parametrize("options", [{"level": "1"}, {"level": "3", "slicecrc": "0"}])
+def test_a_video_without_checksums_is_taken_as_it_is(tmp_path, caplog, options):
+    copy_video(encode(tmp_path / "a.mkv", images(5), "ffv1", options=options), tmp_path / "copy.mkv")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("lost", [(0,), (5, 12)])
+def test_frames_that_the_decoder_leaves_out_without_a_word_are_counted(tmp_path, caplog, lost):
+    options = {"x265-params": "log-level=none:keyint=10"}
+    video, rest = encode(tmp_path / "a.mkv", images(20), "libx265", options=options), tmp_path / "rest.mkv"
+    with av.open(str(video)) as before, av.open(str(rest), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        for number, packet in enumerate(before.demux(video=0)):
+            if packet.dts is not None and number not in lost:
+                packet.stream = stream
+                after.mux(packet)
+    copy = copy_video(rest, tmp_path / "copy.mkv")
+    left_out = 20 - len(lost) - len(frame_times(copy))
+    assert left_out > 0
+    assert caplog.messages == [f"{rest}: {left_out} damaged frames are left out of the result"]
+
+
+@pytest.mark.parametrize("numbers", [(9,), (2, 9)])
+def test_damage_at_the_end_is_counted(tmp_path, caplog, numbers):
+    video = encode(tmp_path / "a.mov", images(10), "png", "rgb24")
+    spoil(video, numbers)
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    assert caplog.messages == [f"{video}: {len(numbers)} damaged frames are left out of the result"]
+    assert len(frame_times(copy)) == 10 - len(numbers)
+
+
 @pytest.mark.parametrize("name", ["a.avi", "a.mov"])
 def test_jpeg_frames_that_are_cut_are_counted(tmp_path, caplog, name):
     video = encode(tmp_path / name, images(10), "mjpeg", "yuvj420p")
     copy_video(video, tmp_path / "copy.mkv")
     assert not caplog.messages
     spoil(video, (3, 5, 6), cut=True)
-    copy_video(video, tmp_path / "copy.mkv")
-    assert caplog.messages == [
-        f"{video}: 3 damaged frames are in the result as the decoder patched them up, the first at 0.1 s"
-    ]
+    copy = copy_video(video, tmp_path / "copy.mkv")
+    patched, left_out = len(frame_times(copy)) - 7, 10 - len(frame_times(copy))
+    patched_up, others = caplog.messages
+    assert patched_up.startswith(
+        f"{video}: {patched} damaged frames are in the result as the decoder patched"
+    )
+    assert others == f"{video}: {left_out} damaged frames are left out of the result"
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from n2b.runtime.errors import DeviceError, ImageError, UserError
 from n2b.runtime.images.image import read_image
 from n2b.runtime.sources import Frame, Input, find_input
+from n2b.training.config import TrainConfig
 from n2b.training.data import video as video_module
+from n2b.training.data.sources import noisy_sources
 from n2b.training.data.video import record_cameras, video_frames
 
+from ...runtime.fakes.videos import encode
 from ..conftest import save_video
 
 COUNT = 40
@@ -37,34 +39,30 @@ def test_a_short_video_gives_all_its_frames(video: Path) -> None:
     assert numbers_of(video_frames(video)) == list(range(COUNT))
 
 
-@pytest.mark.parametrize("claimed", [None, 0, -9.2e18])
+@pytest.mark.parametrize("has_pyav", [True, False])
 def test_a_long_video_gives_frames_spread_evenly_from_first_to_last(
-    video: Path, claimed: float | None, monkeypatch: pytest.MonkeyPatch
+    video: Path, monkeypatch: pytest.MonkeyPatch, has_pyav: bool
 ) -> None:
-    if claimed is not None:
-        real = cv2.VideoCapture
-
-        class Claiming:
-            """A capture that says of itself that it has so many frames."""
-
-            def __init__(self, path: str) -> None:
-                self._capture = real(path)
-
-            def get(self, fact: int) -> float:
-                return claimed if fact == cv2.CAP_PROP_FRAME_COUNT else self._capture.get(fact)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self._capture, name)
-
-        monkeypatch.setattr(cv2, "VideoCapture", Claiming)
+    if not has_pyav:
+        monkeypatch.setitem(sys.modules, "av", None)
     assert numbers_of(video_frames(video, max_frames=4)) == [0, 13, 26, 39]
+
+
+def test_the_colours_and_bits_of_a_video_are_trained_on(tmp_path: Path) -> None:
+    image = np.full((48, 64, 3), (51400, 10300, 15500), np.uint16)
+    encode(tmp_path / "a.mkv", [image] * 2, "ffv1", "yuv444p10le", matrix=1)
+    (source,) = noisy_sources(TrainConfig(noisy=(str(tmp_path / "a.mkv"),), steps=1), tmp_path)
+    assert source.is_deep()
+    (_, pixels), _ = source.read()
+    assert pixels.dtype == np.uint16
+    assert np.abs(pixels.astype(int) - image).max() < 200  # of BT.601: 2500
 
 
 def test_what_is_no_video_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(ImageError, match="not a video"):
         list(video_frames(tmp_path / "a.mp4"))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="no such video"):
         list(video_frames(tmp_path / "b.mp4"))
 
 
