@@ -25,7 +25,13 @@ class JpegFrames:
 
     OpenCV patches up what is missing of a frame, and does not say so. A camera whose frames are damaged from
     the first is taken as it is.
+
+    Attributes:
+        is_waiting, damaged: as of `H264Frames`; each packet is a frame here, and None is a damaged one.
     """
+
+    is_waiting = False
+    damaged = 0
 
     def __init__(self, capture: Any, address: Address) -> None:
         cv2 = load_opencv()

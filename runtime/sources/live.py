@@ -19,12 +19,14 @@ from ..frame import Frame
 from ..system.opencv import load_opencv
 from ..system.signals import Stop
 from .capture import Address, differences, no_camera, open_capture
+from .h264_frames import H264Frames
 from .jpeg_frames import JpegFrames
 
 _logger = logging.getLogger(__name__)
 
 _MAX_FAILURES = 10  # consecutive frames; fewer are damaged frames, more a lost camera
 _MAX_SILENCE_S = 2.0  # without a frame; after that the camera is lost
+_MAX_WAIT_S = 10.0  # with packets that give no whole frame: until the next key frame
 _POLL_S = 0.1  # interval at which a wait checks whether to stop
 _open: weakref.WeakSet[LiveCamera] = weakref.WeakSet()
 
@@ -178,15 +180,21 @@ class LiveCamera:
     def _captured(self, capture: Any) -> Iterator[tuple[np.ndarray, int]]:
         """Yield BGR pixels and their capture time in ns until the camera is lost."""
         failures, last_s = 0, time.monotonic()
-        jpeg_frames = JpegFrames(capture, self._address)
+        decodes = H264Frames.fits(capture, self._address)
+        reader = H264Frames(capture, self._address) if decodes else JpegFrames(capture, self._address)
+        damaged = 0
         while not self._closing.is_set():
             if capture.grab():
                 captured_ns = time.monotonic_ns()
-                pixels = jpeg_frames.retrieve()
+                pixels = reader.retrieve()
+                self._corrupt += reader.damaged - damaged
+                damaged = reader.damaged
                 if pixels is not None:
                     self._corrupt += failures
                     failures, last_s = 0, time.monotonic()
                     yield pixels, captured_ns
+                    continue
+                if reader.is_waiting and time.monotonic() - last_s < _MAX_WAIT_S:
                     continue
             failures += 1
             if failures >= _MAX_FAILURES or time.monotonic() - last_s > _MAX_SILENCE_S:
