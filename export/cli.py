@@ -12,6 +12,7 @@ import typer
 
 from ..runtime.errors import UserError
 from ..runtime.system.console import run_command
+from ..runtime.system.file_names import check_folder_name
 from ..runtime.system.options import changed_options, from_options, option, with_options
 from ..runtime.system.packages import check_installed
 from ..runtime.system.run_folders import claimed_folder, link_latest
@@ -73,6 +74,7 @@ def export(
     settings, files = from_options(ExportSettings, options), from_options(_Files, options)
     if not settings.int8 and (settings.calibration.images or settings.calibration.ranges):
         raise UserError("--calib and --ranges are for INT8; add --int8")
+    check_folder_name(files.out, "--out")
     path = find_source(model)
     if files.engine is not None:
         changed = {**changed_options(settings), **changed_options(files)}

@@ -13,7 +13,9 @@ from .commands.settings import CameraOptions, DenoiserOptions, DndOptions, Outpu
 from .errors import UserError
 from .passwords import hide_passwords
 from .system.console import print_to_stderr, run_command
+from .system.file_names import check_folder_name, names_a_file
 from .system.options import changed_options, from_options, option, with_options
+from .system.output import is_output_closed
 
 if TYPE_CHECKING:
     from .commands.report import RunReport
@@ -55,6 +57,9 @@ def infer(
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
     if model.white_level is not None and (changed_options(dnd) or camera.camera is not None):
         raise UserError("--white-level is for images; leave it out")
+    printing = from_options(_Printing, options)
+    if printing.json and is_output_closed():
+        raise UserError("--json prints to standard output, which is closed")
     if changed_options(dnd):
         from .commands.dnd import run_dnd
 
@@ -79,18 +84,17 @@ def infer(
             raise UserError("--white-level is for images, not for videos; leave it out")
         run = run_videos if plan.is_video else run_images
         denoiser, report = run(plan, model, skip_existing=outputs.skip_existing)
-    _print(report, denoiser, model, from_options(_Printing, options))
+    _print(report, denoiser, model, printing)
     return SOME_FAILED if report.failed else 0
 
 
 def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
-    from .images.image import IMAGE_SUFFIXES
-    from .sources import VIDEO_SUFFIXES
+    from .sinks import VIDEO_FORMATS
 
     out = outputs.out
-    if out is not None and out.suffix.lower() in VIDEO_SUFFIXES:
+    if out is not None and out.suffix.lower() in VIDEO_FORMATS:
         raise UserError(f"{out} names a video; record the frames of a camera with --record {out}")
-    if out is not None and out.suffix.lower() in IMAGE_SUFFIXES:
+    if out is not None and names_a_file(out):
         raise UserError(f"{out} names a file; frames of a camera are written to a folder")
     if inputs:
         shown = hide_passwords(inputs[0], is_address=True)
@@ -114,6 +118,7 @@ def _dnd_folders(
             "--dnd takes the benchmark's folder alone: no images, camera, -o, --reference, --suffix, "
             "--ext or --dark"
         )
+    check_folder_name(dnd.submission, "--submission")
     return dnd.dnd, dnd.submission
 
 

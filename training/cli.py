@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from ..runtime.system.console import run_command
+from ..runtime.system.file_names import check_folder_name
 from ..runtime.system.options import from_options, given_values, option, path_options, with_options
 from ..runtime.system.packages import check_installed
 from .config import MACHINE_PANEL, TrainConfig
@@ -59,6 +60,7 @@ def train(ctx: typer.Context, **options: Any) -> None:
     """
     chosen, given = from_options(_Run, options), given_values(TrainConfig, ctx, options)
     given |= {name: absolute_inputs(value) for name, value in given.items() if isinstance(value, list)}
+    check_folder_name(chosen.out, "--out")
     check_installed("torch", extra="train")
     opening = nullcontext(resumed_run(chosen.out, given)) if chosen.resume else new_run(chosen.out, given)
     with opening as (run, config):

@@ -14,6 +14,7 @@ from ..images.image import IMAGE_SUFFIXES, read_image
 from ..pipelines.job import Job
 from ..sinks import VIDEO_FORMATS
 from ..sources import VIDEO_SUFFIXES, Input, find_files, find_input
+from ..system.file_names import names_a_file
 from .settings import OutputPlan
 
 _logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
             raise UserError(f"videos ({first.path}) and images ({image.path}) cannot be denoised in one run")
         if outputs.reference is not None:
             raise UserError("--reference measures images, and videos were named")
-    if outputs.out is not None and _is_file_name(outputs.out, is_video):
+    if outputs.out is not None and names_a_file(outputs.out):
         if len(found) != 1 or not first.is_named:
             raise UserError(
                 f"{outputs.out} names one {first.kind} and there are {len(found)}; name a folder with -o"
@@ -128,12 +129,6 @@ def _before_magic(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts[:first]
 
 
-def _is_file_name(out: Path, is_video: bool) -> bool:
-    """Return True if a place for results means one file rather than a folder."""
-    suffixes = VIDEO_SUFFIXES if is_video else IMAGE_SUFFIXES
-    return out.suffix.lower() in suffixes and not out.is_dir()
-
-
 def _without_earlier_results(found: list[_Found], outputs: OutputPlan) -> list[_Found]:
     """Leave out what a folder or a glob names and an earlier run like this one wrote."""
     source_of = {_absolute(outputs.place(one.path, one.below, one.extension)): one for one in found}
@@ -180,7 +175,7 @@ def _checked(jobs: list[Job], is_video: bool, outputs: OutputPlan) -> list[Job]:
                 read_image(job.source)  # another suffix is no help if it cannot be read
             way = "name one that ends in" if job.destination == outputs.out else "name one with --ext:"
             raise UserError(
-                f"{job.source}: no {kind} can be written as '{destination.suffix}'; "
+                f"{job.source}: no {kind} can be written as '{destination.suffix.lower()}'; "
                 f"{way} {' '.join(suffixes)}"
             )
         if destination in sources:

@@ -32,8 +32,8 @@ COMMAND_SETTINGS: dict[str, Any] = {
 def run_command(command: Callable[..., Any], name: str) -> None:
     """Run one command line and end the process with its exit status.
 
-    A user's mistake ends in one line and status 2, a fault of the machine in one line and status 1, Ctrl-C in
-    status 130; `--debug` anywhere on the line shows the traceback as well.
+    A user's mistake ends in one line and status 2, a fault of the machine in one line and status 1 (a full
+    standard output too), Ctrl-C in status 130; `--debug` anywhere on the line shows the traceback as well.
 
     Args:
         command: a function with typer's annotations that returns the exit status (None: 0).
@@ -44,7 +44,7 @@ def run_command(command: Callable[..., Any], name: str) -> None:
     app.command(context_settings=COMMAND_SETTINGS)(_with_version(_past_typer(command), name))
     debug = "--debug" in sys.argv
     log_to_stderr()
-    tolerate_any_output()
+    tolerate_any_output(name)
     try:
         _refuse_empty(sys.argv[1:])
         status = app(prog_name=name, standalone_mode=False)
@@ -63,8 +63,8 @@ def run_command(command: Callable[..., Any], name: str) -> None:
         if usage is None:
             raise
         status = _report(name, f"{usage()} (see {name} --help)", getattr(error, "exit_code", 2), debug)
-    finish_output()
-    sys.exit(status if isinstance(status, int) else 0)
+    is_printed = finish_output()
+    sys.exit((status if isinstance(status, int) else 0) or (0 if is_printed else 1))
 
 
 def _with_version(command: Callable[..., Any], name: str) -> Callable[..., Any]:

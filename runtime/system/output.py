@@ -6,46 +6,70 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 
-def tolerate_any_output() -> None:
+def tolerate_any_output(name: str) -> None:
     """Make standard output and standard error take any text, also when they are full or their reader is gone.
 
     Characters that their encoding lacks are escaped. A stream that failed takes no more lines; for standard
-    output a warning is printed, unless its reader left, as of `| head`. A closed one is replaced by the null
+    output a line is printed, unless its reader left, as of `| head`. A closed one is replaced by the null
     device: the next file that is opened would get its number, and what libraries print.
+
+    Args:
+        name: of the command, for that line.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
+    for standard in ("stdout", "stderr"):
+        stream = getattr(sys, standard)
         if isinstance(stream, _Tolerant):
             continue
-        if stream is None:  # it was closed; print(file=None) would use standard output
+        is_closed = stream is None
+        if is_closed:  # print(file=None) would use standard output
             stream = open(os.devnull, "w")  # noqa: SIM115, for the whole run
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.reconfigure(errors="backslashreplace")
-        setattr(sys, name, _Tolerant(stream, warn=_warn if name == "stdout" else None))
+        report = partial(_report, name) if standard == "stdout" else None
+        setattr(sys, standard, _Tolerant(stream, report, is_closed=is_closed))
 
 
-def finish_output() -> None:
-    """Write what is buffered; at exit Python would report a full output as an error."""
+def finish_output() -> bool:
+    """Write what is buffered; at exit Python would report a full output as an error.
+
+    Returns:
+        False if standard output could not take everything, though somebody may read it.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, _Tolerant):
             stream.finish()
+    return not (isinstance(sys.stdout, _Tolerant) and sys.stdout.has_lost)
+
+
+def is_output_closed() -> bool:
+    """Return True if standard output was closed when the command began."""
+    return isinstance(sys.stdout, _Tolerant) and sys.stdout.is_closed
 
 
 class _Tolerant:
-    """A text stream that ignores everything after an error of writing."""
+    """A text stream that ignores everything after an error of writing.
 
-    def __init__(self, stream: Any, warn: Callable[[Exception], None] | None) -> None:
+    Attributes:
+        has_lost: True after an error other than that its reader left.
+        is_closed: as given.
+    """
+
+    def __init__(
+        self, stream: Any, report: Callable[[Exception], None] | None, *, is_closed: bool = False
+    ) -> None:
         self._stream = stream
-        self._warn = warn
-        self._has_failed = False
+        self._report = report
+        self._has_failed = self.has_lost = False
+        self.is_closed = is_closed
 
     def write(self, text: str) -> int:
         self._try(lambda: self._stream.write(text))
@@ -78,11 +102,12 @@ class _Tolerant:
             work()
         except (OSError, ValueError) as error:
             self._has_failed = True
-            if self._warn is not None:
-                self._warn(error)
+            self.has_lost = not isinstance(error, BrokenPipeError)
+            if self.has_lost and self._report is not None:
+                self._report(error)
 
 
-def _warn(error: Exception) -> None:
-    if not isinstance(error, BrokenPipeError) and sys.stderr is not None:
+def _report(name: str, error: Exception) -> None:
+    if sys.stderr is not None:
         reason = getattr(error, "strerror", None) or error
-        print(f"warning: standard output cannot be written: {reason}", file=sys.stderr, flush=True)
+        print(f"{name}: standard output cannot be written: {reason}", file=sys.stderr, flush=True)

@@ -156,6 +156,7 @@ class TestMistakes:
             (["photos/a.png", "--camera", "0"], "cannot be denoised in one run"),
             (["--camera", "0", "--suffix", "_x"], "are for images, not for a camera"),
             (["--camera", "0", "-o", "x.png"], "x.png names a file"),
+            (["--camera", "0", "-o", "x.heic"], "x.heic names a file"),
             (["photos/a.png", "--tile-ovelap", "3"], "No such option"),
         ],
     )

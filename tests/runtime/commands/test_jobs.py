@@ -44,6 +44,28 @@ def destinations(jobs: list[Job]) -> dict[str, str]:
 
 @pytest.mark.usefixtures("folder")
 class TestDestinations:
+    @pytest.mark.parametrize("name", ["x.heic", "x.avif", "X.GIF", "x.mp4", "x.dng", "out.v2/x.pdf"])
+    def test_the_name_of_a_file_that_cannot_be_written_is_no_folder(self, name):
+        with pytest.raises(
+            UserError, match=f"no image can be written as '{Path(name).suffix.lower()}'; name one"
+        ):
+            plan_jobs(["photos/a.png"], out=Path(name))
+        with pytest.raises(UserError, match="names one image and there are 3; name a folder"):
+            plan_jobs(["photos"], out=Path(name))
+
+    @pytest.mark.parametrize("name", ["x.png", "x.webm", "x.gif"])
+    def test_the_name_of_a_file_that_is_no_video_is_no_folder(self, name):
+        touch("a.mp4")
+        with pytest.raises(
+            UserError, match=f"no video can be written as '{Path(name).suffix}'; name one that"
+        ):
+            plan_jobs(["a.mp4"], out=Path(name))
+
+    @pytest.mark.parametrize("name", ["out.v2", "2024.05.01", "results.final", "there.heic"])
+    def test_other_names_with_dots_are_folders(self, name):
+        Path("there.heic").mkdir()
+        assert destinations(plan_jobs(["photos/a.png"], out=Path(name))) == {"photos/a.png": f"{name}/a.png"}
+
     def test_without_a_place_results_lie_beside_the_images(self):
         assert destinations(plan_jobs(["photos/a.png"])) == {"photos/a.png": "photos/a_denoised.png"}
 

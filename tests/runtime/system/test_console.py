@@ -126,21 +126,32 @@ def test_what_the_output_cannot_encode_is_escaped(tmp_path, encoding, argument, 
 def test_a_full_or_closed_output_does_not_undo_what_is_done(tmp_path, redirection):
     ran = run_to_the_end(tmp_path, b"a", redirection=redirection)
     assert ran.returncode == (0 if redirection == "| true" else 3)  # of a pipe the status is the last one's
-    warnings = [line for line in ran.stderr.decode().splitlines() if line.startswith("warning")]
-    full = "warning: standard output cannot be written: No space left on device"
-    assert warnings == ([full] if redirection == ">/dev/full" else [])
+    reports = [line for line in ran.stderr.decode().splitlines() if line.startswith("n2b-test")]
+    full = "n2b-test: standard output cannot be written: No space left on device"
+    assert reports == ([full] if redirection == ">/dev/full" else [])
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
 def test_help_into_a_full_or_closed_output_is_no_traceback(option, redirection):
     ran = run(option, redirection=redirection)
-    assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (int(redirection == ">/dev/full"), False)
+
+
+@pytest.mark.parametrize("arguments", ["a.png", "--camera 0"])
+def test_json_into_a_closed_output_is_refused_before_any_work(arguments):
+    command = f'"$0" -m n2b.runtime {arguments} --json >&-'
+    ran = subprocess.run(
+        ["sh", "-c", command, sys.executable], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 2
+    assert ran.stderr == "n2b-infer: --json prints to standard output, which is closed\n"
 
 
 def test_a_file_never_gets_the_number_of_a_closed_output(tmp_path):
     program = (
-        "import os, sys; from n2b.runtime.system.output import tolerate_any_output; tolerate_any_output()\n"
+        "import os, sys; from n2b.runtime.system.output import tolerate_any_output\n"
+        "tolerate_any_output('n2b-test')\n"
         "file = open('kept', 'wb'); os.write(1, b'of a library'); os.write(2, b'of another'); file.close()"
     )
     command = ["sh", "-c", '"$0" -c "$1" >&- 2>&- <&-', sys.executable, program]
