@@ -69,6 +69,7 @@ def new_run(out: Path | None, given: dict[str, Any]) -> Iterator[tuple[Path, Tra
     run = claim.folder
     try:
         _claim_config(run, config)
+        claim.unlock()
     except UserError:
         claim.remove_folders()
         raise

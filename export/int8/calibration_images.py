@@ -15,7 +15,7 @@ from ...runtime.passwords import hide_passwords
 from ...runtime.samples import sample_photographs
 from ...training.config import CONFIG_NAME, TrainConfig, load_config
 from ...training.data.sources import Source as ImageSource
-from ...training.data.sources import noisy_sources, photographs, photographs_for_noise
+from ...training.data.sources import log_hints, noisy_sources, photographs, photographs_for_noise
 from ...training.noise import Noise, parse_noise
 from ...training.run import absolute_inputs
 from ..source import Source
@@ -75,20 +75,23 @@ def _samples(trained_on: str) -> tuple[str, Iterator[CalibrationImage]]:
 def _read(sources: list[ImageSource], noise: Noise | None) -> Iterator[CalibrationImage]:
     """Yield the images of all files, with noise added if given; skip unreadable ones."""
     count = unreadable = 0
-    for source in sources:
-        try:
-            for name, read in source.read():
-                count += 1
-                pixels = at_least(to_rgb_uint8(read), TILE_PX, TILE_PX)
-                title = _without_folders(name)
-                if noise is None:
-                    yield CalibrationImage(title, pixels)
-                else:
-                    noisy = noise(pixels, np.random.default_rng([_SEED, count]))
-                    yield CalibrationImage(title, noisy, pixels)
-        except ImageError as error:
-            _logger.warning(f"skipped: {error}")
-            unreadable += 1
+    try:
+        for source in sources:
+            try:
+                for name, read in source.read():
+                    count += 1
+                    pixels = at_least(to_rgb_uint8(read), TILE_PX, TILE_PX)
+                    title = _without_folders(name)
+                    if noise is None:
+                        yield CalibrationImage(title, pixels)
+                    else:
+                        noisy = noise(pixels, np.random.default_rng([_SEED, count]))
+                        yield CalibrationImage(title, noisy, pixels)
+            except ImageError as error:
+                _logger.warning(f"skipped: {error}")
+                unreadable += 1
+    finally:
+        log_hints(sources)
     if not count:
         raise UserError(f"none of {unreadable} images to calibrate on can be read; name others with --calib")
 

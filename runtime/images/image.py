@@ -22,7 +22,7 @@ from .codecs.metadata import Metadata
 from .decode import DEPTHS, decode, to_rgb, turn_upright
 from .encode import encode
 from .formats import FORMATS, Format, FormatError, Header, read_header
-from .scale import from_full_scale, scale_hint, to_full_scale
+from .scale import ScaleHints, from_full_scale, scale_hint, to_full_scale
 from .tiff import writer as tiff_writer
 
 _logger = logging.getLogger(__name__)
@@ -74,7 +74,9 @@ class Image:
         return dataclasses.replace(self, pixels=pixels)
 
 
-def read_image(path: str | Path, *, white_level: float | None = None) -> Image:
+def read_image(
+    path: str | Path, *, white_level: float | None = None, hints: ScaleHints | None = None
+) -> Image:
     """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation.
 
     Palettes become RGB. Logged as warnings: damaged metadata, which is left out; further pages or frames, of
@@ -86,6 +88,7 @@ def read_image(path: str | Path, *, white_level: float | None = None) -> Image:
         path: of the file.
         white_level: value of white in 16-bit and floating-point files, such as 4095; the pixels are scaled to
             the range of their dtype. 8-bit files are left alone.
+        hints: collects what looks like another scale, in place of a warning for each image.
 
     Raises:
         ImageError: the file is missing, not an image, damaged, not supported, or brighter than `white_level`.
@@ -109,7 +112,10 @@ def read_image(path: str | Path, *, white_level: float | None = None) -> Image:
             pixels = to_full_scale(pixels, white_level)
             alpha = None if alpha is None else to_full_scale(alpha, white_level)
     elif hint := scale_hint(pixels):
-        warnings.append(hint)
+        if hints is None:
+            warnings.append(hint)
+        else:
+            hints.add(path, hint)
     for warning in warnings:
         _logger.warning(f"{path}: {warning}")
     return Image(pixels, alpha, profile, block, metadata, tuple(warnings), white_level)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import numpy as np
 
 from ..errors import ImageError
+
+_logger = logging.getLogger(__name__)
 
 MAX_FLOAT = 10.0  # noise exceeds 1; a larger value means another scale, such as 0..255
 _DEPTHS = (8, 10, 12, 14)  # bits of sensors whose values are stored in 16
@@ -55,6 +60,26 @@ def _scaled(pixels: np.ndarray, factor: float) -> np.ndarray:
     """Multiply uint16 pixels and round, by a table of all values."""
     table = np.rint(np.arange(65536) * factor).clip(0, 65535).astype(np.uint16)
     return table[pixels]
+
+
+class ScaleHints:
+    """Collects what `scale_hint` returns for many images, for one warning."""
+
+    def __init__(self) -> None:
+        self._first = ""
+        self._count = 0
+
+    def add(self, path: str | Path, hint: str) -> None:
+        """Count an image."""
+        self._count += 1
+        self._first = self._first or f"{path}: {hint}"
+
+    def log(self) -> None:
+        """Log one warning for all images since the last one."""
+        if self._count:
+            others = f"; {self._count - 1} more images are alike" if self._count > 1 else ""
+            _logger.warning(f"{self._first}{others}")
+        self._first, self._count = "", 0
 
 
 def scale_hint(pixels: np.ndarray) -> str | None:

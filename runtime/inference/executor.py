@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from .tiling import Tile, TilePlan, extract, keep, stitch
 Item = TypeVar("Item")
 Progress = Callable[[float], object]  # called with the fraction of an image that is done, up to 1
 
+_REPORT_S = 0.1  # between reports of progress, where batches overlap
 _MAX_EMPTY_FRACTION = 0.1  # unused places per tile; above it, more images are collected first
 TILES, MODEL, STITCH = TASK_STAGES = ("tiles", "model", "stitch")
 
@@ -56,6 +57,9 @@ class TileExecutor:
         batch: maximum number of tiles in a run; all have the same size.
         is_bgr: True if the images' channels are blue, green, red. They are swapped during the copy into and
             out of a tile.
+
+    Attributes:
+        pause: context in which `on_progress` is called; meanwhile others may run this executor.
     """
 
     def __init__(self, backend: Backend, *, batch: int, is_bgr: bool) -> None:
@@ -65,6 +69,7 @@ class TileExecutor:
         self._batch = batch
         self._is_bgr = is_bgr
         self._refusal: Callable[[], BaseException] | None = None
+        self.pause: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def refuse(self, error: Callable[[], BaseException]) -> None:
         """Raise such an error in place of the next batch, also of images that another thread is running."""
@@ -84,15 +89,24 @@ class TileExecutor:
             ModelError: a result is not that of a denoiser: of another size, or not finite.
         """
         in_flight: deque[tuple[int, list[_TileOfTask]]] = deque()
+        done: list[_TileOfTask] = []  # and not reported
+        reported_s = time.monotonic()
         try:
             for number, tiles in enumerate(_batches(tasks, self._batch)):
                 if len(in_flight) == self._slots.slots:
-                    self._finish(*in_flight.popleft())
+                    done += self._finish(*in_flight.popleft())
+                    # While slots are in use, nobody else may run: empty them, but not after every batch.
+                    if done and (not in_flight or time.monotonic() - reported_s > _REPORT_S):
+                        while in_flight:
+                            done += self._finish(*in_flight.popleft())
+                        self._report(done)
+                        done, reported_s = [], time.monotonic()
                 slot = number % self._slots.slots
                 self._start(slot, tiles)
                 in_flight.append((slot, tiles))
             while in_flight:
-                self._finish(*in_flight.popleft())
+                done += self._finish(*in_flight.popleft())
+            self._report(done)
         finally:
             for slot, _ in in_flight:  # after an error, before the slots' memory is reused
                 with suppress(N2BError):  # the first error is the one to report
@@ -114,7 +128,8 @@ class TileExecutor:
         self._slots.start(slot)
         _add_time(tiles, MODEL, clock)
 
-    def _finish(self, slot: int, tiles: list[_TileOfTask]) -> None:
+    def _finish(self, slot: int, tiles: list[_TileOfTask]) -> list[_TileOfTask]:
+        """Stitch the results of a batch; return its tiles whose progress is asked for."""
         clock = time.perf_counter()
         results = self._slots.finish(slot)
         clock = _add_time(tiles, MODEL, clock)
@@ -124,9 +139,14 @@ class TileExecutor:
             check_values(kept, self._model)
             self._stitch(kept, tile.tile, tile.task)
         _add_time(tiles, STITCH, clock)
-        for tile in tiles:
-            if tile.task.on_progress is not None:
-                tile.task.on_progress((tile.index + 1) / len(tile.plan.tiles))
+        return [tile for tile in tiles if tile.task.on_progress is not None]
+
+    def _report(self, tiles: list[_TileOfTask]) -> None:
+        if tiles:
+            with self.pause():
+                for tile in tiles:
+                    if tile.task.on_progress is not None:
+                        tile.task.on_progress((tile.index + 1) / len(tile.plan.tiles))
 
     def _shape_of(self, tiles: list[_TileOfTask]) -> tuple[int, ...]:
         return self._fixed_batch or len(tiles), *tiles[0].plan.tile_hw, 3

@@ -35,7 +35,8 @@ class ModelGuard:
         self._backend: Backend | None = backend
         self._executor: TileExecutor | None = executor
         self._lock = threading.Lock()
-        self._owner: int | None = None  # the thread that holds the lock
+        self._users: set[int] = set()  # threads that hold the lock, or do so again after their on_progress
+        executor.pause = self._paused
         self._refusal: Callable[[], BaseException] = partial(UserError, CLOSED)
         _open.add(self)
 
@@ -46,7 +47,7 @@ class ModelGuard:
 
     def check(self) -> None:
         """Raise UserError unless it is open, and another thread than this may wait for it."""
-        if self._owner == threading.get_ident():
+        if threading.get_ident() in self._users:
             raise UserError(_BUSY)
         if self._executor is None:
             raise self._refusal()
@@ -81,7 +82,7 @@ class ModelGuard:
         if self._executor is not None:
             self._refusal = SystemExit
             self._executor.refuse(SystemExit)
-        if self._owner != threading.get_ident() and self._lock.acquire(timeout=_EXIT_S):
+        if threading.get_ident() not in self._users and self._lock.acquire(timeout=_EXIT_S):
             try:
                 self._close()
             finally:
@@ -94,19 +95,32 @@ class ModelGuard:
         self._refusal = partial(UserError, _FORKED)
         if self._executor is not None:
             self._executor.refuse(self._refusal)  # where on_progress forked
-        self._lock, self._owner = threading.Lock(), None  # another thread may have held it
+        self._lock = threading.Lock()  # another thread may have held it
+        self._users &= {threading.get_ident()}
         self._backend = self._executor = None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if self._owner == threading.get_ident():
+        if threading.get_ident() in self._users:
             raise UserError(_BUSY)
-        with self._lock:
-            self._owner = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._owner = None
+        self._lock.acquire()
+        self._users.add(threading.get_ident())
+        try:
+            yield
+        finally:
+            self._users.discard(threading.get_ident())
+            self._lock.release()
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Let other threads use or close the model within the block, which calls `on_progress`."""
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()  # after a fork another one
+        if self._executor is None:
+            raise self._refusal()
 
     def _close(self) -> None:
         backend, self._backend, self._executor = self._backend, None, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,15 +13,18 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import UserError
-from .temporary import Temporary
+from .temporary import Temporary, lock
 
 _logger = logging.getLogger(__name__)
 
 LATEST = "latest"
+_DATED = re.compile(r"\d{8}-\d{6}(-\d+)?")
 
 
 class Claim:
     """A folder for a run, made or found, of which exactly what was made can be taken back.
+
+    Empty folders with a time for a name, which killed processes left in `parent`, are removed.
 
     Args:
         folder: of the run; None: a new one in `parent`, named by the time, such as 20250131-235959. It is
@@ -32,6 +36,7 @@ class Claim:
 
     def __init__(self, folder: Path | None, parent: Path) -> None:
         self._made: list[Path] = []
+        self._lock: int | None = None
         try:
             self.folder = self._new_dated(parent) if folder is None else self._make(folder)
             self._before = set(self.folder.iterdir())
@@ -39,6 +44,12 @@ class Claim:
             self.remove_folders()
             place = parent if folder is None else folder
             raise UserError(f"cannot write {place}: {error.strerror}; choose another folder") from error
+
+    def unlock(self) -> None:
+        """Leave the folder to be removed by others while it is empty; may be called again."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def take_back(self) -> None:
         """Remove what is new in the folder, and the folders that were made, unless others use them."""
@@ -54,16 +65,21 @@ class Claim:
         for folder in reversed(self._made):
             with suppress(OSError):  # not empty
                 folder.rmdir()
+        self.unlock()
 
     def _new_dated(self, parent: Path) -> Path:
         self._make(parent)
+        _remove_abandoned(parent)
         name = datetime.now().strftime("%Y%m%d-%H%M%S")
         for number in itertools.count(1):
             folder = parent / (name if number == 1 else f"{name}-{number}")
-            with suppress(FileExistsError):
+            with suppress(FileExistsError, BlockingIOError):
                 folder.mkdir()
-                self._made.append(folder)
-                return folder
+                self._lock = lock(folder)
+                if folder.exists():  # else another process took it for abandoned before it was locked
+                    self._made.append(folder)
+                    return folder
+                self.unlock()
         raise AssertionError
 
     def _make(self, folder: Path) -> Path:
@@ -75,6 +91,19 @@ class Claim:
         return folder
 
 
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the empty folders of runs that were killed: no process has them locked."""
+    for folder in parent.iterdir():
+        if _DATED.fullmatch(folder.name) and not folder.is_symlink():
+            with suppress(OSError):  # not empty, or locked
+                descriptor = lock(folder)
+                if descriptor is not None:
+                    try:
+                        folder.rmdir()
+                    finally:
+                        os.close(descriptor)
+
+
 @contextmanager
 def claimed_folder(parent: Path) -> Iterator[Path]:
     """Claim a new folder in `parent`, and take it back if the block fails."""
@@ -84,6 +113,7 @@ def claimed_folder(parent: Path) -> Iterator[Path]:
     except BaseException:
         claim.take_back()
         raise
+    claim.unlock()
 
 
 def link_latest(folder: Path, parent: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,25 @@ class TestOnProgress:
         with Denoiser(make_model("negative"), tile=16, backend="onnxruntime") as denoise:
             np.testing.assert_array_equal(denoise(IMAGE, on_progress=close), 255 - IMAGE)
         assert refused
+
+    def test_other_threads_that_it_waits_for_are_served(self, make_model: Callable[..., Path]) -> None:
+        with (
+            Denoiser(make_model("negative"), tile=16, backend="onnxruntime") as denoise,
+            ThreadPoolExecutor(2) as others,
+        ):
+
+            def wait(_: float) -> None:
+                for result in list(others.map(denoise, [IMAGE[:9, :20], IMAGE])):
+                    heard.append(int(result[0, 0, 0]))
+
+            heard: list[int] = []
+            np.testing.assert_array_equal(denoise(IMAGE, on_progress=wait), 255 - IMAGE)
+            assert set(heard) == {255 - int(IMAGE[0, 0, 0])}
+
+    def test_another_thread_may_close_it(self, make_model: Callable[..., Path]) -> None:
+        denoise = Denoiser(make_model("negative"), tile=16, backend="onnxruntime")
+        with ThreadPoolExecutor(1) as other, pytest.raises(UserError, match="this Denoiser is closed"):
+            denoise(IMAGE, on_progress=lambda _: other.submit(denoise.close).result(60))
 
     def test_another_denoiser_works_in_it(self, make_model: Callable[..., Path]) -> None:
         model = make_model("negative")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ from ...runtime.images.dark import DarkFrame, read_dark_frames
 from ...runtime.images.depth import is_deep
 from ...runtime.images.dnd import DndCrop, list_crops, read_crops, split_crops
 from ...runtime.images.image import read_image, reading
-from ...runtime.images.scale import check_range
+from ...runtime.images.scale import ScaleHints, check_range
 from ...runtime.samples import sample_photographs
 from ...runtime.sources import Input, bits_per_channel, find_images, find_input
 from ..config import TrainConfig
@@ -38,6 +38,9 @@ class Source:
     # yields name and pixels ((H, W, 1 | 3) of any depth) of one image at a time, or raises ImageError
     read: Callable[[], Iterator[NamedImage]]
     is_deep: Callable[[], bool] = lambda: False  # returns True if the images have more than 8 bits
+    hints: ScaleHints = field(
+        default_factory=ScaleHints
+    )  # of what was read; to be logged after the last image
 
 
 def noisy_sources(config: TrainConfig, run: Path) -> list[Source]:
@@ -114,8 +117,10 @@ def photographs(
         dark: a frame to subtract.
         white_level: as of `read_image`.
     """
+    hints = ScaleHints()
     return [
-        Source(1, partial(_photograph, path, dark, white_level), partial(is_deep, path)) for path in paths
+        Source(1, partial(_photograph, path, dark, white_level, hints), partial(is_deep, path), hints)
+        for path in paths
     ]
 
 
@@ -135,17 +140,20 @@ def read_images(
         UserError: no image is usable; raised at the end.
     """
     used = unreadable = small = 0
-    for source in sources:
-        try:
-            for name, pixels in source.read():
-                if min(pixels.shape[:2]) < patch_px:
-                    small += 1
-                    continue
-                used += 1
-                yield name, to_rgb(pixels, dtype)
-        except ImageError as error:
-            _logger.warning(f"skipped: {error}")
-            unreadable += 1
+    try:
+        for source in sources:
+            try:
+                for name, pixels in source.read():
+                    if min(pixels.shape[:2]) < patch_px:
+                        small += 1
+                        continue
+                    used += 1
+                    yield name, to_rgb(pixels, dtype)
+            except ImageError as error:
+                _logger.warning(f"skipped: {error}")
+                unreadable += 1
+    finally:
+        log_hints(sources)
     if not used:
         raise UserError(
             f"none of {unreadable + small} images can be used ({unreadable} unreadable, {small} smaller than "
@@ -158,12 +166,20 @@ def read_images(
         )
 
 
+def log_hints(sources: Iterable[Source]) -> None:
+    """Log one warning for all images that seem to have another scale."""
+    for hints in {source.hints for source in sources}:
+        hints.log()
+
+
 def _has_noise_of_its_own(one: Input) -> bool:
     return one.kind == "dnd" or one.is_moving
 
 
-def _photograph(path: Path, dark: DarkFrame | None, white_level: float | None) -> Iterator[NamedImage]:
-    pixels = read_image(path, white_level=white_level).pixels
+def _photograph(
+    path: Path, dark: DarkFrame | None, white_level: float | None, hints: ScaleHints
+) -> Iterator[NamedImage]:
+    pixels = read_image(path, white_level=white_level, hints=hints).pixels
     with reading(path):
         check_range(pixels)
     yield _named(str(path), pixels, dark)

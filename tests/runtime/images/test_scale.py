@@ -42,6 +42,27 @@ def test_fewer_bits_are_mentioned_and_read_by_their_white_level(tmp_path, bits, 
     assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), stored)
 
 
+def _trained_on(folder):
+    config = TrainConfig(noisy=(str(folder),), steps=1)
+    return [name for name, _ in read_images(noisy_sources(config, folder), 1, np.uint16)]
+
+
+def _calibrated_on(folder):
+    _, images = calibration_images(_NO_MODEL, str(folder), folder)
+    return [image.name for image in images]
+
+
+@pytest.mark.parametrize("read", [_trained_on, _calibrated_on])
+@pytest.mark.parametrize("count, others", [(1, ""), (3, "; 2 more images are alike")])
+def test_of_many_images_one_warning_tells_how_many_there_are(tmp_path, caplog, read, count, others):
+    for number in range(count):
+        _tiff(tmp_path / f"{number}.tif", np.uint16, 4095, size=300)
+    assert len(read(tmp_path)) == count
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path / '0.tif'}: its 16-bit samples reach only 4095, like 12-bit data")
+    assert message.endswith(f"(white_level=4095){others}")
+
+
 @pytest.mark.parametrize("highest", [65535, 16384, 9000])
 def test_16_bit_images_that_use_more_are_not_mentioned(tmp_path, highest, caplog):
     _tiff(tmp_path / "a.tif", np.uint16, highest)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +187,33 @@ def test_progress_is_reported_per_image():
     ]
     TileExecutor(Plain(), batch=3, is_bgr=False).run(tasks)
     assert reported == [(0, 0.5), (0, 1.0), (1, 0.5), (1, 1.0)]
+
+
+def test_no_slot_is_in_use_while_progress_is_reported():
+    class Slow(Overlapping):
+        def finish(self, slot: int) -> np.ndarray:
+            time.sleep(0.03)
+            return super().finish(slot)
+
+    backend = Slow()
+    executor = TileExecutor(backend, batch=1, is_bgr=False)
+    in_use: list[list[int]] = []
+
+    @contextmanager
+    def pause() -> Iterator[None]:
+        in_use.append([*backend.running])
+        other = random_image(20, 20, seed=len(in_use))
+        task, plan = planned(other)
+        nested.run([(task, plan)])
+        assert np.array_equal(task.clean, 255 - other)
+        yield
+
+    nested = TileExecutor(backend, batch=1, is_bgr=False)
+    executor.pause = pause
+    heard: list[float] = []
+    image = random_image(24, 24)
+    task, plan = planned(image, on_progress=heard.append)
+    executor.run([(task, plan)])
+    assert np.array_equal(task.clean, 255 - image)
+    assert in_use == [[]] * len(in_use) and len(in_use) > 1
+    assert heard == [(index + 1) / len(plan.tiles) for index in range(len(plan.tiles))]

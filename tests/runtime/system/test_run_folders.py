@@ -88,3 +88,36 @@ def test_what_a_process_killed_at_the_link_left_is_removed_by_the_next(tmp_path:
     (tmp_path / "second").mkdir()
     link_latest(tmp_path / "second", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "second"]
+
+
+CLAIMING = """
+import pathlib, sys, time
+from n2b.runtime.system.run_folders import Claim
+
+claim = Claim(None, pathlib.Path(sys.argv[1]))
+print(claim.folder, flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_killed_runs_left_is_removed_and_what_running_ones_made_stays(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CLAIMING, str(tmp_path)]
+    full, foreign = tmp_path / "20250131-235959", tmp_path / "2025"
+    (full / "below").mkdir(parents=True)
+    foreign.mkdir()
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running,
+    ):
+        assert killed.stdout is not None and running.stdout is not None
+        left, kept = (Path(process.stdout.readline().strip()) for process in (killed, running))
+        killed.kill()
+        killed.wait()
+        assert left.is_dir() and kept.is_dir()
+        (tmp_path / "20250131-000000-2").mkdir()
+        new = Claim(None, tmp_path)
+        new.unlock()
+        assert {*tmp_path.iterdir()} == {full, foreign, kept, new.folder}
+        running.kill()
+    Claim(None, tmp_path).take_back()
+    assert {*tmp_path.iterdir()} == {full, foreign}
