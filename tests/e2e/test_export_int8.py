@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from n2b.export.onnx.file import read_onnx
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.model_files import bundled_models
 from n2b.runtime.samples import sample_photographs
+from n2b.runtime.sources import Frame, Input
 from n2b.training.checkpoint import save_checkpoint
 from n2b.training.config import TrainConfig
+from n2b.training.data import video
 from n2b.training.models.edge import EdgeNet
 
 from .commands import WITHOUT_TORCH, run_in
@@ -51,6 +55,32 @@ def test_a_run_is_calibrated_on_its_own_noisy_images(
     _, info = read_onnx(tmp_path / "exports" / "latest" / "model.int8.onnx")
     names = info.calibration["tiles"]["names"]
     assert names and all(name.split()[0] in ("0.png", "1.png", "2.png", "3.png") for name in names)
+
+
+def test_the_password_of_a_camera_to_calibrate_on_is_in_no_file_and_never_shown(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    address, shown = "rtsp://me:p@SECRET@127.0.0.1/v?pwd=SEC/RET", "rtsp://…@127.0.0.1/v?pwd=…"
+    opened: list[str] = []
+
+    def frames(camera: Input) -> Iterator[Frame]:
+        opened.append(camera.address)
+        noise = np.random.default_rng(0)
+        for index in range(10**6):
+            pixels = noise.integers(90, 160, (256, 256, 3), np.uint8)
+            yield Frame(pixels, camera.shown_name, index, index * 400_000_000)
+
+    monkeypatch.setattr(video, "camera_frames", frames)
+    arguments = ("--int8", "--calib", address, "--calib-tiles", "2", "--calib-method", "minmax")
+    assert run_in(tmp_path, monkeypatch, str(run), *arguments, *QUICK) == 0
+    assert opened == [address]
+    said = "".join(capfd.readouterr())
+    assert f"recording {shown} for" in said
+    assert f"calibrating on {shown}" in said
+    assert not re.search("SEC/?RET", said)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert "report.html" in {path.name for path in files}
+    assert not [path for path in files if re.search(b"SEC/?RET", path.read_bytes() + str(path).encode())]
 
 
 @pytest.mark.skipif(not sample_photographs(), reason="no sample photographs are installed")
