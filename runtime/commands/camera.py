@@ -80,12 +80,14 @@ def stream_line(stats: LiveStats) -> str:
 def _open_sinks(
     camera: CameraOptions, folder: Path | None, controls: Controls, meter: StreamMeter
 ) -> Iterator[Sink]:
-    from ..sinks import FolderSink, RecordSink, VirtualCameraSink, WindowSink
+    from ..sinks import FolderSink, RecordSink, RestreamSink, VirtualCameraSink, WindowSink
 
     if folder is not None:
         yield FolderSink(folder)
     if camera.record is not None:
         yield RecordSink(camera.record)
+    if camera.restream is not None:
+        yield RestreamSink(camera.restream)
     if camera.virtual_camera is not None:
         yield VirtualCameraSink(None if camera.virtual_camera == ANY_DEVICE else camera.virtual_camera)
     if camera.serve is not None:

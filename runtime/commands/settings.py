@@ -164,6 +164,11 @@ class CameraOptions:
     record: Path | None = _camera(
         None, "Record the denoised frames, to out.mp4 for example.", metavar="VIDEO"
     )
+    restream: str | None = _camera(
+        None,
+        "Publish the denoised frames to a media server: rtsp://HOST:PORT/NAME, rtmp://… or srt://….",
+        metavar="URL",
+    )
     show: bool = _camera(False, "Show the camera in a window, in addition to other outputs.", name="--show")
     headless: bool = _camera(False, "Show no window.", name="--headless")
     virtual_camera: str | None = _camera(
@@ -190,5 +195,5 @@ class CameraOptions:
 
     def has_window(self, folder: Path | None) -> bool:
         """Return True if the frames are shown in a window: on request, or if they go nowhere else."""
-        others = folder, self.record, self.virtual_camera, self.serve
+        others = folder, self.record, self.restream, self.virtual_camera, self.serve
         return self.show or (not self.headless and all(other is None for other in others))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .folder import FolderSink
 from .record import RecordSink, VideoSink
+from .restream import RestreamSink
 from .sink import InteractiveSink, Sink
 from .video_writer import VIDEO_FORMATS
 from .virtual_camera import VirtualCameraSink
@@ -14,6 +15,7 @@ __all__ = [
     "FolderSink",
     "InteractiveSink",
     "RecordSink",
+    "RestreamSink",
     "Sink",
     "VideoSink",
     "VirtualCameraSink",
