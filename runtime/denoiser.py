@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from .backends import BackendName, Rebuild, open_backend
+from .backends import BackendName, PrecisionChoice, Rebuild, open_backend
 from .cuda import CudaApi
 from .errors import UserError
 from .frame import Frame
@@ -65,13 +65,18 @@ class Denoiser:
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file is first rebuilt from
             the ONNX file next to it, which needs n2b-export and can take minutes; "never".
         cuda_api: CUDA binding that allocates GPU memory for engines.
+        precision: arithmetic: "fp32"; "bf16", on CPUs that have it; "int8", of the model's engine, or on CPUs
+            of the INT8 file next to it (NAME.int8-cpu.onnx); "auto": that of the file or engine, but BF16 in
+            place of FP32 if the CPU has it and the model loses at most 0.05 dB by it.
+        fast: take the model's INT8 file instead on a CPU, if that is faster here, and lost at most 0.3 dB
+            when it was made; `passed_over` says how much faster than the others.
 
     Attributes:
         info: description of the model (`ModelInfo`).
         model: path of the file in use.
         backend: name of the library that runs it, one of the argument's or "tensorrt-rtx".
         device: "cpu", "cuda:0".
-        precision: arithmetic in use, "fp32", "bf16", "fp16" or "int8".
+        precision: arithmetic in use, "fp32", "bf16", "fp16", "int8", or "int8, bf16" for both.
         passed_over: what "auto" did not take, each with its reason.
         channels, allow_8bit, halo_px: as above, the overlap resolved.
         batch: tiles that run at once.
@@ -98,6 +103,8 @@ class Denoiser:
         strict: bool = False,
         rebuild: Rebuild = "never",
         cuda_api: CudaApi = "auto",
+        precision: PrecisionChoice = "auto",
+        fast: bool = False,
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory)
         if channels not in CHANNELS:
@@ -111,6 +118,8 @@ class Denoiser:
             rebuild=rebuild,
             cuda_api=cuda_api,
             max_memory_mb=max_memory,
+            precision=precision,
+            fast=fast,
         )
         try:
             self.info = opened.info
