@@ -64,9 +64,8 @@ class OnnxRuntimeBackend:
         if name == ON_RTX:
             self._session, self.device = open_on_rtx(model, device)
         elif name == ON_TENSORRT:
-            precision = _precision_of_file(model)
             self._session, self.device = open_on_tensorrt(
-                model, device, precision=precision, max_memory_mb=max_memory_mb
+                model, device, precision=_precision_of_file(model), max_memory_mb=max_memory_mb
             )
         else:
             self._session, self.device = open_on_cpu_or_cuda(
