@@ -21,7 +21,7 @@ from .inference.adaptive import AdaptiveTiles
 from .inference.executor import ImageTask, Progress, TileExecutor, fill_batches
 from .inference.guard import CLOSED, ModelGuard
 from .inference.pixels import check_image, check_out, is_deeper
-from .inference.tile_size import batch_size, check_sizes, check_strength, tile_size
+from .inference.tile_size import AUTO, batch_size, check_sizes, check_strength, tile_size
 from .inference.tiling import TilePlan
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
@@ -51,7 +51,7 @@ class Denoiser:
         device: "auto", "cpu", "cuda" or "cuda:1".
         backend: library that runs the model; "auto": the fastest that works here.
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
-            that the memory allows, or the one that the model takes.
+            that the memory allows, in the shape that suits each image, or the one that the model takes.
         halo_px: overlap on each side of a tile in px; None: the model's default, whose error is below one
             grey level. From `info.receptive_radius_px` on, the result is that of the whole image to rounding.
         batch: tiles of one size that run at once, from one image or, in `stream`, from several; None: 1, or
@@ -145,7 +145,7 @@ class Denoiser:
             raise
         self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
         self._has_warned_of_8bit = False
-        self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px)
+        self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px, is_shaped=tile == AUTO)
         self._guard = ModelGuard(opened, TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr"))
         self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
 
@@ -260,7 +260,10 @@ class Denoiser:
 
     @property
     def tile_hw(self) -> tuple[int, int]:
-        """Height and width of the tiles in px, overlap included; (0, 0): whole images."""
+        """Height and width of the tiles in px, overlap included; (0, 0): whole images.
+
+        With `tile="auto"` those of an image have at most as many pixels, in the shape with the least overlap.
+        """
         return self._tiles.tile_hw
 
     def close(self) -> None:
