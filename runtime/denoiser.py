@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from .backends import BackendName, Rebuild, open_backend
+from .backends import BackendName, PrecisionChoice, Rebuild, open_backend
 from .cuda import CudaApi
 from .errors import UserError
 from .frame import Frame
@@ -21,7 +21,7 @@ from .inference.adaptive import AdaptiveTiles
 from .inference.executor import ImageTask, Progress, TileExecutor, fill_batches
 from .inference.guard import CLOSED, ModelGuard
 from .inference.pixels import check_image, check_out, is_deeper
-from .inference.tile_size import batch_size, check_sizes, check_strength, tile_size
+from .inference.tile_size import AUTO, batch_size, check_sizes, check_strength, tile_size
 from .inference.tiling import TilePlan
 from .model_files import find_model, float32_command
 from .system.memory import resident_bytes
@@ -52,7 +52,7 @@ class Denoiser:
         device: "auto", "cpu", "cuda" or "cuda:1".
         backend: library that runs the model; "auto": the fastest that works here.
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
-            that the memory allows, or the one that the model takes.
+            that the memory allows, in the shape that suits each image, or the one that the model takes.
         halo_px: overlap on each side of a tile in px; None: the model's default, whose error is below one
             grey level. From `info.receptive_radius_px` on, the result is that of the whole image to rounding.
         batch: tiles of one size that run at once, from one image or, in `stream`, from several; None: 1, or
@@ -66,13 +66,18 @@ class Denoiser:
         rebuild: "auto": an engine that was built for another GPU, TensorRT or ONNX file is first rebuilt from
             the ONNX file next to it, which needs n2b-export and can take minutes; "never".
         cuda_api: CUDA binding that allocates GPU memory for engines.
+        precision: arithmetic: "fp32"; "bf16", on CPUs that have it; "int8", of the model's engine, or on CPUs
+            of the INT8 file next to it (NAME.int8-cpu.onnx); "auto": that of the file or engine, but BF16 in
+            place of FP32 if the CPU has it and the model loses at most 0.05 dB by it.
+        fast: take the model's INT8 file instead on a CPU, if that is faster here, and lost at most 0.3 dB
+            when it was made; `passed_over` says how much faster than the others.
 
     Attributes:
         info: description of the model (`ModelInfo`).
         model: path of the file in use.
         backend: name of the library that runs it, one of the argument's or "tensorrt-rtx".
         device: "cpu", "cuda:0".
-        precision: arithmetic in use, "fp32", "bf16", "fp16" or "int8".
+        precision: arithmetic in use, "fp32", "bf16", "fp16", "int8", or "int8, bf16" for both.
         passed_over: what "auto" did not take, each with its reason.
         channels, allow_8bit, halo_px: as above, the overlap resolved.
         batch: tiles that run at once.
@@ -99,6 +104,8 @@ class Denoiser:
         strict: bool = False,
         rebuild: Rebuild = "never",
         cuda_api: CudaApi = "auto",
+        precision: PrecisionChoice = "auto",
+        fast: bool = False,
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory)
         if channels not in CHANNELS:
@@ -112,6 +119,8 @@ class Denoiser:
             rebuild=rebuild,
             cuda_api=cuda_api,
             max_memory_mb=max_memory,
+            precision=precision,
+            fast=fast,
         )
         try:
             self.info = opened.info
@@ -137,7 +146,7 @@ class Denoiser:
             raise
         self._float32_command = float32_command(self.model, self.info.precision)  # looks at files, so once
         self._has_warned_of_8bit = False
-        self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px)
+        self._tiles = AdaptiveTiles(opened, tile_hw, self.halo_px, is_shaped=tile == AUTO)
         self._guard = ModelGuard(opened, TileExecutor(opened, batch=self.batch, is_bgr=channels == "bgr"))
         self._waiting = ThreadPoolExecutor(1, "denoiser")  # calls of adenoise; no thread before the first
 
@@ -253,7 +262,10 @@ class Denoiser:
 
     @property
     def tile_hw(self) -> tuple[int, int]:
-        """Height and width of the tiles in px, overlap included; (0, 0): whole images."""
+        """Height and width of the tiles in px, overlap included; (0, 0): whole images.
+
+        With `tile="auto"` those of an image have at most as many pixels, in the shape with the least overlap.
+        """
         return self._tiles.tile_hw
 
     def close(self) -> None:

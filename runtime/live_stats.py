@@ -27,12 +27,18 @@ class LiveStats:
     latency_p99_ms: float = 0.0
     width: int = 0  # of the latest frame in px, as the height
     height: int = 0
+    model: str = ""  # its name, library and precision
 
 
 class StreamMeter:
-    """Counts the frames of a stream; safe to share between threads."""
+    """Counts the frames of a stream; safe to share between threads.
+
+    Attributes:
+        model: of the statistics: the model in use, once it is known.
+    """
 
     def __init__(self) -> None:
+        self.model = ""
         self._lock = threading.Lock()
         self._done_ns: deque[int] = deque(maxlen=_WINDOW)
         self._latency_ms: deque[float] = deque(maxlen=_WINDOW)
@@ -58,7 +64,7 @@ class StreamMeter:
             latest, frames = self._latest, self._frames
             done_ns, latency_ms = list(self._done_ns), list(self._latency_ms)
         if latest is None:
-            return LiveStats()
+            return LiveStats(model=self.model)
         seconds = (done_ns[-1] - done_ns[0]) / 1e9
         p50, p99 = np.percentile(latency_ms, [50, 99])
         height, width = latest.pixels.shape[:2]
@@ -72,4 +78,5 @@ class StreamMeter:
             latency_p99_ms=float(p99),
             width=width,
             height=height,
+            model=self.model,
         )

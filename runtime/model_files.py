@@ -16,6 +16,7 @@ CAMERA_ARCH = "edge"  # of the latter
 
 # in an export's folder; the first engine that was built with this model.onnx is used
 MODEL_ONNX = "model.onnx"
+INT8_SUFFIX = ".int8-cpu.onnx"  # after a file's stem: its form in INT8 for CPUs
 _ENGINES = ("model.engine", "model.int8.engine", "model.fp16.engine", "model.fp32.engine")
 
 
@@ -25,6 +26,14 @@ class ModelFiles:
 
     onnx: Path | None = None
     engine: Path | None = None
+
+    @property
+    def int8_for_cpu(self) -> Path | None:
+        """The ONNX file's INT8 form for CPUs, next to it or itself; None if there is none."""
+        if self.onnx is None or self.onnx.name.endswith(INT8_SUFFIX):
+            return self.onnx
+        form = self.onnx.with_name(f"{self.onnx.stem}{INT8_SUFFIX}")
+        return form if form.is_file() else None
 
 
 def find_model(model: str | Path | None = None) -> ModelFiles:
@@ -83,7 +92,7 @@ def default_for_camera() -> str | None:
 
 def bundled_models() -> dict[str, Path]:
     """Return the bundled models by name; each has a model card, a .md file, next to it."""
-    return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(BUNDLED.glob("*.onnx")) if "." not in path.stem}
 
 
 def float32_command(model: Path, precision: str) -> str:

@@ -32,6 +32,11 @@ def test_the_live_pages_files_are_packaged() -> None:
 
 def test_every_bundled_model_has_its_card() -> None:
     models = ROOT / "runtime" / "models"
-    names = {path.stem for path in models.glob("*.onnx")}
+    names = {path.name.partition(".")[0] for path in models.glob("*.onnx")}
     assert names
     assert names == {path.stem for path in models.glob("*.md")}
+    for name in names:  # in FP32, and in INT8 for CPUs
+        assert {path.name for path in models.glob(f"{name}.*onnx")} == {
+            f"{name}.onnx",
+            f"{name}.int8-cpu.onnx",
+        }

@@ -17,14 +17,14 @@ from ..system.memory import cache_folder, usable_cores
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def entry_path(name: str, model: Path, packages: tuple[str, ...]) -> Path:
-    """Return the path of an entry, by the model's bytes, the versions of packages, and the CPU.
+def entry_path(name: str, model: Path, packages: tuple[str, ...], *others: Path) -> Path:
+    """Return the path of an entry, by the bytes of models, the versions of packages, and the CPU.
 
     Args:
         name: of the measurement, such as "fastest".
     """
     versions = [f"{package} {_version(package)}" for package in packages]
-    parts = [sha256_of_file(model), *versions, cpu_name(), str(usable_cores())]
+    parts = [*map(sha256_of_file, (model, *others)), *versions, cpu_name(), str(usable_cores())]
     return cache_folder() / f"{name}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:24]}.json"
 
 

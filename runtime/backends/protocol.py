@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ..model_info import ModelInfo
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "int8, bf16"]  # of the computation
+PrecisionChoice = Literal["auto", "fp32", "bf16", "int8"]  # what a user asks for
+PRECISIONS: tuple[PrecisionChoice, ...] = get_args(PrecisionChoice)
+AUTO_LOSS_DB = 0.05  # of PSNR, the most that "auto" loses by BF16
+FAST_LOSS_DB = 0.3  # the most that the fastest form of a model may lose
 
 # Default of an unmeasured working set: the full-width U-Net in ONNX Runtime on a CPU, rounded up.
 ASSUMED_BYTES_PER_PX = 1500.0

@@ -11,7 +11,8 @@ from ..errors import DeviceError, EnvironmentFault, ModelError, StaleEngineError
 from ..model_files import ModelFiles
 from ..system.gpu import find_gpu
 from .devices import parse_device
-from .protocol import Backend
+from .onnx_request import CPU_LIBRARIES, OnnxRequest, check_precision, open_onnx
+from .protocol import PRECISIONS, Backend, PrecisionChoice
 
 _logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ def open_backend(
     rebuild: str = "never",
     cuda_api: str = "auto",
     max_memory_mb: float | None = None,
+    precision: PrecisionChoice = "auto",
+    fast: bool = False,
 ) -> Backend:
     """Load a model with the library that runs it best.
 
@@ -41,7 +44,7 @@ def open_backend(
     with `strict` it is an error.
 
     Args:
-        backend, device, strict, rebuild, cuda_api: as of `Denoiser`.
+        backend, device, strict, rebuild, cuda_api, precision, fast: as of `Denoiser`.
         max_memory_mb: limit of ONNX Runtime's GPU memory, in 10⁶ bytes; None: no limit.
 
     Raises:
@@ -54,53 +57,61 @@ def open_backend(
         raise UserError(f"there is no backend '{backend}'; there are {', '.join(BACKENDS)}")
     if rebuild not in REBUILD:
         raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
+    if precision not in PRECISIONS:
+        raise UserError(f"there is no precision '{precision}'; there are {', '.join(PRECISIONS)}")
+    if fast and precision != "auto":
+        raise UserError(f"the fastest form has a precision of its own; leave out --fast, or {precision}")
     parse_device(device)
     check_api(cuda_api)
     if backend == "tensorrt" or (backend == "auto" and not files.onnx):
         if files.engine is None:
             raise ModelError(f"tensorrt needs an engine: n2b-export {files.onnx} builds one")
-        return _open_engine(files.engine, device, rebuild, cuda_api)
+        return check_precision(_open_engine(files.engine, device, rebuild, cuda_api), precision)
     if files.onnx is None:
         raise ModelError(f"{backend} needs an .onnx file, and {files.engine} is an engine")
+    onnx = OnnxRequest(files, device, strict, max_memory_mb, precision, fast)
     if backend != "auto":
-        return _open_onnx(files.onnx, backend, device, strict, max_memory_mb)
+        return _open_named(onnx, backend)
     passed_over = []
     if files.engine and device != "cpu":
         try:
-            return _open_engine(files.engine, device, rebuild, cuda_api)
+            return check_precision(_open_engine(files.engine, device, rebuild, cuda_api), precision)
         except (EnvironmentFault, ModelError) as error:
             if strict:
                 raise
             passed_over.append(f"tensorrt: {error}")
             _logger.warning(f"using {files.onnx}, since {error}")
-    opened = _open_best(files.onnx, device, strict, max_memory_mb)
+    opened = _open_best(onnx)
     opened.passed_over = (*passed_over, *opened.passed_over)
     return opened
 
 
-def _open_best(path: Path, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
+def _open_best(onnx: OnnxRequest) -> Backend:
     """Open an ONNX file on CUDA, else on the CPU."""
     from .onnxruntime.session import built_without, has_cuda
     from .select_cpu import open_fastest
 
-    kind, index = parse_device(device)
+    kind, index = parse_device(onnx.device)
     if kind == "cpu" or (kind == "auto" and find_gpu(index) is None):
-        return open_fastest(path)
+        return open_fastest(onnx)
     if kind == "auto" and not has_cuda():
-        backend = open_fastest(path)
+        backend = open_fastest(onnx)
         backend.passed_over = (f"cuda: {built_without('CUDA')}", *backend.passed_over)
         return backend
-    return _open_onnx(path, "onnxruntime", device, strict, max_memory_mb)
+    if onnx.precision in ("bf16", "int8"):
+        raise DeviceError(
+            f"{onnx.precision} on a GPU needs an engine, which n2b-export builds; or give --device cpu"
+        )
+    return _open_named(onnx, "onnxruntime")
 
 
-def _open_onnx(path: Path, name: str, device: str, strict: bool, max_memory_mb: float | None) -> Backend:
-    if name == "openvino":
-        from .openvino.backend import OpenVinoBackend
+def _open_named(onnx: OnnxRequest, name: str) -> Backend:
+    """Open an ONNX file by a library of the user's choice: with `fast`, its fastest form in it."""
+    if name in CPU_LIBRARIES and onnx.fast and parse_device(onnx.device)[0] != "cuda":
+        from .select_cpu import open_fastest
 
-        return OpenVinoBackend(path, device=device)
-    from .onnxruntime.backend import OnnxRuntimeBackend
-
-    return OnnxRuntimeBackend(path, device=device, strict=strict, name=name, max_memory_mb=max_memory_mb)
+        return open_fastest(onnx, (name,))
+    return open_onnx(onnx.form(), name, onnx)
 
 
 def _open_engine(path: Path, device: str, rebuild: str, cuda_api: str) -> Backend:

@@ -1,7 +1,9 @@
-"""Select the faster of OpenVINO and ONNX Runtime for a model on this CPU."""
+"""Select the fastest of OpenVINO and ONNX Runtime, and of the forms of a model, on this CPU."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,69 +12,112 @@ from ..system.packages import install_hint, is_installed
 from ..system.timing import time_interleaved
 from .autotune_cache import entry_path, read_entry, write_entry
 from .memory_probe import trial_batch
-from .onnxruntime.backend import OnnxRuntimeBackend
-from .openvino.backend import OpenVinoBackend
+from .onnx_request import CPU_LIBRARIES, OnnxRequest, open_onnx, why_not_fast
 from .protocol import Backend
 
-_EXTRAS = {"onnxruntime": "cpu", "openvino": "openvino"}
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu")
 _RUNS = 3
 _SIDE_PX = 128  # a larger tile widens the lead, and a cold start waits for it
+_NO_INT8 = "int8: there is no such form; n2b-export MODEL --int8 makes one"
 
 
-def open_fastest(model: Path) -> Backend:
+@dataclass(frozen=True)
+class _Candidate:
+    """A file and a library to run it."""
+
+    model: Path
+    library: str
+
+    def open(self, request: OnnxRequest) -> Backend:
+        return open_onnx(self.model, self.library, request)
+
+
+def open_fastest(request: OnnxRequest, libraries: Collection[str] = tuple(CPU_LIBRARIES)) -> Backend:
     """Open an ONNX file on the CPU with the faster of the installed libraries that can run it.
 
-    They are compared once per model and machine, which takes about a second; the result is kept in the user's
-    cache folder. The backend's `passed_over` has the reason against the other.
+    With `request.fast` its INT8 form is tried too, if it loses no more than that may. All are
+    compared once per model and machine, which takes about a second; the result is kept in the user's cache
+    folder. The backend's `passed_over` has the reasons against the others.
 
     Raises:
         ModelError: no library can run the file.
         MissingPackageError: none is installed.
     """
-    installed = [name for name in _EXTRAS if is_installed(name)]
-    missing = [
-        f"{name}: not installed: {install_hint(name, extra)}"
-        for name, extra in _EXTRAS.items()
+    request = replace(request, device="cpu")
+    installed = [name for name in libraries if is_installed(name)]
+    reasons = [
+        f"{name}: not installed: {install_hint(name, CPU_LIBRARIES[name])}"
+        for name in libraries
         if name not in installed
     ]
-    if len(installed) < len(_EXTRAS):
-        return _with(_open(installed[0] if installed else "onnxruntime", model), missing)
-    path = entry_path("fastest", model, _PACKAGES)
-    return _open_cached(path, model) or _compare(path, model)
+    models = [request.form()]
+    if request.fast and request.files.int8_for_cpu is None:
+        reasons.append(_NO_INT8)
+    elif request.fast and request.files.int8_for_cpu not in (None, *models):
+        models.append(request.files.int8_for_cpu)
+    candidates = [_Candidate(model, name) for model in models for name in installed or ["onnxruntime"]]
+    if len(candidates) == 1:
+        return _with(candidates[0].open(request), reasons)
+    choice = "fastest" if request.precision == "auto" else f"fastest-{request.precision}"
+    path = entry_path(choice, models[0], _PACKAGES, *models[1:])
+    opened = _open_cached(path, candidates, request) or _compare(path, candidates, request)
+    return _with(opened, reasons)
 
 
-def _open_cached(path: Path, model: Path) -> Backend | None:
+def _open_cached(path: Path, candidates: Sequence[_Candidate], request: OnnxRequest) -> Backend | None:
     entry = read_entry(path) or {}
-    taken, passed_over = entry.get("taken"), entry.get("passed_over")
-    if taken not in tuple(_EXTRAS) or not isinstance(passed_over, list):
+    passed_over = entry.get("passed_over")
+    taken = [
+        one
+        for one in candidates
+        if (one.library, one.model.name) == (entry.get("taken"), entry.get("model", one.model.name))
+    ]
+    if not taken or not isinstance(passed_over, list):
         return None
     try:
-        return _with(_open(taken, model), [str(reason) for reason in passed_over])
+        return _with(taken[0].open(request), [str(reason) for reason in passed_over])
     except (EnvironmentFault, ModelError):  # it opened before: compare again
         return None
 
 
-def _compare(path: Path, model: Path) -> Backend:
+def _compare(path: Path, candidates: Sequence[_Candidate], request: OnnxRequest) -> Backend:
     opened: list[Backend] = []
     errors: dict[str, EnvironmentFault | ModelError] = {}
-    for name in _EXTRAS:
+    too_lossy: list[str] = []
+    for one in candidates:
+        is_int8_form = one.model != candidates[0].model
         try:
-            opened.append(_open(name, model))
-            opened[-1].measure_bytes_per_px()  # before other runs leave memory behind
+            backend = one.open(request)
         except (EnvironmentFault, ModelError) as error:
-            errors[name] = error
+            errors.setdefault("int8" if is_int8_form else one.library, error)
+            continue
+        reason = why_not_fast(backend) if is_int8_form else None
+        if reason is not None:
+            backend.close()
+            too_lossy = [reason]
+            continue
+        opened.append(backend)
+        try:
+            backend.measure_bytes_per_px()  # before other runs leave memory behind
+        except (EnvironmentFault, ModelError) as error:
+            errors.setdefault(one.library, error)
+            opened.remove(backend)
     if not opened:
-        raise errors["onnxruntime"]
+        preferred = "openvino" if request.precision == "bf16" else "onnxruntime"
+        raise errors.get(preferred) or next(iter(errors.values()))
+    if len(opened) == 1:
+        backend, passed_over = opened[0], []
+    else:
+        backend, passed_over = _fastest(opened)
+    passed_over += too_lossy
     if errors:  # not cached: the fault may be repaired
-        return _with(opened[0], [f"{name}: {error}" for name, error in errors.items()])
-    backend, passed_over = _faster(opened)
-    write_entry(path, {"taken": backend.name, "passed_over": passed_over})
+        return _with(backend, [f"{name}: {error}" for name, error in errors.items()] + passed_over)
+    write_entry(path, {"taken": backend.name, "model": backend.model.name, "passed_over": passed_over})
     return _with(backend, passed_over)
 
 
-def _faster(opened: list[Backend]) -> tuple[Backend, list[str]]:
-    """Return the faster of two, and the reason against the other, which is closed."""
+def _fastest(opened: list[Backend]) -> tuple[Backend, list[str]]:
+    """Return the fastest, and the reasons against the others, which are closed."""
     try:
         batches = [trial_batch(backend, _SIDE_PX) for backend in opened]
         runs = [partial(backend.run, batch) for backend, batch in zip(opened, batches, strict=True)]
@@ -81,17 +126,17 @@ def _faster(opened: list[Backend]) -> tuple[Backend, list[str]]:
         for backend in opened:
             backend.close()
         raise
-    (fast_s, winner), (slow_s, loser) = sorted(zip(seconds, opened, strict=True), key=lambda entry: entry[0])
-    loser.close()
-    return winner, [f"{loser.name}: {fast_s / slow_s:.2f}× as fast here"]
-
-
-def _open(name: str, model: Path) -> Backend:
-    if name == "openvino":
-        return OpenVinoBackend(model, device="cpu")
-    return OnnxRuntimeBackend(model, device="cpu")
+    in_order = sorted(zip(seconds, opened, strict=True), key=lambda entry: entry[0])
+    fastest_s, winner = in_order[0]
+    for _, loser in in_order[1:]:
+        loser.close()
+    has_forms = len({backend.model for backend in opened}) > 1
+    return winner, [
+        f"{loser.name}{f' in {loser.precision}' if has_forms else ''}: {fastest_s / its_s:.2f}× as fast here"
+        for its_s, loser in in_order[1:]
+    ]
 
 
 def _with(backend: Backend, passed_over: list[str]) -> Backend:
-    backend.passed_over = tuple(passed_over)
+    backend.passed_over = (*passed_over, *backend.passed_over)
     return backend

@@ -48,6 +48,7 @@ def run_camera(
         source = held.enter_context(closing(sources.frames(camera.camera, camera.requested, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(camera, folder, controls, meter)]
         denoiser = held.enter_context(open_denoiser(options.for_camera(), dark))
+        meter.model = f"{denoiser.model.stem}, {denoiser.backend} in {denoiser.precision}"
         report = RunReport(keep=FRAMES_KEPT)
         if camera.max_seconds is not None:
             stop.request_after(camera.max_seconds)

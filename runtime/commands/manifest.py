@@ -125,7 +125,8 @@ class Manifest:
 def model_identities(model: str | Path | None) -> dict[Path, Identity | None]:
     """Return the files that a model may be loaded from, as they are before that; for `sha256_of_loaded`."""
     files = find_model(model)
-    return {path: _identity(path) for path in (files.onnx, files.engine) if path is not None}
+    possible = files.onnx, files.engine, files.int8_for_cpu
+    return {path: _identity(path) for path in possible if path is not None}
 
 
 def sha256_of_loaded(model: Path, before: Mapping[Path, Identity | None], *, may_be_rebuilt: bool) -> str:

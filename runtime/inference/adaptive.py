@@ -12,7 +12,7 @@ from ..backends import Backend
 from ..errors import OutOfMemory
 from .executor import ImageTask, TileExecutor
 from .tile_size import halved_tile
-from .tiling import TilePlan, plan_tiles
+from .tiling import TilePlan, choose_tile_hw, plan_tiles
 
 _logger = logging.getLogger(__name__)
 
@@ -24,12 +24,16 @@ class AdaptiveTiles:
 
     Args:
         tile_hw: height and width of a tile in px, overlap included; (0, 0): whole images.
+        is_shaped: take tiles of as many pixels in the shape that suits each image.
     """
 
-    def __init__(self, backend: Backend, tile_hw: tuple[int, int], halo_px: int) -> None:
+    def __init__(
+        self, backend: Backend, tile_hw: tuple[int, int], halo_px: int, *, is_shaped: bool = False
+    ) -> None:
         self.tile_hw = tile_hw
         self._halo_px, self._multiple_px = halo_px, backend.info.size_multiple_px
         self._is_fixed = backend.shape.tile_hw is not None
+        self._is_shaped = is_shaped and not self._is_fixed
         self.plan = lru_cache(_REMEMBERED_SIZES)(self._make_plan)
 
     def count(self, task: ImageTask) -> int:
@@ -71,10 +75,19 @@ class AdaptiveTiles:
         return True
 
     def _make_plan(self, height: int, width: int) -> TilePlan:
+        shaped = None
+        if self._is_shaped:
+            shaped = choose_tile_hw(
+                height,
+                width,
+                max_px=self.tile_hw[0] * self.tile_hw[1],
+                halo_px=self._halo_px,
+                multiple_px=self._multiple_px,
+            )
         return plan_tiles(
             height,
             width,
-            tile_px=self.tile_hw,
+            tile_px=shaped or self.tile_hw,
             halo_px=self._halo_px,
             multiple_px=self._multiple_px,
             fixed=self._is_fixed,

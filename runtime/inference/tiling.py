@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import UserError
 
 WHOLE_IMAGE = 0  # as a tile size: one tile over the whole canvas
+_MOST_ELONGATED = 8  # lower tiles than a square's side divided by this are all overlap, and many
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,38 @@ def choose_tile_px(budget_bytes: float, bytes_per_px: float, *, halo_px: int, mu
     return side
 
 
+def choose_tile_hw(
+    height: int, width: int, *, max_px: int, halo_px: int, multiple_px: int
+) -> tuple[int, int] | None:
+    """Return the (height, width) of the tiles of `max_px` pixels at most that compute the fewest pixels.
+
+    The tiles of an image need not be square: one that is as wide as the image has no overlap on its sides.
+
+    Args:
+        height, width: of the image.
+        halo_px, multiple_px: as for `plan_tiles`.
+
+    Returns:
+        Sides for `plan_tiles`; None if no useful tile has so few pixels.
+    """
+    canvas_height, canvas_width = _round_up(height, multiple_px), _round_up(width, multiple_px)
+    overlap = _overlap(halo_px, multiple_px)
+    least_side = max(smallest_tile_px(halo_px, multiple_px), math.isqrt(max_px) // _MOST_ELONGATED)
+    most_rows = max(1, -(-(canvas_height - overlap) // (least_side - overlap)))
+    candidates = []
+    for wanted_rows in range(1, most_rows + 1):
+        side = canvas_height
+        if wanted_rows > 1:
+            side = _round_up(-(-(canvas_height - overlap) // wanted_rows), multiple_px) + overlap
+        tile_height, rows = _shrunk(canvas_height, side, overlap, multiple_px)
+        longest = max_px // tile_height // multiple_px * multiple_px
+        if longest >= min(canvas_width, overlap + multiple_px):
+            tile_width, columns = _shrunk(canvas_width, longest, overlap, multiple_px)
+            computed_px = rows * tile_height * columns * tile_width
+            candidates.append((computed_px, rows, (tile_height, tile_width)))
+    return min(candidates)[2] if candidates else None
+
+
 def extract(image: np.ndarray, tile: Tile) -> np.ndarray:
     """Return the pixels that a tile reads, (tile height, tile width, C).
 
@@ -197,14 +230,21 @@ def _cut(length: int, tile: int, halo: int, multiple: int, fixed: bool) -> _Cuts
             f"a tile of {tile} px is all overlap at {halo} px a side: "
             f"use tiles of at least {smallest_tile_px(halo, multiple)} px or a smaller --tile-overlap"
         )
-    count = -(-(canvas - overlap) // (tile - overlap))
-    if not fixed:
-        tile = _round_up(-(-(canvas - overlap) // count), multiple) + overlap
+    shrunk, count = _shrunk(canvas, tile, overlap, multiple)
+    tile = tile if fixed else shrunk
     origins = [min(i * (tile - overlap), canvas - tile) for i in range(count)]
     # neighbours meet in the middle of their overlap, at least the halo away from the border of either
     cuts = [0, *((before + tile + after) // 2 for before, after in itertools.pairwise(origins)), length]
     spans = [_Span(*span) for span in zip(origins, cuts, cuts[1:], strict=False)]
     return _Cuts(canvas, tile, spans)
+
+
+def _shrunk(canvas: int, tile: int, overlap: int, multiple: int) -> tuple[int, int]:
+    """Return the side of the smallest tiles of which no more cover the canvas, and their number."""
+    if tile >= canvas:
+        return canvas, 1
+    count = -(-(canvas - overlap) // (tile - overlap))
+    return _round_up(-(-(canvas - overlap) // count), multiple) + overlap, count
 
 
 def _tile(row: _Span, height: int, column: _Span, width: int) -> Tile:

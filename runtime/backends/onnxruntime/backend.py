@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ModelError
+from ...errors import DeviceError, ModelError
 from ...model_info import METADATA_KEY, ModelInfo
 from ...system.memory import release_free_memory
 from ..graph_contract import DENOISED, IMAGE, check_graph, check_info, parse_info, precision_of
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
-from .session import ON_RTX, ON_TENSORRT, fault_of, open_on_cpu_or_cuda, open_on_rtx, open_on_tensorrt
+from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision, PrecisionChoice
+from .session import (
+    ON_CPU_OR_CUDA,
+    ON_RTX,
+    ON_TENSORRT,
+    fault_of,
+    open_on_cpu_or_cuda,
+    open_on_rtx,
+    open_on_tensorrt,
+)
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _SHARE_USED = 0.5  # its arena doubles when it grows, so at least half of it is written to
@@ -29,6 +37,7 @@ class OnnxRuntimeBackend:
         name: "onnxruntime", on the CPU or CUDA; or "onnxruntime-tensorrt" or "onnxruntime-rtx", which build
             an engine as they start and cache it, or its kernels, in the user's cache folder.
         max_memory_mb: limit of GPU memory, in 10⁶ bytes; None: no limit.
+        precision: "bf16" multiplies in BF16 on a 64-bit Arm; any other is that of the file.
 
     Raises:
         ModelError: the file is missing, damaged, or not a denoiser of n2b.
@@ -42,9 +51,12 @@ class OnnxRuntimeBackend:
         *,
         device: str = "auto",
         strict: bool = False,
-        name: str = "onnxruntime",
+        name: str = ON_CPU_OR_CUDA,
         max_memory_mb: float | None = None,
+        precision: PrecisionChoice = "auto",
     ) -> None:
+        if precision == "bf16" and name != ON_CPU_OR_CUDA:
+            raise DeviceError("BF16 is for CPUs; leave --precision out")
         self.model = model
         self.name = name
         self.passed_over: tuple[str, ...] = ()
@@ -52,13 +64,12 @@ class OnnxRuntimeBackend:
         if name == ON_RTX:
             self._session, self.device = open_on_rtx(model, device)
         elif name == ON_TENSORRT:
-            precision = _precision_of_file(model)
             self._session, self.device = open_on_tensorrt(
-                model, device, precision=precision, max_memory_mb=max_memory_mb
+                model, device, precision=_precision_of_file(model), max_memory_mb=max_memory_mb
             )
         else:
             self._session, self.device = open_on_cpu_or_cuda(
-                model, device, strict=strict, max_memory_mb=max_memory_mb
+                model, device, strict=strict, max_memory_mb=max_memory_mb, bf16=precision == "bf16"
             )
         try:
             self.shape, io = _read_contract(self._session, model)
@@ -67,7 +78,7 @@ class OnnxRuntimeBackend:
         except BaseException:
             self.close()
             raise
-        self.precision: Precision = precision_of(self.info)
+        self.precision: Precision = "bf16" if precision == "bf16" else precision_of(self.info)
         self._bytes_per_px: float | None = None
 
     def run(self, batch: np.ndarray) -> np.ndarray:

@@ -11,10 +11,12 @@ from ...system.memory import usable_cores
 from ...system.packages import install_hint, require
 from ..devices import parse_device
 from ..graph_operators import check_operators
+from .arm_bf16 import multiply_in_bf16
 from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
 
 _logger = logging.getLogger(__name__)
 
+ON_CPU_OR_CUDA = "onnxruntime"
 ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
 _FATAL_ONLY = 4  # log severity: errors are raised as exceptions
 # Words of the arenas, cuDNN, CUDA and C++
@@ -25,9 +27,12 @@ _OUT_OF_MEMORY = (
 
 
 def open_on_cpu_or_cuda(
-    model: Path, device: str, *, strict: bool, max_memory_mb: float | None
+    model: Path, device: str, *, strict: bool, max_memory_mb: float | None, bf16: bool = False
 ) -> tuple[Any, str]:
     """Open a session on CUDA if requested, or available with "auto", else on the CPU; return its device too.
+
+    Args:
+        bf16: let the CPU, a 64-bit Arm, multiply in BF16.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -37,7 +42,12 @@ def open_on_cpu_or_cuda(
     kind, index = parse_device(device)
     has_cuda = CUDA in ort.get_available_providers()
     if kind == "cpu" or (kind == "auto" and not has_cuda):
-        return _create(ort, model, _options(ort), [CPU]), "cpu"
+        options = _options(ort)
+        if bf16:
+            multiply_in_bf16(options)
+        return _create(ort, model, options, [CPU]), "cpu"
+    if bf16:
+        raise DeviceError("BF16 is for CPUs; give --device cpu, or leave --precision out")
     reason = built_without("CUDA")
     if has_cuda:
         session = _create(ort, model, _options(ort), [cuda_provider(index, max_memory_mb), CPU])

@@ -1,4 +1,4 @@
-"""Run an ONNX file by OpenVINO on a CPU, in BF16 if the CPU has it and the model tolerates it."""
+"""Run an ONNX file by OpenVINO on a CPU, in BF16 if the CPU has it and the model loses little by it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..devices import parse_device
 from ..graph_contract import check_graph, check_info, check_result, parse_info, precision_of
 from ..graph_operators import check_operators
 from ..memory_probe import measure_bytes_per_px
-from ..protocol import ASSUMED_BYTES_PER_PX, InputShape, Precision
-from .precision import has_bf16, tolerates_bf16
+from ..protocol import ASSUMED_BYTES_PER_PX, AUTO_LOSS_DB, InputShape, Precision, PrecisionChoice
+from .precision import bf16_loss_db, has_bf16
 
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 _DESCRIPTION = ["framework", METADATA_KEY]  # path of an ONNX file's metadata
@@ -37,17 +37,20 @@ class OpenVinoBackend:
 
     Args:
         model: an ONNX file that n2b-export made, except INT8 files for TensorRT.
+        precision: of layers in floats: "fp32", "bf16", or, with "auto" and "int8", BF16 if the CPU has it and
+            the model loses at most `AUTO_LOSS_DB` by it.
 
     Raises:
         ModelError: the file is missing, damaged, not a denoiser of n2b, or computed wrongly by OpenVINO.
         MissingPackageError: OpenVINO is not installed or cannot be loaded.
-        DeviceError: another device was requested, or this process was forked from one that used OpenVINO.
+        DeviceError: another device was requested, or BF16 on a CPU without it, or this process was forked
+            from one that used OpenVINO.
     """
 
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, model: Path, *, device: str = "auto") -> None:
+    def __init__(self, model: Path, *, device: str = "auto", precision: PrecisionChoice = "auto") -> None:
         if parse_device(device)[0] == "cuda":
             raise DeviceError(f"openvino runs on the CPU only, not on {device}; use onnxruntime or tensorrt")
         self.model = model
@@ -63,7 +66,7 @@ class OpenVinoBackend:
         self._bytes_per_px: float | None = None
         self._hint = "f32"
         self.precision: Precision = "fp32" if precision_of(self.info) == "fp16" else precision_of(self.info)
-        if has_bf16(self._core) and tolerates_bf16(self, self._run_in):
+        if precision != "fp32" and self._takes_bf16(precision):
             self._hint = "bf16"
             self.precision = "int8, bf16" if self.precision == "int8" else "bf16"
 
@@ -91,6 +94,19 @@ class OpenVinoBackend:
         self._requests.clear()
         self._network = self._core = None
         release_free_memory()
+
+    def _takes_bf16(self, precision: PrecisionChoice) -> bool:
+        if not has_bf16(self._core):
+            if precision == "bf16":
+                raise DeviceError("this CPU does not compute in BF16; leave --precision out")
+            return False
+        if precision == "bf16":
+            return True
+        loss_db = bf16_loss_db(self, self._run_in)
+        if loss_db <= AUTO_LOSS_DB:
+            return True
+        self.passed_over = (f"bf16: loses {loss_db:.2f} dB",)
+        return False
 
     def _run_in(self, hint: str, batch: np.ndarray) -> np.ndarray:
         """Run a batch in another precision, "f32" or "bf16"; return a new array."""

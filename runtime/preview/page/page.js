@@ -54,6 +54,7 @@ function showStatistics(statistics) {
   put("resolution", has ? `${statistics.width}×${statistics.height}` : "–");
   put("dropped", statistics.dropped);
   put("reconnects", statistics.reconnects);
+  put("model", statistics.model || "–");
   const [before, after] = statistics.noise ?? [];
   put("noise-before", before === undefined ? "–" : before.toFixed(1));
   put("noise-after", after === undefined ? "–" : after.toFixed(1));

@@ -30,7 +30,7 @@ def auto_takes_onnxruntime() -> None:
 @pytest.fixture
 def in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a CPU that has no BF16."""
-    monkeypatch.setattr(module, "tolerates_bf16", lambda *_: False)
+    monkeypatch.setattr(module, "has_bf16", lambda _core: False)
 
 
 @pytest.fixture
@@ -100,37 +100,59 @@ class TestPrecision:
     def _bf16(self, cpu_with_bf16):
         pass
 
-    @pytest.mark.parametrize(("psnr_db", "precision"), [(49.9, "fp32"), (50.1, "bf16")])
-    def test_bf16_is_taken_where_it_hardly_differs(self, make_model, monkeypatch, psnr_db, precision):
-        monkeypatch.setattr(openvino_precision, "psnr", lambda *_: psnr_db)
+    @pytest.fixture
+    def measures(self, monkeypatch):
+        """measures(FP32, BF16): the PSNR of a result in each; a list of what was measured."""
+        calls: list[float] = []
+
+        def install(*psnr_db: float) -> list[float]:
+            def psnr(*_: object) -> float:
+                calls.append(psnr_db[len(calls) % 2])
+                return calls[-1]
+
+            monkeypatch.setattr(openvino_precision, "psnr", psnr)
+            return calls
+
+        return install
+
+    @pytest.mark.parametrize(("psnr_db", "precision"), [(29.94, "fp32"), (29.96, "bf16")])
+    def test_bf16_is_taken_where_it_loses_little(self, make_model, measures, psnr_db, precision):
+        measures(30.0, psnr_db)
         backend = OpenVinoBackend(make_model("negative"))
         assert backend.precision == precision
         assert backend._hint == {"fp32": "f32", "bf16": "bf16"}[precision]
+        assert backend.passed_over == (() if precision == "bf16" else ("bf16: loses 0.06 dB",))
 
-    def test_it_is_tried_once_a_model(self, make_model, monkeypatch, cache_of_its_own):
-        calls = []
-        monkeypatch.setattr(openvino_precision, "psnr", lambda *_: calls.append(1) or 60.0)
+    @pytest.mark.parametrize(("precision", "hint"), [("fp32", "f32"), ("bf16", "bf16")])
+    def test_what_is_asked_for_is_not_measured(self, make_model, measures, precision, hint):
+        calls = measures(30.0, 20.0)
+        backend = OpenVinoBackend(make_model("negative"), precision=precision)
+        assert (backend.precision, backend._hint, calls) == (precision, hint, [])
+
+    def test_it_is_tried_once_a_model(self, make_model, measures, cache_of_its_own):
+        calls = measures(30.0, 30.0)
         first, other = make_model("negative"), make_model("blur", name="other.onnx")
         assert [OpenVinoBackend(path).precision for path in (first, first, other)] == ["bf16"] * 3
-        assert len(calls) == 2
+        assert len(calls) == 4
         for kept in cache_of_its_own.iterdir():
-            kept.write_bytes(b'{"psnr_db": ')  # damaged
-        assert OpenVinoBackend(first).precision == "bf16" and len(calls) == 3
+            kept.write_bytes(b'{"loss_db": ')  # damaged
+        assert OpenVinoBackend(first).precision == "bf16" and len(calls) == 6
 
-    def test_a_result_that_is_no_number_is_not_taken(self, make_model, monkeypatch):
-        monkeypatch.setattr(openvino_precision, "psnr", lambda *_: float("nan"))
+    def test_a_result_that_is_no_number_is_not_taken(self, make_model, measures):
+        measures(30.0, float("nan"))
         assert OpenVinoBackend(make_model("negative")).precision == "fp32"
 
-    def test_the_rest_of_an_int8_file_is_told(self, make_model, monkeypatch):
-        monkeypatch.setattr(openvino_precision, "psnr", lambda *_: 60.0)
+    def test_the_rest_of_an_int8_file_is_told(self, make_model, measures):
+        measures(30.0, 30.0)
         assert OpenVinoBackend(make_model(precision="int8-cpu")).precision == "int8, bf16"
 
     def test_the_picture_is_noisy_always_the_same_and_of_the_batch_s_kind(self):
-        levels = openvino_precision.noisy_image(np.zeros((2, 64, 96, 3), np.uint8))
-        again = openvino_precision.noisy_image(np.zeros((1, 64, 96, 3), np.float32))
-        assert levels.shape == (2, 64, 96, 3) and levels.dtype == np.uint8
+        clean, levels = openvino_precision.trial_images(np.zeros((2, 64, 96, 3), np.uint8))
+        _, again = openvino_precision.trial_images(np.zeros((1, 64, 96, 3), np.float32))
+        assert levels.shape == (2, 64, 96, 3) and levels.dtype == clean.dtype == np.uint8
+        assert clean.shape == np.concatenate(levels).shape
         assert again.dtype == np.float32 and abs(again * 255 - levels[:1]).max() <= 0.51
-        assert 20 < np.diff(levels.astype(float), axis=1).std() < 60
+        assert 8 < (np.concatenate(levels) - clean.astype(float)).std() < 12
 
 
 @pytest.mark.usefixtures("in_fp32")
@@ -161,6 +183,10 @@ class TestRefusals:
         describe(path, ModelInfo("blur", io="float32").to_json())
         with pytest.raises(ModelError, match="takes uint8, but its description says float32"):
             OpenVinoBackend(path)
+
+    def test_a_cpu_without_bf16_refuses_it(self, make_model):
+        with pytest.raises(DeviceError, match="this CPU does not compute in BF16; leave --precision out"):
+            OpenVinoBackend(make_model(), precision="bf16")
 
     def test_a_gpu_is_refused(self, tmp_path):
         with pytest.raises(DeviceError, match="runs on the CPU only, not on cuda:1"):

@@ -17,14 +17,13 @@ from n2b.runtime.backends import (
 from n2b.runtime.backends import (
     select as choice,
 )
-from n2b.runtime.backends import (
-    select_cpu as choice_cpu,
-)
 from n2b.runtime.errors import EnvironmentFault, MissingPackageError, ModelError, UserError
 from n2b.runtime.model_files import ModelFiles
 from n2b.runtime.model_info import ModelInfo
 from n2b.runtime.system import timing as turns
 from n2b.runtime.system.gpu import Gpu
+
+BACKENDS = "n2b.runtime.backends"
 
 
 class Library:
@@ -74,8 +73,8 @@ def libraries(monkeypatch: pytest.MonkeyPatch):
         classes = {name: Library(name, **options) for name, options in installed.items()}
         missing = {name: Library(name) for name in ("onnxruntime", "openvino") if name not in classes}
         everything = {**missing, **classes}
-        monkeypatch.setattr(choice_cpu, "OnnxRuntimeBackend", everything["onnxruntime"])
-        monkeypatch.setattr(choice_cpu, "OpenVinoBackend", everything["openvino"])
+        monkeypatch.setattr(f"{BACKENDS}.onnxruntime.backend.OnnxRuntimeBackend", everything["onnxruntime"])
+        monkeypatch.setattr(f"{BACKENDS}.openvino.backend.OpenVinoBackend", everything["openvino"])
         for name in ("onnxruntime", "openvino"):
             monkeypatch.setitem(sys.modules, name, ModuleType(name) if name in classes else None)
         return SimpleNamespace(**classes)
@@ -192,7 +191,8 @@ class TestOnAGpu:
 
         monkeypatch.setattr("n2b.runtime.backends.onnxruntime.backend.OnnxRuntimeBackend", open_onnx)
         open_backend(files, max_memory_mb=500)
-        assert taken == [{"name": "onnxruntime", "device": "auto", "strict": False, "max_memory_mb": 500}]
+        expected = {"name": "onnxruntime", "device": "auto", "strict": False, "max_memory_mb": 500}
+        assert taken == [{**expected, "precision": "auto"}]
 
     def test_a_gpu_that_onnxruntime_cannot_use_is_told(self, gpu, libraries, files, monkeypatch):  # noqa: ARG002
         libraries(onnxruntime={})

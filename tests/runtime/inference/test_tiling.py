@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from n2b.runtime.errors import UserError
 from n2b.runtime.inference.tiling import (
     TilePlan,
+    choose_tile_hw,
     choose_tile_px,
     extract,
     keep,
@@ -177,6 +178,24 @@ def test_tiles_shrink_as_far_as_their_number_allows():
     plan = plan_tiles(1000, 1000, tile_px=960, halo_px=32, multiple_px=32)
     assert len(plan.tiles) == 4
     assert plan.tile_hw == (544, 544)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cuttings())
+def test_shaped_tiles_compute_no_more_than_square_ones_of_as_many_pixels(cutting):
+    side = max(cutting["tile_px"])
+    size = {name: cutting[name] for name in ("height", "width", "halo_px", "multiple_px")}
+    square = plan_tiles(**size, tile_px=side)
+    chosen = choose_tile_hw(**size, max_px=side * side)
+    assert chosen is not None and chosen[0] * chosen[1] <= side * side
+    plan = plan_tiles(**size, tile_px=chosen)
+    assert plan.tile_hw == chosen
+    assert plan.computed_px <= square.computed_px
+
+
+def test_an_image_with_no_more_pixels_than_a_tile_is_one_tile():
+    assert choose_tile_hw(816, 1224, max_px=1056**2, halo_px=48, multiple_px=32) == (832, 1248)
+    assert choose_tile_hw(816, 1224, max_px=1000, halo_px=48, multiple_px=32) is None
 
 
 def test_inner_tiles_are_views_and_border_tiles_repeat_the_edge():

@@ -109,12 +109,14 @@ class TestPictures:
 class TestNumbersAndControls:
     def test_numbers_are_the_stream_s(self, open_page, watch):
         meter = StreamMeter()
+        meter.model = "camera, openvino in int8"
         page = open_page(meter=meter, controls=Controls(0.25))
         noisy = np.clip(128 + RANDOM.normal(0, 20, (200, 300, 3)), 0, 255).astype(np.uint8)
         meter.add(Frame(noisy, "camera", 4, 0, 0, connection=2), 30_000_000)
         viewer = watch(page)
         found = numbers(viewer)
         assert (found["frames"], found["dropped"], found["reconnects"]) == (1, 4, 2)
+        assert found["model"] == "camera, openvino in int8"
         assert (found["width"], found["height"]) == (300, 200)
         assert found["latency_p50_ms"] == found["latency_p99_ms"] == pytest.approx(30)
         assert (found["strength"], found["noise"]) == (0.25, None)
