@@ -6,7 +6,7 @@ import functools
 import io
 from typing import Any
 
-from ..system.pyav import load_av
+from ..system.packages import load_av
 
 _FORMATS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # FFmpeg's names
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..system.pyav import load_av
+from ..system.packages import load_av
 
 _ENCODERS = {
     "u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le", "dbl": "pcm_f64le",

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import EnvironmentFault, UserError
 from ..images.convert import to_rgb_uint8
 from ..passwords import hide_passwords
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from ..video.convert import BT709, FromRGB, matrix_of
 
 _TIMEOUT_US = str(5_000_000)  # of a connection that takes nothing

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..frame import Frame
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from .video_writer import VIDEO_FORMATS, VideoWriter
 
 _logger = logging.getLogger(__name__)

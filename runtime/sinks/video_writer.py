@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import UserError
 from ..images.convert import to_rgb
 from ..system.files import atomic_path
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from ..video.convert import FromRGB, matrix_of
 from ..video.description import VideoDescription, describe_video
 from .stream_copy import StreamCopy

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import ImageError, UserError
 from ..frame import Frame
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from ..video.container import open_video
 from ..video.convert import ToRGB
 from ..video.decoder import VideoDecoder

@@ -108,3 +108,12 @@ def has_distribution(name: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def load_av() -> Any:
+    """Return PyAV, which contains FFmpeg's libraries.
+
+    Raises:
+        MissingPackageError: it is not installed or cannot be loaded.
+    """
+    return require("av", extra="video")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError
-from ..system.pyav import load_av
+from ..system.packages import load_av
 
 # "disposition" flags of FFmpeg's streams
 _ATTACHED_PICTURE, _TIMED_THUMBNAILS = 1 << 10, 1 << 11

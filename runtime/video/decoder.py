@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from .container import is_cover, video_stream
 from .damage import PacketCheck
 from .timeline import Timeline

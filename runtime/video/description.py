@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, shorten
-from ..system.pyav import load_av
+from ..system.packages import load_av
 from .container import open_video, video_stream
 from .convert import BT709, bits_of, is_rgb, is_top_field_first
 from .orientation import is_turned, side_data
