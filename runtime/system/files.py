@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ from typing import Any
 
 from ..errors import UserError
 from .temporary import Temporary
+
+_logger = logging.getLogger(__name__)
 
 _ADVICE = {errno.ENAMETOOLONG: "choose a shorter name", errno.EISDIR: "choose another name"}
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # of fsync on some file systems
@@ -38,7 +42,9 @@ def atomic_path(path: str | Path, *, is_kept: bool = False) -> Iterator[Path]:
     that writes into the folder.
 
     Args:
-        is_kept: True if the file of a killed process is of use; it remains under its hidden name.
+        is_kept: True if the file of a killed process is of use; it remains under its hidden name. Then a file
+            that another process wrote to `path` meanwhile is of use too: this one is called path-2, with a
+            warning.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -53,7 +59,10 @@ def atomic_path(path: str | Path, *, is_kept: bool = False) -> Iterator[Path]:
     try:
         yield temporary.path
         _synchronise(temporary.path)
-        temporary.path.replace(final)
+        if is_kept:
+            _publish_new(temporary.path, final)
+        else:
+            temporary.path.replace(final)
     except OSError as error:
         raise _refusal(final, error, "free space or choose another folder") from error
     finally:
@@ -71,6 +80,30 @@ def _check_name(final: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISDIR(final.lstat().st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def _publish_new(temporary: Path, final: Path) -> None:
+    """Rename a file to `final`, or to the next name with a number that is free."""
+    for number in itertools.count(1):
+        path = final if number == 1 else final.with_stem(f"{final.stem}-{number}")
+        try:
+            _claim(temporary, path)
+        except FileExistsError:
+            continue
+        if number > 1:
+            _logger.warning(f"{final} exists by now, of another process; this one is {path}")
+        return
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Rename a file; raise FileExistsError if there is another."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        path.touch(exist_ok=False)
+        temporary.replace(path)
 
 
 def _synchronise(path: Path) -> None:

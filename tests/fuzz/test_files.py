@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import onnx
 import pytest
 from n2b.export import source
 from n2b.runtime.errors import N2BError
+from n2b.runtime.images.image import Image, read_image, write_image
 
 from .file_mutations import change_bytes
 from .files import FORMATS
@@ -35,6 +37,7 @@ MEMORY_BYTES = 3 * 2**30  # beyond what the process has when the test begins
 LONGEST_MESSAGE = 1000  # a message that holds a file's content is not for people
 SHARE = int(os.environ.get("N2B_FUZZ_COUNT", "500")) / 500
 SEED = os.environ.get("N2B_FUZZ_SEED", "")
+RUNS_OF_N2B_INFER = 100
 RUNS_IN_ONNX_RUNTIME = 300  # files whose graph reaches ONNX Runtime, which a bad one might crash
 
 # Damage to these costs only what they record: it is measured, made or shown again, or left out.
@@ -53,6 +56,33 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         load_source(path)
     except N2BError as error:
         assert str(error).isprintable()
+"""
+
+# n2b-infer with each model, in one process: its status, and all that it prints.
+DENOISE_WITH_ALL = """
+import contextlib, io, json, signal, sys
+from pathlib import Path
+from n2b.runtime.cli import main
+
+def hung(*_):
+    raise TimeoutError
+
+signal.signal(signal.SIGALRM, hung)
+for path in sorted(Path(sys.argv[1]).glob("*.onnx")):
+    print(json.dumps([path.name]), flush=True)
+    options = ["-m", str(path), "--backend", "onnxruntime", "--device", "cpu", "--max-memory", "500"]
+    sys.argv = ["n2b-infer", "image.png", "-o", f"{path.stem}.png", *options]
+    said, status = io.StringIO(), None
+    signal.alarm(60)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        except BaseException as error:
+            status = repr(error)
+    signal.alarm(0)
+    print(json.dumps([path.name, status, said.getvalue()]), flush=True)
 """
 
 
@@ -157,6 +187,39 @@ def test_graphs_that_pass_the_checks_do_not_crash_onnx_runtime(
     read = done.stdout.split()
     assert done.returncode == 0, f"{read[-1:]} ended in {done.returncode}: {done.stderr[-3000:]}"
     assert len(read) == RUNS_IN_ONNX_RUNTIME
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600 * max(1, SHARE))
+def test_n2b_infer_with_a_damaged_model_gives_an_image_or_one_line(
+    exported: onnx.ModelProto, tmp_path: Path
+) -> None:
+    name, pixels = "model.onnx", np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
+    write_image(tmp_path / "image.png", Image(pixels))
+    sound, count = FORMATS[name].make(exported), round(RUNS_OF_N2B_INFER * SHARE)
+    (tmp_path / "whole.onnx").write_bytes(sound)
+    for number in range(count):
+        (tmp_path / f"{number:05}.onnx").write_bytes(damaged(name, sound, number))
+    done = subprocess.run(
+        [sys.executable, "-c", DENOISE_WITH_ALL, str(tmp_path)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"{records[-1]} ended in {done.returncode}: {done.stderr[-3000:]}"
+    ended = [record for record in records if len(record) == 3]
+    assert len(ended) == count + 1
+    outcomes: Counter[int] = Counter()
+    for model, status, said in ended:
+        result = tmp_path / f"{Path(model).stem}.png"
+        complaints = [line for line in said.splitlines() if line.startswith("n2b-infer: ")]
+        assert status in (0, 1, 2), (model, status, said)
+        assert "Traceback" not in said, (model, said)
+        assert (len(complaints), result.exists()) == ((0, True) if status == 0 else (1, False)), (model, said)
+        assert not status or (complaints[0].isprintable() and len(complaints[0]) < LONGEST_MESSAGE), said
+        assert status or read_image(result).pixels.shape == pixels.shape
+        outcomes[status] += 1
+    assert ended[-1][0] == "whole.onnx" and ended[-1][1] == 0, ended[-1]
+    assert outcomes[2] > count // 4
 
 
 def test_the_sound_files_are_read(

@@ -20,6 +20,7 @@ from .pages import Page
 # compression → how many times as large as its data a piece can be
 _LARGEST_RATIO = {t.NOT_COMPRESSED: 1, t.LZW: 4096, t.PACKBITS: 128, t.DEFLATE: 1100, t.OLD_DEFLATE: 1100}
 _HEADER_BYTES = 8  # no piece begins within it; an offset of 0 marks one that is missing
+_FLUSHED = b"\0\0\xff\xff"  # end of data after Z_SYNC_FLUSH
 _AT_ONCE_BYTES = 1 << 16  # of compressed data
 
 
@@ -123,9 +124,14 @@ def _is_whole(data: memoryview, pieces: Pieces, number: int) -> bool:
     start, length = pieces.offsets[number], pieces.lengths[number]
     decompressor = zlib.decompressobj()
     decoded_bytes = 0
+    end = start + length
     try:
-        for at in range(start, start + length, _AT_ONCE_BYTES):
-            decoded_bytes += len(decompressor.decompress(data[at : min(at + _AT_ONCE_BYTES, start + length)]))
+        for at in range(start, end, _AT_ONCE_BYTES):
+            decoded_bytes += len(decompressor.decompress(data[at : min(at + _AT_ONCE_BYTES, end)]))
+            if decompressor.eof:
+                break
     except zlib.error:
         return False
-    return decoded_bytes >= (pieces.decoded_bytes(number) or 0)
+    # Without its end the checksum was not compared; some programs flush the data and leave the end out.
+    is_complete = decompressor.eof or data[end - len(_FLUSHED) : end] == _FLUSHED
+    return is_complete and decoded_bytes >= (pieces.decoded_bytes(number) or 0)

@@ -87,6 +87,34 @@ def test_one_changed_pixel_of_a_deflated_tiff_is_refused(tmp_path):
     _refused(path, "damaged|cannot be read")
 
 
+@pytest.mark.parametrize("zeros", [4, 0.2, 0.5])
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (16, 32)}])
+def test_deflated_data_that_goes_on_without_an_end_is_refused(tmp_path, zeros, layout):
+    path = tmp_path / "a.tif"
+    pixels = random_pixels(64, 64, 3, "uint8") // 2 + 60  # compressible, so that zeros are codes of pixels
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", **layout)
+    with tifffile.TiffFile(path) as file:
+        start, count = file.pages.first.dataoffsets[2], file.pages.first.databytecounts[2]
+    zeros = zeros if isinstance(zeros, int) else int(zeros * count)
+    data = bytearray(path.read_bytes())
+    data[start + count - zeros : start + count] = bytes(zeros)
+    path.write_bytes(data)
+    _refused(path, "is damaged|cannot be read")
+
+
+def test_deflated_data_that_is_flushed_in_place_of_an_end_is_read(tmp_path):
+    pixels, strips = random_pixels(64, 64, 3, "uint8") // 2, []
+    for top in range(0, 64, 16):
+        compressor = zlib.compressobj()
+        data = compressor.compress(pixels[top : top + 16].tobytes())
+        strips.append(data + compressor.flush(zlib.Z_SYNC_FLUSH))
+    tifffile.imwrite(
+        tmp_path / "a.tif", iter(strips), shape=pixels.shape, dtype=pixels.dtype, photometric="rgb",
+        compression="zlib", rowsperstrip=16,
+    )  # fmt: skip
+    assert np.array_equal(read_image(tmp_path / "a.tif").pixels, pixels)
+
+
 @pytest.mark.parametrize("tag, value", [("ImageLength", 640), ("ImageWidth", 640)])
 @pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (16, 16)}])
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib"])

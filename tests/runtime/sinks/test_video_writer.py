@@ -165,6 +165,21 @@ def test_frames_of_another_size_begin_another_video(tmp_path, caplog):
     assert "frames are now 64×32 px: recording continues in" in caplog.text
 
 
+def test_two_recordings_of_one_name_are_both_kept(tmp_path, caplog):
+    path = tmp_path / "out.mp4"
+    with closing(RecordSink(path)) as first:
+        second = RecordSink(path)
+        for number, sink in enumerate((first, second, second)):
+            pixels = frame_pixels(number)
+            assert sink.write(Frame(pixels, "cam", number, number * 40_000_000), pixels)
+        second.close()
+    assert len(frame_times(path)) == 2
+    assert len(frame_times(tmp_path / "out-2.mp4")) == 1
+    assert caplog.messages == [
+        f"{path} exists by now, of another process; this one is {tmp_path / 'out-2.mp4'}"
+    ]
+
+
 def test_a_recording_overwrites_nothing(tmp_path):
     (tmp_path / "out.mp4").write_text("an older one")
     with pytest.raises(UserError, match=r"out\.mp4 already exists"):

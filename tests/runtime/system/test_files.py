@@ -31,6 +31,29 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert path.read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_recordings_with_one_name_each_is_kept(
+    tmp_path: Path, has_links: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "a.mkv"
+    kept = [atomic_path(path, is_kept=True) for _ in range(3)]
+    for number, context in enumerate(kept, 1):
+        context.__enter__().write_bytes(bytes([number]))
+    for context in reversed(kept):
+        context.__exit__(None, None, None)
+    contents = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert contents == {"a.mkv": b"\3", "a-2.mkv": b"\2", "a-3.mkv": b"\1"}
+    assert caplog.messages == [
+        f"{path} exists by now, of another process; this one is {path.with_stem(name)}"
+        for name in ("a-2", "a-3")
+    ]
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_atomically(path, b"old")

@@ -110,7 +110,7 @@ def test_what_killed_runs_left_is_removed_and_what_running_ones_made_stays(tmp_p
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running,
     ):
         assert killed.stdout is not None and running.stdout is not None
-        left, kept = (Path(process.stdout.readline().strip()) for process in (killed, running))
+        left, kept = (Path(output.readline().strip()) for output in (killed.stdout, running.stdout))
         killed.kill()
         killed.wait()
         assert left.is_dir() and kept.is_dir()
