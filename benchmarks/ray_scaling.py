@@ -60,7 +60,7 @@ def _write_images(folder: Path, count: int, side: int) -> None:
 def _run(folder: Path, images: int, actors: int, options: DenoiserOptions) -> tuple[float, float]:
     """Return images per second between the first result and the last, and the seconds of the whole run."""
     pool = divide(ClusterOptions(ray=LOCAL, ray_actors=actors, ray_threads=1), options.device)
-    settings = WorkerSettings(ShippedModel.read(options.model), options, pool.threads, pool.per_machine)
+    settings = WorkerSettings(ShippedModel.read(options), options, pool.threads, pool.per_machine)
     settings = WorkerSettings(
         settings.model, open_once(settings, pool).pin(options), pool.threads, pool.per_machine
     )

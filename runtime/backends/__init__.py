@@ -3,16 +3,20 @@
 from .devices import parse_device
 from .protocol import ASSUMED_BYTES_PER_PX, Backend, InputShape, OverlappedBackend
 from .select import BACKENDS, REBUILD, BackendName, Rebuild, open_backend
+from .triton.served import DEFAULT_NAME, ServedModel, parse_served
 
 __all__ = [
     "ASSUMED_BYTES_PER_PX",
     "BACKENDS",
+    "DEFAULT_NAME",
     "REBUILD",
     "Backend",
     "BackendName",
     "InputShape",
     "OverlappedBackend",
     "Rebuild",
+    "ServedModel",
     "open_backend",
     "parse_device",
+    "parse_served",
 ]

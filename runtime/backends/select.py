@@ -12,11 +12,12 @@ from ..model_files import ModelFiles
 from ..system.gpu import find_gpu
 from .devices import parse_device
 from .protocol import Backend
+from .triton.served import ServedModel
 
 _logger = logging.getLogger(__name__)
 
 BackendName = Literal[
-    "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx"
+    "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx", "triton"
 ]  # fmt: skip
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 Rebuild = Literal["auto", "never"]
@@ -32,6 +33,7 @@ def open_backend(
     rebuild: str = "never",
     cuda_api: str = "auto",
     max_memory_mb: float | None = None,
+    served: ServedModel | None = None,
 ) -> Backend:
     """Load a model with the library that runs it best.
 
@@ -43,6 +45,7 @@ def open_backend(
     Args:
         backend, device, strict, rebuild, cuda_api: as of `Denoiser`.
         max_memory_mb: limit of ONNX Runtime's GPU memory, in 10⁶ bytes; None: no limit.
+        served: with "triton", the model of a server, in place of files.
 
     Raises:
         UserError: there is no such backend, device or CUDA binding.
@@ -56,6 +59,10 @@ def open_backend(
         raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
     parse_device(device)
     check_api(cuda_api)
+    if served is not None:
+        from .triton.backend import TritonBackend
+
+        return TritonBackend(served)
     if backend == "tensorrt" or (backend == "auto" and not files.onnx):
         if files.engine is None:
             raise ModelError(f"tensorrt needs an engine: n2b-export {files.onnx} builds one")

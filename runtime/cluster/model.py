@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..commands.manifest import sha256_of_served
 from ..commands.settings import DenoiserOptions
 from ..model_files import BUNDLED, find_model
 from ..system.memory import limit_cores
@@ -28,13 +29,15 @@ class ShippedModel:
     opened: str | None  # the file to open; None: the folder
 
     @classmethod
-    def read(cls, model: str | Path | None) -> ShippedModel:
-        """Read the files of a model.
+    def read(cls, options: DenoiserOptions) -> ShippedModel:
+        """Read the files of a model; a server's has none.
 
         Raises:
             ModelError: there is no such model.
         """
-        found = find_model(model)
+        if options.backend == "triton":
+            return cls(Path(), {}, None)
+        found = find_model(options.model)
         paths = [path for path in (found.onnx, found.engine) if path is not None]
         if found.engine is not None:  # its description, and the file that it was built from
             others = found.engine.with_name(f"{found.engine.name}.json"), found.engine.with_name("model.onnx")
@@ -44,9 +47,11 @@ class ShippedModel:
         files = {path.name: path.read_bytes() for path in paths}
         return cls(first.parent.absolute(), files, None if is_folder else first.name)
 
-    def sha256(self, model: Path) -> str:
-        """Return the SHA-256 of one of the files."""
-        return hashlib.sha256(self.files[model.name]).hexdigest()
+    def sha256(self, denoiser: Denoiser) -> str:
+        """Return the SHA-256 of the file in use."""
+        if not self.files:
+            return sha256_of_served(denoiser)
+        return hashlib.sha256(self.files[denoiser.model.name]).hexdigest()
 
     @contextmanager
     def open(self, options: DenoiserOptions, threads: int, memory_mb: float) -> Iterator[Denoiser]:
@@ -56,7 +61,9 @@ class ShippedModel:
         limit_cores(threads)
         load_opencv().setNumThreads(threads)
         with self._place() as folder:
-            arguments = options.arguments() | {"model": folder / self.opened if self.opened else folder}
+            arguments = options.arguments()
+            if self.files:
+                arguments["model"] = folder / self.opened if self.opened else folder
             if options.max_memory is None and options.tile == "auto":
                 arguments["max_memory"] = memory_mb
             with Denoiser(**arguments) as denoiser:

@@ -51,7 +51,7 @@ def run_on_ray(
     dark = read_dark(options.dark, options.white_level)
     with connect(cluster.ray):
         pool = divide(cluster, options.device)
-        shipped = ShippedModel.read(options.model)
+        shipped = ShippedModel.read(options)
         settings = WorkerSettings(
             shipped, options, pool.threads, pool.per_machine, max_memory=options.max_memory, dark=dark
         )

@@ -91,7 +91,7 @@ def describe_model(settings: WorkerSettings) -> OpenModel | N2BError:
     with _Log() as log:
         try:
             with settings.open() as denoiser:
-                return OpenModel.of(denoiser, settings.model.sha256(denoiser.model), tuple(log.messages))
+                return OpenModel.of(denoiser, settings.model.sha256(denoiser), tuple(log.messages))
         except N2BError as error:
             return error
 

@@ -8,6 +8,7 @@ result made again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from ..pipelines.job import Job
 from ..system.files import parse_json, sha256_of_file
 
 if TYPE_CHECKING:
+    from ..denoiser import Denoiser
     from ..pipelines.result import ImageReport
     from .report import RunReport
 
@@ -148,6 +150,11 @@ def sha256_of_loaded(model: Path, before: Mapping[Path, Identity | None], *, may
     if _identity(model) != before.get(model) and not may_be_rebuilt:
         raise ModelError(f"{model} was replaced while it was being loaded; start again")
     return sha256
+
+
+def sha256_of_served(denoiser: Denoiser) -> str:
+    """Return a hash of a server's model, whose file is not here: of its name and its description."""
+    return hashlib.sha256(f"{denoiser.model} {denoiser.info.to_json()}".encode()).hexdigest()
 
 
 def _identity(path: Path) -> Identity | None:

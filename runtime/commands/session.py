@@ -87,14 +87,20 @@ def open_session(
     Raises:
         ModelError: the model's file was replaced while it was loaded.
     """
-    from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded
+    from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded, sha256_of_served
     from .report import RunReport
 
-    before = model_identities(options.model) if keeps_manifest else {}
+    is_file = options.backend != "triton"
+    before = model_identities(options.model) if keeps_manifest and is_file else {}
     with open_denoiser(options, dark) as denoiser:
         manifest = None
         if keeps_manifest:
-            sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
+            may_be_rebuilt = options.rebuild == "auto"
+            sha256 = (
+                sha256_of_loaded(denoiser.model, before, may_be_rebuilt=may_be_rebuilt)
+                if is_file
+                else sha256_of_served(denoiser)
+            )
             recorded = {**manifest_settings(options, denoiser, dark), **(settings or {})}
             manifest = Manifest(ManifestKey(sha256, recorded), folder)
         yield Session(denoiser, RunReport(keep=keep), manifest)

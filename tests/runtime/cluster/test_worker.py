@@ -32,7 +32,7 @@ def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(make_model) -> WorkerSettings:
     options = DenoiserOptions(model=make_model("negative"))
-    return WorkerSettings(ShippedModel.read(options.model), options, threads=1, per_machine=1)
+    return WorkerSettings(ShippedModel.read(options), options, threads=1, per_machine=1)
 
 
 @pytest.fixture
