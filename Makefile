@@ -42,13 +42,16 @@ clean:
 	touch $@
 
 # The constraints name the releases that the tests are known to pass with. TensorRT's stubs, for the type
-# checker, come without what they ask for, which is TensorRT itself; so does Triton's client, of which the
-# tests read one file, the definition of a config, and which asks for an older protobuf. TensorRT-RTX builds engines without a
+# checker, come without what they ask for, which is TensorRT itself; so does Triton's client, which asks for an
+# older protobuf and runs with the newer, and a wheel of Triton's server, of which only the server is used, and
+# whose Python asks for an older numpy. TensorRT-RTX builds engines without a
 # GPU; where it has no wheels the tests that need it are skipped and say so. pip compiles on one core, so that is
 # done afterwards on all; a file that does not compile is one that nobody imports.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve,video,virtualcam,docs]'
+	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve,video,virtualcam,docs,ray]'
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --no-deps tensorrt-stubs tritonclient
+	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --no-deps nvidia-pytriton \
+		|| echo 'Triton has no wheels for this machine; its tests will be skipped'
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt tensorrt-rtx cuda-bindings \
 		|| echo 'TensorRT-RTX has no wheels for this machine; its tests will be skipped'
 	-$(BIN)/python -m compileall -qq -j 0 .venv/lib

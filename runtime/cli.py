@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cluster.settings import ClusterOptions
+from .cluster.storage import is_remote
 from .commands.settings import CameraOptions, DenoiserOptions, DndOptions, OutputPlan
 from .errors import UserError
 from .passwords import hide_passwords
@@ -18,6 +20,7 @@ from .system.options import changed_options, from_options, option, with_options
 from .system.output import is_output_closed
 
 if TYPE_CHECKING:
+    from .commands.opened_model import OpenModel
     from .commands.report import RunReport
     from .denoiser import Denoiser
 
@@ -41,7 +44,7 @@ class _Printing:
     debug: bool = _output(False, "Show the traceback of an error.", name="--debug")
 
 
-@with_options(OutputPlan, DndOptions, DenoiserOptions, CameraOptions, _Printing)
+@with_options(OutputPlan, DndOptions, DenoiserOptions, CameraOptions, ClusterOptions, _Printing)
 def infer(
     inputs: Annotated[
         list[str] | None, typer.Argument(metavar="INPUT", help="Images, videos, folders, globs.")
@@ -55,6 +58,9 @@ def infer(
     """
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
+    cluster = from_options(ClusterOptions, options)
+    if changed_options(cluster) and (cluster.ray is None or changed_options(dnd) or camera.is_given):
+        raise UserError("--ray-actors and --ray-threads need --ray, which is for images alone")
     if model.white_level is not None and (changed_options(dnd) or camera.is_given):
         raise UserError("--white-level is for images; leave it out")
     printing = from_options(_Printing, options)
@@ -84,6 +90,13 @@ def infer(
 
         for name in changed_options(camera):
             raise UserError(f"{name} is for a camera; name one with --camera 0")
+        if cluster.ray is not None:
+            from .cluster.run import run_on_ray
+
+            denoiser, report = run_on_ray(inputs or [], outputs, model, cluster)
+            _print(report, denoiser, model, from_options(_Printing, options))
+            return SOME_FAILED if report.failed else 0
+        _refuse_remote(inputs, outputs)
         plan = plan_jobs(inputs or [], outputs)
         if plan.is_video and model.white_level is not None:
             raise UserError("--white-level is for images, not for videos; leave it out")
@@ -91,6 +104,12 @@ def infer(
         denoiser, report = run(plan, model, skip_existing=outputs.skip_existing)
     _print(report, denoiser, model, printing)
     return SOME_FAILED if report.failed else 0
+
+
+def _refuse_remote(inputs: list[str] | None, outputs: OutputPlan) -> None:
+    for name in [*(inputs or []), *([] if outputs.out is None else [outputs.out])]:
+        if is_remote(name):
+            raise UserError(f"{name} is no local file; add --ray local to read and write object stores")
 
 
 def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
@@ -127,7 +146,9 @@ def _dnd_folders(
     return dnd.dnd, dnd.submission
 
 
-def _print(report: RunReport, denoiser: Denoiser | None, asked: DenoiserOptions, printing: _Printing) -> None:
+def _print(
+    report: RunReport, denoiser: Denoiser | OpenModel | None, asked: DenoiserOptions, printing: _Printing
+) -> None:
     from .commands.report import failure_lines, quality_lines, stage_lines, to_json
 
     for line in failure_lines(report):

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 
-from .backends import BackendName, PrecisionChoice, Rebuild, open_backend
+from .backends import DEFAULT_NAME, BackendName, PrecisionChoice, Rebuild, open_backend, parse_served
 from .cuda import CudaApi
 from .errors import UserError
 from .frame import Frame
@@ -23,7 +23,7 @@ from .inference.guard import CLOSED, ModelGuard
 from .inference.pixels import check_image, check_out, is_deeper
 from .inference.tile_size import AUTO, batch_size, check_sizes, check_strength, tile_size
 from .inference.tiling import TilePlan
-from .model_files import find_model, float32_command
+from .model_files import ModelFiles, find_model, float32_command
 from .system.memory import resident_bytes
 from .system.prefetch import prefetch
 
@@ -71,12 +71,15 @@ class Denoiser:
             place of FP32 if the CPU has it and the model loses at most 0.05 dB by it.
         fast: take the model's INT8 file instead on a CPU, if that is faster here, and lost at most 0.3 dB
             when it was made; `passed_over` says how much faster than the others.
+        url: with backend "triton", the server: grpc://HOST:8001, or grpcs:// for TLS; `model` is then the
+            name of a model there, NAME or NAME:VERSION, by default "n2b".
+        deadline: longest wait in s for a batch of a server, retries included; None: 60.
 
     Attributes:
         info: description of the model (`ModelInfo`).
-        model: path of the file in use.
+        model: path of the file in use; of a server, the name of the model.
         backend: name of the library that runs it, one of the argument's or "tensorrt-rtx".
-        device: "cpu", "cuda:0".
+        device: "cpu", "cuda:0", or a server's URL.
         precision: arithmetic in use, "fp32", "bf16", "fp16", "int8", or "int8, bf16" for both.
         passed_over: what "auto" did not take, each with its reason.
         channels, allow_8bit, halo_px: as above, the overlap resolved.
@@ -106,13 +109,18 @@ class Denoiser:
         cuda_api: CudaApi = "auto",
         precision: PrecisionChoice = "auto",
         fast: bool = False,
+        url: str | None = None,
+        deadline: float | None = None,
     ) -> None:
         check_sizes(tile, halo_px, batch, max_memory)
         if channels not in CHANNELS:
             raise UserError(f"channels are ordered {' or '.join(CHANNELS)}, not '{channels}'")
+        if backend != "triton" and (url is not None or deadline is not None):
+            raise UserError("url and deadline are of a server: name it with the backend triton")
+        served = parse_served(url, str(model or DEFAULT_NAME), deadline) if backend == "triton" else None
         before = resident_bytes() or 0
         opened = self._backend = open_backend(
-            find_model(model),
+            find_model(model) if served is None else ModelFiles(),
             backend=backend,
             device=device,
             strict=strict,
@@ -121,6 +129,7 @@ class Denoiser:
             max_memory_mb=max_memory,
             precision=precision,
             fast=fast,
+            served=served,
         )
         try:
             self.info = opened.info

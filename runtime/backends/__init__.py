@@ -10,10 +10,12 @@ from .protocol import (
     PrecisionChoice,
 )
 from .select import BACKENDS, REBUILD, BackendName, Rebuild, open_backend
+from .triton.served import DEFAULT_NAME, ServedModel, parse_served
 
 __all__ = [
     "ASSUMED_BYTES_PER_PX",
     "BACKENDS",
+    "DEFAULT_NAME",
     "PRECISIONS",
     "REBUILD",
     "Backend",
@@ -22,6 +24,8 @@ __all__ = [
     "OverlappedBackend",
     "PrecisionChoice",
     "Rebuild",
+    "ServedModel",
     "open_backend",
     "parse_device",
+    "parse_served",
 ]

@@ -25,7 +25,9 @@ _PRECISIONS = {"int8-cpu": "int8"}  # of forms whose name is not that of their p
 
 
 def check_graph(
-    inputs: Mapping[str, tuple[str, Sequence]], outputs: Mapping[str, tuple[str, Sequence]], source: Path
+    inputs: Mapping[str, tuple[str, Sequence]],
+    outputs: Mapping[str, tuple[str, Sequence]],
+    source: Path | str,
 ) -> str:
     """Return the dtype of a graph, "uint8" or "float32".
 
@@ -51,7 +53,7 @@ def check_graph(
     )
 
 
-def _check_same_size(shape: Sequence, result_shape: Sequence, source: Path) -> None:
+def _check_same_size(shape: Sequence, result_shape: Sequence, source: Path | str) -> None:
     """Raise ModelError if a graph declares a result of another size; open sides are negative or text."""
     for side, result_side in zip(shape, result_shape, strict=True):
         is_fixed = all(isinstance(one, int) and one >= 0 for one in (side, result_side))
@@ -59,14 +61,14 @@ def _check_same_size(shape: Sequence, result_shape: Sequence, source: Path) -> N
             raise _wrong_result(source, _times(shape), _times(result_shape))
 
 
-def check_result(result: np.ndarray, shape: tuple[int, ...], dtype: str, source: Path) -> None:
+def check_result(result: np.ndarray, shape: tuple[int, ...], dtype: str, source: Path | str) -> None:
     """Raise ModelError unless the result of a run has the shape and dtype of its batch."""
     if (result.shape, result.dtype) != (shape, dtype):
         returned = f"{_times(result.shape)} {result.dtype}"
         raise _wrong_result(source, f"{_times(shape)} {dtype}", returned)
 
 
-def check_values(pixels: np.ndarray, source: Path) -> None:
+def check_values(pixels: np.ndarray, source: Path | str) -> None:
     """Raise ModelError if pixels of a float32 result are not finite, or far outside [0, 1]."""
     if pixels.dtype.kind != "f":
         return
@@ -78,7 +80,7 @@ def check_values(pixels: np.ndarray, source: Path) -> None:
         )
 
 
-def _wrong_result(source: Path, batch: str, result: str) -> ModelError:
+def _wrong_result(source: Path | str, batch: str, result: str) -> ModelError:
     return ModelError(
         f"{source} returns {result} for a batch of {batch}, and a denoiser keeps the size; "
         "export the model again, or use another"
@@ -89,7 +91,7 @@ def _times(shape: Sequence) -> str:
     return "×".join(map(str, shape))
 
 
-def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> None:
+def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path | str) -> None:
     """Raise ModelError unless the description in a model agrees with its graph."""
     if info.io != io:
         raise ModelError(f"{source} takes {io}, but its description says {info.io}; export the model again")
@@ -112,7 +114,7 @@ def check_info(info: ModelInfo, shape: InputShape, io: str, source: Path) -> Non
             )
 
 
-def parse_info(text: str | None, model: Path) -> ModelInfo:
+def parse_info(text: str | None, model: Path | str) -> ModelInfo:
     """Return the description in an ONNX file's metadata.
 
     Raises:

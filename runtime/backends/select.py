@@ -13,11 +13,12 @@ from ..system.gpu import find_gpu
 from .devices import parse_device
 from .onnx_request import CPU_LIBRARIES, OnnxRequest, check_precision, open_onnx
 from .protocol import PRECISIONS, Backend, PrecisionChoice
+from .triton.served import ServedModel
 
 _logger = logging.getLogger(__name__)
 
 BackendName = Literal[
-    "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx"
+    "auto", "onnxruntime", "openvino", "tensorrt", "onnxruntime-tensorrt", "onnxruntime-rtx", "triton"
 ]  # fmt: skip
 BACKENDS: tuple[BackendName, ...] = get_args(BackendName)
 Rebuild = Literal["auto", "never"]
@@ -35,6 +36,7 @@ def open_backend(
     max_memory_mb: float | None = None,
     precision: PrecisionChoice = "auto",
     fast: bool = False,
+    served: ServedModel | None = None,
 ) -> Backend:
     """Load a model with the library that runs it best.
 
@@ -46,6 +48,7 @@ def open_backend(
     Args:
         backend, device, strict, rebuild, cuda_api, precision, fast: as of `Denoiser`.
         max_memory_mb: limit of ONNX Runtime's GPU memory, in 10⁶ bytes; None: no limit.
+        served: with "triton", the model of a server, in place of files.
 
     Raises:
         UserError: there is no such backend, device or CUDA binding.
@@ -53,16 +56,13 @@ def open_backend(
         MissingPackageError: the library is not installed.
         DeviceError: the device is missing.
     """
-    if backend not in BACKENDS:
-        raise UserError(f"there is no backend '{backend}'; there are {', '.join(BACKENDS)}")
-    if rebuild not in REBUILD:
-        raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
-    if precision not in PRECISIONS:
-        raise UserError(f"there is no precision '{precision}'; there are {', '.join(PRECISIONS)}")
-    if fast and precision != "auto":
-        raise UserError(f"the fastest form has a precision of its own; leave out --fast, or {precision}")
+    _check_choices(backend, rebuild, precision, fast=fast, is_served=served is not None)
     parse_device(device)
     check_api(cuda_api)
+    if served is not None:
+        from .triton.backend import TritonBackend
+
+        return TritonBackend(served)
     if backend == "tensorrt" or (backend == "auto" and not files.onnx):
         if files.engine is None:
             raise ModelError(f"tensorrt needs an engine: n2b-export {files.onnx} builds one")
@@ -84,6 +84,19 @@ def open_backend(
     opened = _open_best(onnx)
     opened.passed_over = (*passed_over, *opened.passed_over)
     return opened
+
+
+def _check_choices(backend: str, rebuild: str, precision: str, *, fast: bool, is_served: bool) -> None:
+    if backend not in BACKENDS:
+        raise UserError(f"there is no backend '{backend}'; there are {', '.join(BACKENDS)}")
+    if rebuild not in REBUILD:
+        raise UserError(f"an engine is rebuilt {' or '.join(REBUILD)}, not '{rebuild}'")
+    if precision not in PRECISIONS:
+        raise UserError(f"there is no precision '{precision}'; there are {', '.join(PRECISIONS)}")
+    if fast and precision != "auto":
+        raise UserError(f"the fastest form has a precision of its own; leave out --fast, or {precision}")
+    if is_served and (fast or precision != "auto"):
+        raise UserError("a Triton server decides the precision; leave out --precision and --fast")
 
 
 def _open_best(onnx: OnnxRequest) -> Backend:

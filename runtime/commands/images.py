@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -41,7 +41,10 @@ def run_images(
     with open_session(options, keeps_manifest=keeps_manifest, dark=dark) as session:
         jobs = session.remaining(plan.jobs, skip_existing=skip_existing)
         with progress_bar(len(jobs)) as on_progress:
-            images = _denoise(jobs, large, session.denoiser, options, memory_mb, on_progress, dark)
+            images = denoise_jobs(
+                jobs, session.denoiser, options, dark, on_progress,
+                is_large=large.__contains__, memory_mb=memory_mb,
+            )  # fmt: skip
             session.record(_raising(images) if len(plan.jobs) == 1 else images, jobs)
     return session.denoiser, session.report
 
@@ -54,23 +57,35 @@ def _raising(images: Iterator[ImageReport]) -> Iterator[ImageReport]:
         yield image
 
 
-def _denoise(
-    jobs: list[Job], large: list[Job], denoiser: Denoiser, options: DenoiserOptions, memory_mb: float,
-    on_progress: Progress, dark: DarkFrame | None,
+def denoise_jobs(
+    jobs: Iterable[Job], denoiser: Denoiser, options: DenoiserOptions, dark: DarkFrame | None,
+    on_progress: Progress, *, is_large: Callable[[Job], bool], memory_mb: float,
 ) -> Iterator[ImageReport]:  # fmt: skip
-    """Denoise those that fit into memory, then those that do not."""
+    """Denoise images that fit into memory, then those that do not, in strips; one that fails is reported.
+
+    Args:
+        jobs: taken as they are read, in another thread.
+        is_large: return True for a job to be done in strips.
+        memory_mb: of the strips.
+    """
     from ..pipelines.images import denoise_files
     from ..pipelines.result import ImageReport
     from ..pipelines.strips import denoise_by_strips
 
     strength, level = options.strength, options.white_level
-    whole = [job for job in jobs if job not in large]
+    large: list[Job] = []
+
+    def whole() -> Iterator[Job]:
+        for job in jobs:
+            if is_large(job):
+                large.append(job)
+            else:
+                yield job
+
     yield from denoise_files(
-        whole, denoiser, strength=strength, on_progress=on_progress, dark=dark, white_level=level
+        whole(), denoiser, strength=strength, on_progress=on_progress, dark=dark, white_level=level
     )
-    for job in jobs:
-        if job not in large:
-            continue
+    for job in large:
         try:
             yield denoise_by_strips(job, denoiser, strength, on_progress, memory_mb, dark, level)
         except UserError as error:

@@ -94,6 +94,18 @@ def plan_jobs(inputs: Sequence[str | Path], outputs: OutputPlan) -> Plan:
     return Plan(_checked(jobs, is_video, outputs), is_video, keeps_manifest=outputs.out is not None)
 
 
+def find_images_below(inputs: Sequence[str | Path]) -> list[tuple[Path, Path]]:
+    """Return the image files of all inputs, each with its path below the input that named it.
+
+    Raises:
+        UserError: an input does not exist, or is a video or a camera.
+    """
+    found = _find_all(inputs)
+    if video := next((one for one in found if one.is_video), None):
+        raise UserError(f"{video.path} is a video; name images")
+    return [(one.path, one.below) for one in found]
+
+
 def _find_all(inputs: Sequence[str | Path]) -> list[_Found]:
     """Find the images or videos of all inputs, each path once."""
     found: dict[Path, _Found] = {}

@@ -8,6 +8,7 @@ result made again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from ..pipelines.job import Job
 from ..system.files import parse_json, sha256_of_file
 
 if TYPE_CHECKING:
+    from ..denoiser import Denoiser
     from ..pipelines.result import ImageReport
     from .report import RunReport
 
@@ -68,8 +70,14 @@ class Manifest:
         """Remember the state of an input; call it before the input is read."""
         self._inputs[job.source] = _identity(job.source)
 
-    def add(self, job: Job) -> None:
-        """Record a result that has its final name, unless its input changed since it was noted."""
+    def add(self, job: Job, sha256: str | None = None) -> None:
+        """Record a result that has its final name, unless its input changed since it was noted.
+
+        Args:
+            sha256: of the input, where another process read it.
+        """
+        if sha256 is not None:
+            self._sha256[job.source] = sha256
         sha256 = self._sha256_of(job.source)
         if sha256 is None or _identity(job.source) != self._inputs[job.source]:
             return
@@ -145,6 +153,11 @@ def sha256_of_loaded(model: Path, before: Mapping[Path, Identity | None], *, may
     return sha256
 
 
+def sha256_of_served(denoiser: Denoiser) -> str:
+    """Return a hash of a server's model, whose file is not here: of its name and its description."""
+    return hashlib.sha256(f"{denoiser.model} {denoiser.info.to_json()}".encode()).hexdigest()
+
+
 def _identity(path: Path) -> Identity | None:
     try:
         status = path.stat()
@@ -156,13 +169,17 @@ def _identity(path: Path) -> Identity | None:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Read the last entry of each result; none if there is no such file."""
     try:
-        lines = path.read_bytes().splitlines()
+        return parse_entries(path.read_bytes())
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def parse_entries(content: bytes) -> dict[str, dict[str, Any]]:
+    """Return the last entry of each result in a manifest, by its name."""
     entries = {}
-    for line in lines:
+    for line in content.splitlines():
         try:
             entry = parse_json(line)
         except ValueError:  # cut short by a killed run

@@ -20,6 +20,7 @@ from ..live_stats import LiveStats
 from ..passwords import hide_passwords
 from ..pipelines.result import ImageReport, Quality
 from ..pipelines.stages import STAGES
+from .opened_model import OpenModel
 
 FRAMES_KEPT = 10_000  # of a video or a camera: a few minutes
 
@@ -98,7 +99,7 @@ class RunReport:
         return _mean(noisy), _mean(denoised)
 
 
-def model_line(denoiser: Denoiser) -> str:
+def model_line(denoiser: Denoiser | OpenModel) -> str:
     """Name the model in use, its backend, precision and tiles."""
     info = denoiser.info
     height, width = denoiser.tile_hw
@@ -141,7 +142,7 @@ def stage_lines(report: RunReport) -> Iterable[str]:
         yield f"{stage:11}  {times['p50']:9.2f}  {times['p95']:9.2f}  {times['p99']:9.2f}"
 
 
-def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any]) -> str:
+def to_json(report: RunReport, denoiser: Denoiser | OpenModel | None, asked: dict[str, Any]) -> str:
     """The whole report as one JSON object; a PSNR that is infinite, of equal images, is null."""
     mean = report.mean_quality()
     content = {
@@ -162,7 +163,7 @@ def to_json(report: RunReport, denoiser: Denoiser | None, asked: dict[str, Any])
     return json.dumps(content, allow_nan=False)
 
 
-def _used(denoiser: Denoiser) -> dict[str, Any]:
+def _used(denoiser: Denoiser | OpenModel) -> dict[str, Any]:
     info = denoiser.info
     return {
         "model": str(denoiser.model),

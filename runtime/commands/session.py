@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from ..denoiser import Denoiser
     from ..images.dark import DarkFrame
     from ..inference.executor import Progress
+    from ..model_info import ModelInfo
     from ..pipelines.job import Job
     from ..pipelines.result import ImageReport
     from .manifest import Manifest
+    from .opened_model import OpenModel
     from .report import RunReport
     from .settings import DenoiserOptions
 
@@ -85,26 +87,37 @@ def open_session(
     Raises:
         ModelError: the model's file was replaced while it was loaded.
     """
-    from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded
+    from .manifest import Manifest, ManifestKey, model_identities, sha256_of_loaded, sha256_of_served
     from .report import RunReport
 
-    before = model_identities(options.model) if keeps_manifest else {}
+    is_file = options.backend != "triton"
+    before = model_identities(options.model) if keeps_manifest and is_file else {}
     with open_denoiser(options, dark) as denoiser:
         manifest = None
         if keeps_manifest:
-            sha256 = sha256_of_loaded(denoiser.model, before, may_be_rebuilt=options.rebuild == "auto")
-            settings = {
-                "strength": options.strength,
-                "precision": denoiser.precision,
-                "halo_px": denoiser.halo_px,
-                "allow_8bit": denoiser.allow_8bit,
-                **({} if options.white_level is None else {"white_level": options.white_level}),
-                **(settings or {}),
-            }
-            if dark is not None:
-                settings["dark"] = dark.sha256
-            manifest = Manifest(ManifestKey(sha256, settings), folder)
+            may_be_rebuilt = options.rebuild == "auto"
+            sha256 = (
+                sha256_of_loaded(denoiser.model, before, may_be_rebuilt=may_be_rebuilt)
+                if is_file
+                else sha256_of_served(denoiser)
+            )
+            recorded = {**manifest_settings(options, denoiser, dark), **(settings or {})}
+            manifest = Manifest(ManifestKey(sha256, recorded), folder)
         yield Session(denoiser, RunReport(keep=keep), manifest)
+
+
+def manifest_settings(
+    options: DenoiserOptions, denoiser: Denoiser | OpenModel, dark: DarkFrame | None
+) -> dict[str, Any]:
+    """Return the settings that change a result by more than rounding, as the manifest records them."""
+    return {
+        "strength": options.strength,
+        "precision": denoiser.precision,
+        "halo_px": denoiser.halo_px,
+        "allow_8bit": denoiser.allow_8bit,
+        **({} if options.white_level is None else {"white_level": options.white_level}),
+        **({} if dark is None else {"dark": dark.sha256}),
+    }
 
 
 @contextmanager
@@ -120,12 +133,17 @@ def open_denoiser(options: DenoiserOptions, dark: DarkFrame | None) -> Iterator[
 
     with Denoiser(**options.arguments()) as denoiser:
         _logger.info(model_line(denoiser))
-        if dark is None and denoiser.info.trained.get("dark_frames"):
-            _logger.warning(
-                "the model was trained on images without their fixed pattern, and has not learned to remove "
-                "it; give the same dark frames with --dark"
-            )
+        warn_of_dark(denoiser.info, dark)
         yield denoiser
+
+
+def warn_of_dark(info: ModelInfo, dark: DarkFrame | None) -> None:
+    """Warn if a model was trained with dark frames, and there are none."""
+    if dark is None and info.trained.get("dark_frames"):
+        _logger.warning(
+            "the model was trained on images without their fixed pattern, and has not learned to remove "
+            "it; give the same dark frames with --dark"
+        )
 
 
 @contextmanager

@@ -106,6 +106,13 @@ class DenoiserOptions:
     )
     rebuild: Rebuild = _model("never", "auto: rebuild an engine made for another GPU, TensorRT or model.")
     cuda_api: CudaApi = _model("auto", "CUDA binding that allocates GPU memory for engines.")
+    url: str | None = _model(
+        None, "Server of --backend triton; grpcs:// for TLS. -m names its model: NAME[:VERSION].",
+        metavar="grpc://HOST:8001",
+    )  # fmt: skip
+    deadline: float | None = _model(
+        None, "Longest wait for a batch of a server, retries included; default: 60.", metavar="S", above=0
+    )
     tile: int | str = _tiles(
         "auto", "Side of the tiles in px; 0: the whole image at once.", metavar="auto|0|N", parse=_parse_tile
     )
@@ -132,7 +139,11 @@ class DenoiserOptions:
         """Return these options with the model for cameras, if they name none."""
         from ..model_files import default_for_camera
 
-        return self if self.model else dataclasses.replace(self, model=default_for_camera())
+        return (
+            self
+            if self.model or self.backend == "triton"
+            else dataclasses.replace(self, model=default_for_camera())
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of `Denoiser` by name."""

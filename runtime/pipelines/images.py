@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ _Denoised = tuple[Image, np.ndarray]  # a result to be written, and the pixels b
 
 
 def denoise_files(
-    jobs: list[Job],
+    jobs: Iterable[Job],
     denoiser: Denoiser,
     *,
     strength: float,
@@ -32,7 +32,7 @@ def denoise_files(
     """Read, denoise and write images, these three side by side.
 
     Args:
-        jobs: what to do.
+        jobs: what to do; taken one by one, by the thread that reads.
         denoiser: the model.
         strength: as Denoiser takes it.
         on_progress: hears what part of an image is done.

@@ -9,6 +9,7 @@ from pathlib import Path
 _ROOT = Path("/")
 _CPUS = Path("sys/devices/system/cpu")
 _CGROUP = Path("sys/fs/cgroup")  # of the container, where there is one
+_limit: int | None = None  # of `usable_cores`, by `limit_cores`
 
 
 class _MallInfo(ctypes.Structure):
@@ -58,11 +59,22 @@ def release_free_memory() -> None:
         return
 
 
+def limit_cores(count: int) -> None:
+    """Limit `usable_cores` from now on, in a process that shares its machine with others."""
+    global _limit  # noqa: PLW0603
+    _limit = count
+
+
 def usable_cores(root: Path = _ROOT) -> int:
     """Return the number of cores that this process may use, by its affinity and its container's CPU quota.
 
-    At least 1; under Linux, two hardware threads of a core count once.
+    At least 1, at most `limit_cores`; under Linux, two hardware threads of a core count once.
     """
+    cores = _existing_cores(root)
+    return cores if _limit is None else min(cores, _limit)
+
+
+def _existing_cores(root: Path) -> int:
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     cores = {_core_of(root / _CPUS, cpu) for cpu in os.sched_getaffinity(0)}

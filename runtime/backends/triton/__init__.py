@@ -1,0 +1,1 @@
+"""Run models on a Triton Inference Server. Imports: backends, system, errors."""
