@@ -60,7 +60,9 @@ def open_backend(
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision '{precision}'; there are {', '.join(PRECISIONS)}")
     if fast and precision != "auto":
-        raise UserError(f"the fastest form has a precision of its own; leave out --fast, or {precision}")
+        raise UserError(
+            f"the fastest form has a precision of its own; leave out --fast, or --precision {precision}"
+        )
     parse_device(device)
     check_api(cuda_api)
     if backend == "tensorrt" or (backend == "auto" and not files.onnx):
