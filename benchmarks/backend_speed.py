@@ -1,13 +1,13 @@
 """Compare precisions and libraries on this CPU: speed, quality, frames of a video, and pixels computed twice.
 
     python -m benchmarks.backend_speed [gaussian camera …] [--pairs gaussian NOISY CLEAN] [--tile 512]
-                                       [--rounds 5]
+                                       [--rounds 5] [--cpu-time]
 
 A line for each model, precision and library. They take turns, so that whatever else the machine does strikes
-all alike; MP/s is the median over tiles of one size. Frames/s are what that speed makes of a video of
-1280×720 px, which the networks compute as 1280×736. dB is the mean PSNR of the results of NOISY to CLEAN,
-which have the same names. The last column is what `Denoiser` computes of an image of 1, 5 and 24 MP, in
-pixels per pixel, with a working set of --memory MB, or of half of what is free.
+all alike; MP/s is the median over tiles of one size, by CPU time with --cpu-time. Frames/s are what that
+makes of a video of 1280×720 px, which the networks compute as 1280×736. dB is the mean PSNR of the results of
+NOISY to CLEAN, which have the same names. The last column is what `Denoiser` computes of an image of 1, 5 and
+24 MP, in pixels per pixel, with a working set of --memory MB, or of half of what is free.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ def main() -> None:
     parser.add_argument("--tile", type=int, default=512, metavar="PX")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory", type=float, metavar="MB")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="count CPU time: for one core with other load"
+    )
     arguments = parser.parse_args()
     print(
         f"tiles of {arguments.tile}×{arguments.tile} px, {usable_cores()} cores, {arguments.rounds} rounds\n"
@@ -71,7 +74,7 @@ def main() -> None:
         forms = list(open_forms(name, arguments.memory))
         tile = noisy_tile(arguments.tile, forms[0].denoise.info.io)
         runs = [partial(form.denoise, tile) for form in forms]
-        seconds = time_interleaved(runs, arguments.rounds)
+        seconds = time_interleaved(runs, arguments.rounds, in_cpu_time=arguments.cpu_time)
         for form, its_s in zip(forms, seconds, strict=True):
             speed = tile[..., 0].size / its_s
             quality = f"{mean_psnr(form.denoise, *pairs[name]):.2f}" if name in pairs else ""

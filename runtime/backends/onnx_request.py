@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from ..system.files import sha256_of_file
 from .protocol import FAST_LOSS_DB, Backend, PrecisionChoice
 
 CPU_LIBRARIES = {"onnxruntime": "cpu", "openvino": "openvino"}  # and the extra that brings each
+
+
+def int8_command(model: Path) -> str:
+    """Return the command that exports a model with an INT8 form next to it."""
+    return f"n2b-export {shlex.quote(str(model))} --int8 --dynamic"
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class OnnxRequest:
             return self.files.onnx
         if self.files.int8_for_cpu is None:
             raise ModelError(
-                f"{self.files.onnx} has no INT8 form next to it; n2b-export MODEL --int8 makes one"
+                f"{self.files.onnx} has no INT8 form next to it; {int8_command(self.files.onnx)} makes one"
             )
         return self.files.int8_for_cpu
 
@@ -73,7 +79,7 @@ def _check_form_of(opened: Backend, model: Path | None) -> None:
         form = opened.model
         opened.close()
         raise ModelError(
-            f"{form} was made from another model than {model}; n2b-export MODEL --int8 makes it anew"
+            f"{form} was made from another model than {model}; {int8_command(model)} makes both anew"
         )
 
 

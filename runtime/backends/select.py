@@ -94,7 +94,9 @@ def _check_choices(backend: str, rebuild: str, precision: str, *, fast: bool, is
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision '{precision}'; there are {', '.join(PRECISIONS)}")
     if fast and precision != "auto":
-        raise UserError(f"the fastest form has a precision of its own; leave out --fast, or {precision}")
+        raise UserError(
+            f"the fastest form has a precision of its own; leave out --fast, or --precision {precision}"
+        )
     if is_served and (fast or precision != "auto"):
         raise UserError("a Triton server decides the precision; leave out --precision and --fast")
 

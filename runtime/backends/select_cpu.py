@@ -12,13 +12,12 @@ from ..system.packages import install_hint, is_installed
 from ..system.timing import time_interleaved
 from .autotune_cache import entry_path, read_entry, write_entry
 from .memory_probe import trial_batch
-from .onnx_request import CPU_LIBRARIES, OnnxRequest, open_onnx, why_not_fast
+from .onnx_request import CPU_LIBRARIES, OnnxRequest, int8_command, open_onnx, why_not_fast
 from .protocol import Backend
 
 _PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu")
 _RUNS = 3
 _SIDE_PX = 128  # a larger tile widens the lead, and a cold start waits for it
-_NO_INT8 = "int8: there is no such form; n2b-export MODEL --int8 makes one"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def open_fastest(request: OnnxRequest, libraries: Collection[str] = tuple(CPU_LI
     ]
     models = [request.form()]
     if request.fast and request.files.int8_for_cpu is None:
-        reasons.append(_NO_INT8)
+        reasons.append(f"int8: there is no such form; {int8_command(models[0])} makes one")
     elif request.fast and request.files.int8_for_cpu not in (None, *models):
         models.append(request.files.int8_for_cpu)
     candidates = [_Candidate(model, name) for model in models for name in installed or ["onnxruntime"]]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from n2b.export.onnx.file import read_onnx
+from n2b.runtime import Denoiser
 from n2b.runtime.images.image import Image, write_image
 from n2b.runtime.model_files import bundled_models
 from n2b.runtime.samples import sample_photographs
@@ -94,7 +95,8 @@ def test_without_torch_an_onnx_file_becomes_int8(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "model.int8-cpu.onnx").is_file()
+    with Denoiser(tmp_path / "out", precision="int8", device="cpu", backend="onnxruntime") as denoise:
+        assert (denoise.precision, denoise.model.name) == ("int8", "model.int8-cpu.onnx")
     assert "calibrating on sample photographs; name images of your camera" in done.stderr
 
 

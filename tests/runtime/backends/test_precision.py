@@ -56,7 +56,9 @@ class TestPrecision:
 
     @pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
     def test_without_an_int8_form_it_says_what_makes_one(self, files, backend):
-        with pytest.raises(ModelError, match=r"has no INT8 form next to it; n2b-export MODEL --int8 makes"):
+        with pytest.raises(
+            ModelError, match=r"has no INT8 form next to it; n2b-export \S+ --int8 --dynamic makes"
+        ):
             open_backend(files, device="cpu", backend=backend, precision="int8")
 
     def test_a_form_of_another_model_is_refused(self, with_int8, make_model):
@@ -67,7 +69,7 @@ class TestPrecision:
     def test_what_is_unknown_or_contradicts_itself_is_refused(self, files):
         with pytest.raises(UserError, match="no precision 'int4'; there are auto, fp32, bf16, int8"):
             open_backend(files, precision="int4")  # type: ignore[arg-type]
-        with pytest.raises(UserError, match="leave out --fast, or int8"):
+        with pytest.raises(UserError, match="leave out --fast, or --precision int8"):
             open_backend(files, precision="int8", fast=True)
 
     def test_it_goes_by_the_command_too_and_into_its_json(self, with_int8, n2b_infer, tmp_path):
@@ -173,7 +175,8 @@ class TestFast:
     def test_without_an_int8_form_it_says_what_makes_one(self, files, ticks):
         ticks(fp32=8, int8=4)
         opened = open_backend(files, device="cpu", fast=True)
-        assert opened.passed_over[0] == "int8: there is no such form; n2b-export MODEL --int8 makes one"
+        reason = f"int8: there is no such form; n2b-export {files.onnx} --int8 --dynamic makes one"
+        assert opened.passed_over[0] == reason
 
 
 def test_every_bundled_model_has_an_int8_form_of_its_own() -> None:
