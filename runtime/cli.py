@@ -55,7 +55,7 @@ def infer(
     """
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
-    if model.white_level is not None and (changed_options(dnd) or camera.camera is not None):
+    if model.white_level is not None and (changed_options(dnd) or camera.is_given):
         raise UserError("--white-level is for images; leave it out")
     printing = from_options(_Printing, options)
     if printing.json and is_output_closed():
@@ -65,10 +65,15 @@ def infer(
 
         folder, results = _dnd_folders(dnd, inputs, outputs, camera, model)
         denoiser, report = run_dnd(folder, results, model, skip_existing=outputs.skip_existing)
-    elif camera.camera is not None:
+    elif camera.is_given:
         from .commands.camera import run_camera
+        from .commands.cameras import print_cameras, run_cameras
 
         _refuse_with_camera(inputs, outputs)
+        if camera.is_several:
+            denoiser, reports = run_cameras(camera, outputs.out, model)
+            print_cameras(reports, denoiser, model, options["json"])
+            return SOME_FAILED if any(one.failed for one in reports.values()) else 0
         if camera.show and camera.headless:
             raise UserError("--show wants a window and --headless none; leave one of them out")
         denoiser, report = run_camera(camera, outputs.out, model)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..system.console import print_to_stderr
+from .camera_plan import plan_cameras
 from .session import open_denoiser, read_dark
 from .settings import CameraOptions, DenoiserOptions
 
@@ -41,11 +42,11 @@ def run_camera(
     from ..system.signals import Stop
     from .report import FRAMES_KEPT, RunReport
 
-    assert camera.camera is not None
+    (plan,) = plan_cameras(camera, None, options.strength)
     dark = read_dark(options.dark)
     controls, meter, stop = Controls(options.strength), StreamMeter(), Stop()
     with ExitStack() as held:
-        source = held.enter_context(closing(sources.frames(camera.camera, camera.requested, stop=stop)))
+        source = held.enter_context(closing(sources.frames(plan.address, plan.requested, stop=stop)))
         sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(camera, folder, controls, meter)]
         denoiser = held.enter_context(open_denoiser(options.for_camera(), dark))
         meter.model = f"{denoiser.model.stem}, {denoiser.backend} in {denoiser.precision}"
@@ -81,20 +82,29 @@ def stream_line(stats: LiveStats) -> str:
 def _open_sinks(
     camera: CameraOptions, folder: Path | None, controls: Controls, meter: StreamMeter
 ) -> Iterator[Sink]:
-    from ..sinks import FolderSink, RecordSink, RestreamSink, VirtualCameraSink, WindowSink
+    from ..sinks import WindowSink
 
-    if folder is not None:
-        yield FolderSink(folder)
-    if camera.record is not None:
-        yield RecordSink(camera.record)
-    if camera.restream is not None:
-        yield RestreamSink(camera.restream)
-    if camera.virtual_camera is not None:
-        yield VirtualCameraSink(None if camera.virtual_camera == ANY_DEVICE else camera.virtual_camera)
+    yield from open_sinks(folder, camera.record, camera.restream, camera.virtual_camera)
     if camera.serve is not None:
         yield page_sink(camera.serve, controls, meter, camera.serve_token)
     if camera.has_window(folder):
         yield WindowSink()
+
+
+def open_sinks(
+    folder: Path | None, record: Path | None, restream: str | None, virtual_camera: str | None
+) -> Iterator[Sink]:
+    """Open the outputs that are given, one after the other."""
+    from ..sinks import FolderSink, RecordSink, RestreamSink, VirtualCameraSink
+
+    if folder is not None:
+        yield FolderSink(folder)
+    if record is not None:
+        yield RecordSink(record)
+    if restream is not None:
+        yield RestreamSink(restream)
+    if virtual_camera is not None:
+        yield VirtualCameraSink(None if virtual_camera == ANY_DEVICE else virtual_camera)
 
 
 def page_sink(address: str, controls: Controls, meter: StreamMeter, token_file: Path | None = None) -> Sink:

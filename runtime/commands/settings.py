@@ -6,15 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..backends import BackendName, PrecisionChoice, Rebuild
 from ..cuda import CudaApi
 from ..errors import UserError
 from ..system.options import option
-
-if TYPE_CHECKING:
-    from ..sources import CameraSettings
 
 SUFFIX = "_denoised"  # of results that lie next to their inputs
 _files, _model, _tiles, _camera = (
@@ -148,12 +145,14 @@ class DenoiserOptions:
 class CameraOptions:
     """A camera, what to request from it, and where its frames go besides a folder."""
 
-    camera: str | None = _camera(
-        None,
+    camera: tuple[str, ...] = _camera(
+        (),
         "A camera in place of images: 0 (the first), /dev/video2, rtsp://…, http://…, csi://0, or a "
-        "GStreamer pipeline; shown in a window, or with -o written as numbered images.",
+        "GStreamer pipeline; shown in a window, or with -o written as numbered images. Repeatable, also as "
+        "NAME=C: several share one model.",
         metavar="C",
     )
+    cameras: Path | None = _camera(None, "TOML file of several cameras and their outputs.", metavar="FILE")
     width: int | None = _camera(
         None, "Width to request from the camera.", metavar="PX", minimum=1, maximum=65_536
     )
@@ -192,11 +191,14 @@ class CameraOptions:
     )
 
     @property
-    def requested(self) -> CameraSettings:
-        """Return the settings to request from the camera."""
-        from ..sources import CameraSettings
+    def is_given(self) -> bool:
+        """Return True if there is any camera."""
+        return bool(self.camera) or self.cameras is not None
 
-        return CameraSettings(self.width, self.height, self.fps, self.fourcc)
+    @property
+    def is_several(self) -> bool:
+        """Return True if the cameras are planned as several, even if a file lists only one."""
+        return len(self.camera) > 1 or self.cameras is not None
 
     def has_window(self, folder: Path | None) -> bool:
         """Return True if the frames are shown in a window: on request, or if they go nowhere else."""

@@ -7,6 +7,7 @@ const SILENT_S = 3; // a camera without a frame for so long is shown as lost
 const ENDED = 1001; // close code of a server that shuts down
 const RETRY_MS = 2000;
 const STRENGTH_EVERY_MS = 60;
+const CAMERAS_EVERY_MS = 1000; // of several, the small images and their state
 
 const $ = (id) => document.getElementById(id);
 const stage = $("stage"), divider = $("divider"), slider = $("strength");
@@ -16,6 +17,7 @@ let isPaused = false;
 let isRequested = false; // a pair has been requested
 let splitPercent = 50;
 let newest = null; // latest statistics
+let camera = ""; // the name of the one that is shown; "": the first
 let strengthTouched = -Infinity; // time by performance.now()
 
 // ---- state --------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ async function showPair(before, after) {
 function saveSnapshot(number, image) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([image], { type: "image/png" }));
-  link.download = `n2b-${String(number).padStart(6, "0")}.png`;
+  link.download = `n2b-${camera && `${camera}-`}${String(number).padStart(6, "0")}.png`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
@@ -119,7 +121,7 @@ async function receive(data) {
 // ---- the connection -----------------------------------------------------------------------------------
 
 function connect() {
-  const opening = new WebSocket(`ws://${location.host}/live`);
+  const opening = new WebSocket(`ws://${location.host}/live${ofCamera(camera)}`);
   let wasOpen = false;
   opening.binaryType = "arraybuffer";
   opening.onopen = () => {
@@ -127,12 +129,17 @@ function connect() {
     socket = opening;
     isRequested = false;
     requestNext();
+    showCameras();
   };
   opening.onmessage = (message) => {
     if (typeof message.data === "string") showStatistics(JSON.parse(message.data));
     else receive(message.data);
   };
   opening.onclose = async (event) => {
+    if (opening.isLeft) {
+      connect();
+      return;
+    }
     if (event.code === ENDED) {
       showState("ended", "Ended", "n2b-infer has ended. This page reconnects when it runs again.");
     } else if (wasOpen) {
@@ -147,7 +154,8 @@ function connect() {
 async function showRefusal() {
   // A browser does not report why a WebSocket was refused; an ordinary request does.
   try {
-    const answer = await fetch("/live");
+    const answer = await fetch(`/live${ofCamera(camera)}`);
+    if (answer.status === 404) camera = ""; // the program runs again, with other cameras
     const reason = (await answer.text()).trim();
     if (answer.status === 401) showState("refused", "No access", `The token is no longer valid: ${reason}.`);
     else if (answer.status === 503) showState("waiting", "Waiting", `${capital(reason)}. Waiting for a free place.`);
@@ -161,6 +169,64 @@ async function showRefusal() {
 
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// ---- several cameras ------------------------------------------------------------------------------------
+
+function ofCamera(name, more = "") {
+  return name ? `?camera=${encodeURIComponent(name)}${more}` : "";
+}
+
+let camerasTimer = null;
+async function showCameras() {
+  clearTimeout(camerasTimer);
+  if (document.hidden) return;
+  let cameras;
+  try {
+    cameras = (await (await fetch("/status.json")).json()).cameras;
+  } catch {
+    return; // shown again when the connection is back
+  }
+  $("cameras").hidden = cameras.length < 2;
+  if (cameras.length < 2) return;
+  const names = cameras.map((one) => one.name);
+  if (!names.includes(camera)) camera = names[0];
+  if (names.join() !== [...$("cameras").children].map((button) => button.dataset.name).join()) {
+    $("cameras").replaceChildren(...names.map(cameraButton));
+  }
+  cameras.forEach((one, i) => {
+    const button = $("cameras").children[i];
+    const isLost = one.silent_s >= SILENT_S;
+    button.classList.toggle("lost", isLost);
+    button.setAttribute("aria-current", one.name === camera);
+    button.querySelector("small").textContent = isLost ? "lost" : `${one.fps.toFixed(1)} fps`;
+    if (one.frames && !isLost) button.querySelector("img").src = `/snapshot.jpg${ofCamera(one.name, "&width=480")}&t=${Date.now()}`;
+  });
+  clearTimeout(camerasTimer);
+  camerasTimer = setTimeout(showCameras, CAMERAS_EVERY_MS);
+}
+
+function cameraButton(name) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.name = name;
+  const image = document.createElement("img"), label = document.createElement("span");
+  image.alt = "";
+  label.append(name, document.createElement("small"));
+  button.append(image, label);
+  button.addEventListener("click", () => showCamera(name));
+  return button;
+}
+
+function showCamera(name) {
+  if (name === camera || socket?.readyState !== WebSocket.OPEN) return;
+  camera = name;
+  newest = null;
+  strengthTouched = -Infinity;
+  stage.classList.add("empty");
+  showState("waiting", "Connecting");
+  socket.isLeft = true;
+  socket.close();
 }
 
 // ---- controls -----------------------------------------------------------------------------------------
@@ -236,7 +302,10 @@ $("pause").addEventListener("click", () => {
 });
 
 $("snapshot").addEventListener("click", () => socket.send(JSON.stringify({ snapshot: true })));
-document.addEventListener("visibilitychange", requestNext);
+document.addEventListener("visibilitychange", () => {
+  requestNext();
+  if (!document.hidden) showCameras();
+});
 window.addEventListener("resize", () => moveDivider(splitPercent));
 
 // The token is in a cookie now; take it out of the address bar.
