@@ -84,6 +84,12 @@ def infer(
 
         for name in changed_options(camera):
             raise UserError(f"{name} is for a camera; name one with --camera 0")
+        if outputs.watch:
+            from .commands.watch import run_watch
+
+            denoiser, report = run_watch(inputs or [], outputs, model)
+            _print(report, denoiser, model, from_options(_Printing, options))
+            return SOME_FAILED if report.failed else 0
         plan = plan_jobs(inputs or [], outputs)
         if plan.is_video and model.white_level is not None:
             raise UserError("--white-level is for images, not for videos; leave it out")
@@ -105,7 +111,9 @@ def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
         shown = hide_passwords(inputs[0], is_address=True)
         raise UserError(f"a camera and images ({shown}) cannot be denoised in one run")
     if changed_options(outputs).keys() - {"--out"}:
-        raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
+        raise UserError(
+            "--reference, --skip-existing, --watch, --suffix and --ext are for images, not for a camera"
+        )
 
 
 def _dnd_folders(

@@ -31,6 +31,7 @@ class Session:
     denoiser: Denoiser
     report: RunReport
     manifest: Manifest | None
+    dark: DarkFrame | None = None  # that is subtracted from the images first
 
     def remaining(self, jobs: list[Job], *, skip_existing: bool) -> list[Job]:
         """Return the jobs that are to be done: all, or those whose result is not in the manifest.
@@ -104,7 +105,7 @@ def open_session(
             if dark is not None:
                 settings["dark"] = dark.sha256
             manifest = Manifest(ManifestKey(sha256, settings), folder)
-        yield Session(denoiser, RunReport(keep=keep), manifest)
+        yield Session(denoiser, RunReport(keep=keep), manifest, dark)
 
 
 @contextmanager
