@@ -58,14 +58,18 @@ def infer(
     """
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
-    cluster = from_options(ClusterOptions, options)
-    if changed_options(cluster) and (cluster.ray is None or changed_options(dnd) or camera.is_given):
-        raise UserError("--ray-actors and --ray-threads need --ray, which is for images alone")
-    if model.white_level is not None and (changed_options(dnd) or camera.is_given):
-        raise UserError("--white-level is for images; leave it out")
-    printing = from_options(_Printing, options)
+    cluster, printing = from_options(ClusterOptions, options), from_options(_Printing, options)
     if printing.json and is_output_closed():
         raise UserError("--json prints to standard output, which is closed")
+    if camera.is_given or changed_options(dnd):
+        _refuse_for_images(model, cluster)
+    if camera.is_several and not changed_options(dnd):
+        from .commands.cameras import print_cameras, run_cameras
+
+        _refuse_with_camera(inputs, outputs)
+        denoiser, reports = run_cameras(camera, outputs.out, model)
+        print_cameras(reports, denoiser, model, printing.json)
+        return SOME_FAILED if any(one.failed for one in reports.values()) else 0
     if changed_options(dnd):
         from .commands.dnd import run_dnd
 
@@ -73,41 +77,56 @@ def infer(
         denoiser, report = run_dnd(folder, results, model, skip_existing=outputs.skip_existing)
     elif camera.is_given:
         from .commands.camera import run_camera
-        from .commands.cameras import print_cameras, run_cameras
 
         _refuse_with_camera(inputs, outputs)
-        if camera.is_several:
-            denoiser, reports = run_cameras(camera, outputs.out, model)
-            print_cameras(reports, denoiser, model, options["json"])
-            return SOME_FAILED if any(one.failed for one in reports.values()) else 0
         if camera.show and camera.headless:
             raise UserError("--show wants a window and --headless none; leave one of them out")
         denoiser, report = run_camera(camera, outputs.out, model)
     else:
-        from .commands.images import run_images
-        from .commands.jobs import plan_jobs
-        from .commands.videos import run_videos
-
         for name in changed_options(camera):
             raise UserError(f"{name} is for a camera; name one with --camera 0")
-        if cluster.ray is not None:
-            from .cluster.run import run_on_ray
-
-            denoiser, report = run_on_ray(inputs or [], outputs, model, cluster)
-            _print(report, denoiser, model, from_options(_Printing, options))
-            return SOME_FAILED if report.failed else 0
-        _refuse_remote(inputs, outputs)
-        plan = plan_jobs(inputs or [], outputs)
-        if plan.is_video and model.white_level is not None:
-            raise UserError("--white-level is for images, not for videos; leave it out")
-        run = run_videos if plan.is_video else run_images
-        denoiser, report = run(plan, model, skip_existing=outputs.skip_existing)
+        denoiser, report = _run_files(inputs or [], outputs, model, cluster)
     _print(report, denoiser, model, printing)
     return SOME_FAILED if report.failed else 0
 
 
-def _refuse_remote(inputs: list[str] | None, outputs: OutputPlan) -> None:
-    for name in [*(inputs or []), *([] if outputs.out is None else [outputs.out])]:
+def _run_files(
+    inputs: list[str], outputs: OutputPlan, model: DenoiserOptions, cluster: ClusterOptions
+) -> tuple[Denoiser | OpenModel | None, RunReport]:
+    """Denoise images or videos: on a cluster, as they arrive, or those that are there."""
+    from .commands.images import run_images
+    from .commands.jobs import plan_jobs
+    from .commands.videos import run_videos
+    from .commands.watch import run_watch
+
+    if cluster.ray is not None:
+        from .cluster.run import run_on_ray
+
+        if outputs.watch:
+            raise UserError("--watch runs on one machine; leave out --ray")
+        return run_on_ray(inputs, outputs, model, cluster)
+    if changed_options(cluster):
+        raise UserError("--ray-actors and --ray-threads need --ray, which is for images alone")
+    _refuse_remote(inputs, outputs)
+    if outputs.watch:
+        return run_watch(inputs, outputs, model)
+    plan = plan_jobs(inputs, outputs)
+    if plan.is_video and model.white_level is not None:
+        raise UserError("--white-level is for images, not for videos; leave it out")
+    run = run_videos if plan.is_video else run_images
+    return run(plan, model, skip_existing=outputs.skip_existing)
+
+
+def _refuse_for_images(model: DenoiserOptions, cluster: ClusterOptions) -> None:
+    """Refuse options of images, in a run over a camera or the DND benchmark."""
+    if changed_options(cluster):
+        raise UserError("--ray, --ray-actors and --ray-threads are for images alone; leave them out")
+    if model.white_level is not None:
+        raise UserError("--white-level is for images; leave it out")
+
+
+def _refuse_remote(inputs: list[str], outputs: OutputPlan) -> None:
+    for name in [*inputs, *([] if outputs.out is None else [outputs.out])]:
         if is_remote(name):
             raise UserError(f"{name} is no local file; add --ray local to read and write object stores")
 
@@ -124,7 +143,9 @@ def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
         shown = hide_passwords(inputs[0], is_address=True)
         raise UserError(f"a camera and images ({shown}) cannot be denoised in one run")
     if changed_options(outputs).keys() - {"--out"}:
-        raise UserError("--reference, --skip-existing, --suffix and --ext are for images, not for a camera")
+        raise UserError(
+            "--reference, --skip-existing, --watch, --suffix and --ext are for images, not for a camera"
+        )
 
 
 def _dnd_folders(

@@ -28,15 +28,7 @@ def run_images(
     Raises:
         UserError: the only image there is cannot be denoised.
     """
-    from ..inference.tile_size import default_memory_mb
-    from ..pipelines.strips import STRIPS_MEMORY_MB, find_large
-
-    memory_mb = options.max_memory or default_memory_mb()
-    # With --tile 0 whole images are asked for, whatever memory they take.
-    large = [] if options.tile == 0 else find_large(plan.jobs, memory_mb)
-    if large and options.max_memory is None:
-        memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
-        options = dataclasses.replace(options, max_memory=memory_mb)
+    large, memory_mb, options = find_large_jobs(plan.jobs, options)
     dark, keeps_manifest = read_dark(options.dark, options.white_level), plan.keeps_manifest or skip_existing
     with open_session(options, keeps_manifest=keeps_manifest, dark=dark) as session:
         jobs = session.remaining(plan.jobs, skip_existing=skip_existing)
@@ -55,6 +47,20 @@ def _raising(images: Iterator[ImageReport]) -> Iterator[ImageReport]:
         if image.error is not None:
             raise image.error
         yield image
+
+
+def find_large_jobs(jobs: list[Job], options: DenoiserOptions) -> tuple[list[Job], float, DenoiserOptions]:
+    """Return the jobs whose images do not fit into memory, the memory in MB, and options that fit it."""
+    from ..inference.tile_size import default_memory_mb
+    from ..pipelines.strips import STRIPS_MEMORY_MB, find_large
+
+    memory_mb = options.max_memory or default_memory_mb()
+    # With --tile 0 whole images are asked for, whatever memory they take.
+    large = [] if options.tile == 0 else find_large(jobs, memory_mb)
+    if large and options.max_memory is None:
+        memory_mb = min(memory_mb, STRIPS_MEMORY_MB)
+        options = dataclasses.replace(options, max_memory=memory_mb)
+    return large, memory_mb, options
 
 
 def denoise_jobs(

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +91,12 @@ class Manifest:
                      "will make these results again")  # fmt: skip
             self._has_warned = True
 
+    def forget(self) -> None:
+        """Forget the inputs and records that were read; those of later jobs are read anew."""
+        self._inputs.clear()
+        self._sha256.clear()
+        self._records.clear()
+
     def leave_out(self, jobs: Sequence[Job], report: RunReport) -> list[Job]:
         """Return the jobs that are not finished; the report counts the others, and those made again."""
         remaining = [job for job in jobs if not self.has(job)]
@@ -98,7 +104,9 @@ class Manifest:
         report.made_again = sum(job.destination.exists() for job in remaining)
         return remaining
 
-    def recording(self, reports: Iterable[ImageReport], jobs: Sequence[Job]) -> Iterator[ImageReport]:
+    def recording(
+        self, reports: Iterable[ImageReport], jobs: Sequence[Job]
+    ) -> Generator[ImageReport, None, None]:
         """Yield the reports of these jobs, and record each result as it comes."""
         for job in jobs:
             if job.source not in self._inputs:

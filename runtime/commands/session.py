@@ -33,6 +33,7 @@ class Session:
     denoiser: Denoiser
     report: RunReport
     manifest: Manifest | None
+    dark: DarkFrame | None = None  # that is subtracted from the images first
 
     def remaining(self, jobs: list[Job], *, skip_existing: bool) -> list[Job]:
         """Return the jobs that are to be done: all, or those whose result is not in the manifest.
@@ -103,7 +104,7 @@ def open_session(
             )
             recorded = {**manifest_settings(options, denoiser, dark), **(settings or {})}
             manifest = Manifest(ManifestKey(sha256, recorded), folder)
-        yield Session(denoiser, RunReport(keep=keep), manifest)
+        yield Session(denoiser, RunReport(keep=keep), manifest, dark)
 
 
 def manifest_settings(

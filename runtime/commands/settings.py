@@ -36,6 +36,11 @@ class OutputPlan:
         "Skip images whose result is there, made from the same image by the same model.",
         name="--skip-existing",
     )
+    watch: bool = _files(
+        False,
+        "Go on with the images that arrive in the folders, until Ctrl-C; finished results are skipped.",
+        name="--watch",
+    )
     reference: Path | None = _files(
         None, "Clean images of the same names: print PSNR and SSIM.", metavar="DIR"
     )

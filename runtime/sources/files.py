@@ -51,11 +51,20 @@ def find_files(inputs: Sequence[str | Path | Input], suffixes: tuple[str, ...], 
     return list(found.values())
 
 
+def files_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files in a folder and its subfolders that end in any of `suffixes`, in natural order.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    return sorted(_walk(folder, suffixes), key=_natural_order)
+
+
 def _files_of(source: Input, suffixes: tuple[str, ...]) -> list[Path]:
     if source.path is None or source.kind == "dnd":
         raise UserError(f"{source.shown_name} is no file or folder")
     if source.kind == "folder":
-        return sorted(_walk(source.path, suffixes), key=_natural_order)
+        return files_in(source.path, suffixes)
     if source.kind != "glob":
         return [source.path]
     matches = [Path(match) for match in glob.glob(str(source.path), recursive=True)]  # noqa: PTH207, may be absolute

@@ -71,6 +71,12 @@ class Stop:
         """True if the end is due."""
         return self._is_requested or (self._at_s is not None and time.monotonic() >= self._at_s)
 
+    def wait(self, seconds: float, poll_s: float = 0.1) -> None:
+        """Wait for the end, or for so many seconds."""
+        end_s = time.monotonic() + seconds
+        while not self.is_due and (left_s := end_s - time.monotonic()) > 0:
+            time.sleep(min(left_s, poll_s))
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Make SIGINT (Ctrl-C) and SIGTERM request the end within the block; a second of a kind interrupts.
