@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,9 @@ class _Printing:
         False, "Print how long reading, denoising and writing take.", name="--benchmark"
     )
     json: bool = _output(False, "Print one JSON object and nothing else.", name="--json")
+    print_service: bool = _output(
+        False, "Print a systemd unit that runs this command, and do nothing else.", name="--print-service"
+    )
     debug: bool = _output(False, "Show the traceback of an error.", name="--debug")
 
 
@@ -61,6 +65,8 @@ def infer(
     cluster = from_options(ClusterOptions, options)
     if changed_options(cluster) and (cluster.ray is None or changed_options(dnd) or camera.is_given):
         raise UserError("--ray-actors and --ray-threads need --ray, which is for images alone")
+    if options["print_service"]:
+        return _print_service(inputs, outputs, camera)
     if model.white_level is not None and (changed_options(dnd) or camera.is_given):
         raise UserError("--white-level is for images; leave it out")
     printing = from_options(_Printing, options)
@@ -110,6 +116,21 @@ def _refuse_remote(inputs: list[str] | None, outputs: OutputPlan) -> None:
     for name in [*(inputs or []), *([] if outputs.out is None else [outputs.out])]:
         if is_remote(name):
             raise UserError(f"{name} is no local file; add --ray local to read and write object stores")
+
+
+def _print_service(inputs: list[str] | None, outputs: OutputPlan, camera: CameraOptions) -> int:
+    from .commands.service import OPTION, service_unit, this_host
+
+    if camera.is_given:
+        _refuse_with_camera(inputs, outputs)
+        if not camera.is_several and camera.has_window(outputs.out):
+            raise UserError(
+                "a service has no window; name another output, such as --serve 8080, or --headless"
+            )
+    elif not inputs:
+        raise UserError(f"{OPTION} prints the unit of a whole command: name images or a camera too")
+    print(service_unit([word for word in sys.argv[1:] if word != OPTION], this_host()))
+    return 0
 
 
 def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:
