@@ -75,7 +75,7 @@ def service_unit(arguments: Sequence[str], host: Host) -> str:
         f"User={_specifiers(host.user)}",
         *([f"SupplementaryGroups={' '.join(host.groups)}"] if host.groups else []),
         f"WorkingDirectory={_specifiers(str(host.folder))}",
-        *(["EnvironmentFile=/etc/n2b/n2b.env"] if secrets else []),
+        *(["EnvironmentFile=/etc/n2b/passwords.env"] if secrets else []),
         "Environment=PYTHONUNBUFFERED=1",
         f"ExecStart={' '.join([*program, *words])}",
         "Restart=on-failure",
@@ -131,8 +131,8 @@ def _secret_comments(secrets: Sequence[str]) -> list[str]:
     if not secrets:
         return []
     return [
-        "# Passwords: sudo install -D -m 600 /dev/null /etc/n2b/n2b.env, and write into it, in single quotes",
-        "# and with their passwords:",
+        "# Passwords: sudo install -D -m 600 /dev/null /etc/n2b/passwords.env, and write into it, in single",
+        "# quotes and with their passwords:",
         *(f"#   N2B_ADDRESS_{number}='{_plain_text(hidden)}'" for number, hidden in enumerate(secrets, 1)),
     ]
 

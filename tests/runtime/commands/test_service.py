@@ -81,7 +81,7 @@ def test_a_password_is_left_to_an_environment_file(tmp_path, how):
     unit = service_unit([*how, "--headless"], host(tmp_path))
     assert "s3cret" not in unit
     assert exec_start(unit).endswith("--camera ${N2B_ADDRESS_1} --headless")
-    assert "EnvironmentFile=/etc/n2b/n2b.env" in unit
+    assert "EnvironmentFile=/etc/n2b/passwords.env" in unit
     assert "N2B_ADDRESS_1='rtsp://…@host/1'" in unit
 
 
