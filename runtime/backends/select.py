@@ -136,7 +136,7 @@ def _open_engine(path: Path, device: str, rebuild: str, cuda_api: str) -> Backen
 
     kind, index = parse_device(device)
     if kind not in ("auto", "cuda"):
-        raise DeviceError(f"{path} runs on an NVIDIA GPU only; for {kind} name the .onnx file")
+        raise DeviceError(f"{path} runs on an NVIDIA GPU only; for {device} name the .onnx file")
     try:
         return TensorRTBackend(path, device_index=index, cuda_api=cuda_api)
     except StaleEngineError as error:
