@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,9 @@ class _Printing:
         False, "Print how long reading, denoising and writing take.", name="--benchmark"
     )
     json: bool = _output(False, "Print one JSON object and nothing else.", name="--json")
+    print_service: bool = _output(
+        False, "Print a systemd unit that runs this command, and do nothing else.", name="--print-service"
+    )
     debug: bool = _output(False, "Show the traceback of an error.", name="--debug")
 
 
@@ -59,6 +63,8 @@ def infer(
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
     cluster, printing = from_options(ClusterOptions, options), from_options(_Printing, options)
+    if options["print_service"]:
+        return _print_service(inputs, outputs, camera)
     if printing.json and is_output_closed():
         raise UserError("--json prints to standard output, which is closed")
     if camera.is_given or changed_options(dnd):
@@ -129,6 +135,21 @@ def _refuse_remote(inputs: list[str], outputs: OutputPlan) -> None:
     for name in [*inputs, *([] if outputs.out is None else [outputs.out])]:
         if is_remote(name):
             raise UserError(f"{name} is no local file; add --ray local to read and write object stores")
+
+
+def _print_service(inputs: list[str] | None, outputs: OutputPlan, camera: CameraOptions) -> int:
+    from .commands.service import OPTION, service_unit, this_host
+
+    if camera.is_given:
+        _refuse_with_camera(inputs, outputs)
+        if not camera.is_several and camera.has_window(outputs.out):
+            raise UserError(
+                "a service has no window; name another output, such as --serve 8080, or --headless"
+            )
+    elif not inputs:
+        raise UserError(f"{OPTION} prints the unit of a whole command: name images or a camera too")
+    print(service_unit([word for word in sys.argv[1:] if word != OPTION], this_host()))
+    return 0
 
 
 def _refuse_with_camera(inputs: list[str] | None, outputs: OutputPlan) -> None:

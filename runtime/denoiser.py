@@ -49,7 +49,7 @@ class Denoiser:
     Args:
         model: an .onnx or .engine file, the folder of an export, or the name of a bundled model ("gaussian",
             "camera"); None: the latest export below the current folder, else "gaussian".
-        device: "auto", "cpu", "cuda" or "cuda:1".
+        device: "auto", "cpu", "cuda", "cuda:1", "dml" (DirectML) or "coreml".
         backend: library that runs the model; "auto": the fastest that works here.
         tile: side of the tiles in px, overlap included; 0: the whole image at once; "auto": the largest
             that the memory allows, in the shape that suits each image, or the one that the model takes.

@@ -73,7 +73,7 @@ def open_backend(
     if backend != "auto":
         return _open_named(onnx, backend)
     passed_over = []
-    if files.engine and device != "cpu":
+    if files.engine and parse_device(device)[0] in ("auto", "cuda"):
         try:
             return check_precision(_open_engine(files.engine, device, rebuild, cuda_api), precision)
         except (EnvironmentFault, ModelError) as error:
@@ -102,15 +102,18 @@ def _check_choices(backend: str, rebuild: str, precision: str, *, fast: bool, is
 
 
 def _open_best(onnx: OnnxRequest) -> Backend:
-    """Open an ONNX file on CUDA, else on the CPU."""
+    """Open an ONNX file on CUDA, else by DirectML or CoreML if faster than the CPU, else on the CPU."""
     from .onnxruntime.session import built_without, has_cuda
+    from .select_accelerator import open_fastest_device
     from .select_cpu import open_fastest
 
     kind, index = parse_device(onnx.device)
-    if kind == "cpu" or (kind == "auto" and find_gpu(index) is None):
+    if kind == "cpu":
         return open_fastest(onnx)
+    if kind == "auto" and find_gpu(index) is None:
+        return open_fastest_device(onnx)
     if kind == "auto" and not has_cuda():
-        backend = open_fastest(onnx)
+        backend = open_fastest_device(onnx)
         backend.passed_over = (f"cuda: {built_without('CUDA')}", *backend.passed_over)
         return backend
     if onnx.precision in ("bf16", "int8"):
@@ -122,7 +125,7 @@ def _open_best(onnx: OnnxRequest) -> Backend:
 
 def _open_named(onnx: OnnxRequest, name: str) -> Backend:
     """Open an ONNX file by a library of the user's choice: with `fast`, its fastest form in it."""
-    if name in CPU_LIBRARIES and onnx.fast and parse_device(onnx.device)[0] != "cuda":
+    if name in CPU_LIBRARIES and onnx.fast and parse_device(onnx.device)[0] in ("auto", "cpu"):
         from .select_cpu import open_fastest
 
         return open_fastest(onnx, (name,))
@@ -134,8 +137,8 @@ def _open_engine(path: Path, device: str, rebuild: str, cuda_api: str) -> Backen
     from .tensorrt.engine_rebuild import run_export
 
     kind, index = parse_device(device)
-    if kind == "cpu":
-        raise DeviceError(f"{path} runs on a GPU only; for the CPU name the .onnx file")
+    if kind not in ("auto", "cuda"):
+        raise DeviceError(f"{path} runs on an NVIDIA GPU only; for {device} name the .onnx file")
     try:
         return TensorRTBackend(path, device_index=index, cuda_api=cuda_api)
     except StaleEngineError as error:

@@ -101,7 +101,7 @@ class DenoiserOptions:
         "Arithmetic: auto loses at most 0.05 dB; int8 needs the model's INT8 file or engine.",
     )
     fast: bool = _model(False, "Run the model's fastest form here that loses at most 0.3 dB.", name="--fast")
-    device: str = _model("auto", "Device that runs the model.", metavar="auto|cpu|cuda[:N]")
+    device: str = _model("auto", "Device that runs the model.", metavar="auto|cpu|cuda[:N]|dml[:N]|coreml")
     strict: bool = _model(False, "Fail rather than use anything else than was asked for.", name="--strict")
     allow_8bit: bool = _model(
         False, "Accept deeper images with an 8-bit model; 256 levels remain.", name="--allow-8bit"

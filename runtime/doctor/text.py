@@ -21,6 +21,13 @@ def to_text(facts: Diagnosis) -> str:
     return "\n".join(_lines(facts))
 
 
+def to_line(trial: Trial) -> str:
+    """Return the result of one trial as one line."""
+    if trial.opens:
+        return f"{trial.library} on {trial.device} in {trial.precision}, {trial.mp_per_s:.2f} MP/s"
+    return f"no backend runs the model: {trial.reason}"
+
+
 def _lines(facts: Diagnosis) -> Iterator[str]:
     machine, gpu, jetson = facts.machine, facts.gpu, facts.jetson
     container = " · in a container" if machine.is_container else ""

@@ -21,9 +21,8 @@ def try_backends(model: str | None, files: ModelFiles, *, has_gpu: bool) -> Iter
         model: as of `Denoiser`.
         files: of that model.
     """
-    name = model or ""
     onnx = str(files.onnx or DEFAULT_BUNDLED)
-    yield _trial("auto", "auto", probe("model", name, "auto", "auto", timeout_s=_TIMEOUT_S))
+    yield try_auto(model)
     if has_gpu:
         yield from _try_tensorrt(None if files.engine is None else str(files.engine))
         yield _trial("onnxruntime", "cuda", probe("model", onnx, "onnxruntime", "cuda", timeout_s=_TIMEOUT_S))
@@ -31,6 +30,11 @@ def try_backends(model: str | None, files: ModelFiles, *, has_gpu: bool) -> Iter
             yield _trial(backend, "cuda", probe("model", onnx, backend, "cuda", timeout_s=_TIMEOUT_S))
     for backend in ("openvino", "onnxruntime"):
         yield _trial(backend, "cpu", probe("model", onnx, backend, "cpu", timeout_s=_TIMEOUT_S))
+
+
+def try_auto(model: str | None) -> Trial:
+    """Return the result of opening a model as `Denoiser` does by default."""
+    return _trial("auto", "auto", probe("model", model or "", "auto", "auto", timeout_s=_TIMEOUT_S))
 
 
 def _try_tensorrt(engine: str | None) -> Iterator[Trial]:

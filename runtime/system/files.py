@@ -108,7 +108,7 @@ def _claim(temporary: Path, path: Path) -> None:
 
 def _synchronise(path: Path) -> None:
     try:
-        with open(path, "rb") as file:
+        with open(path, "r+b" if os.name == "nt" else "rb") as file:  # Windows wants it writable
             os.fsync(file.fileno())
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:

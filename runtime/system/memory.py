@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def available_bytes(root: Path = _ROOT) -> int | None:
 def resident_bytes(root: Path = _ROOT) -> int | None:
     """Return the resident memory of this process; None if unavailable (only Linux reports it)."""
     try:
-        return int((root / "proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int((root / "proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
     except OSError:
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -81,7 +82,14 @@ class _StandardError:
     def read(self, start: int) -> str:
         """Return what libraries printed from `start` on."""
         count = self.size() - start
-        return os.pread(self._messages, count, start).decode(errors="replace") if count > 0 else ""
+        if count <= 0:
+            return ""
+        if hasattr(os, "pread"):
+            return os.pread(self._messages, count, start).decode(errors="replace")
+        os.lseek(self._messages, start, os.SEEK_SET)  # Windows
+        text = os.read(self._messages, count).decode(errors="replace")
+        os.lseek(self._messages, 0, os.SEEK_END)
+        return text
 
     def _keep(self) -> bool:
         """Duplicate the current standard error, /dev/null if the process has none; False if that fails."""
@@ -92,7 +100,7 @@ class _StandardError:
             else:
                 os.dup2(2, self._kept, inheritable=False)
             if self._process != os.getpid():
-                self._messages, self._process = os.memfd_create("messages"), os.getpid()
+                self._messages, self._process = _anonymous_file(), os.getpid()
         except OSError:
             return False
         if self._kept_stream is not None:
@@ -101,6 +109,14 @@ class _StandardError:
         raw = io.FileIO(self._kept, "w", closefd=False)
         self._kept_stream = io.TextIOWrapper(raw, errors="backslashreplace", write_through=True)
         return True
+
+
+def _anonymous_file() -> int:
+    """Return the descriptor of an empty file that is gone when it is closed; only Linux has one in memory."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("messages")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def _open_standard_error() -> None:

@@ -29,8 +29,8 @@ def expand_weights(weights: Mapping[str, Tensor], network: nn.Module) -> dict[st
     for name, module in network.named_modules():
         if not isinstance(module, ExpandedConvolution) or f"{name}.weight" not in state:
             continue
-        weight = state.pop(f"{name}.weight").double()
-        mix = module.mix.double()
+        weight = state.pop(f"{name}.weight").cpu().double()  # an Apple GPU has no float64
+        mix = module.mix.cpu().double()
         maps = mix.T @ torch.linalg.solve(mix @ mix.T, weight.flatten(1))
         state[f"{name}.mix"] = module.mix.detach().clone()
         state[f"{name}.maps"] = maps.view_as(module.maps).float()

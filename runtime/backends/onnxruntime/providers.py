@@ -10,6 +10,7 @@ from ...system.memory import cache_folder
 from ...system.packages import require
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+PROVIDERS = {"dml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider"}  # by device
 RTX = "NvTensorRTRTXExecutionProvider"
 _RTX_PACKAGE, _RTX_MODULE = "onnxruntime-ep-nv-tensorrt-rtx", "onnxruntime_ep_nv_tensorrt_rtx"
 
@@ -53,6 +54,17 @@ def tensorrt_provider(index: int, precision: str, max_memory_mb: float | None) -
     if max_memory_mb is not None:
         options["trt_max_workspace_size"] = int(max_memory_mb * 1e6)
     return TENSORRT, options
+
+
+def accelerator_provider(kind: str, index: int) -> tuple[str, dict[str, Any]]:
+    """Return DirectML on one GPU, or CoreML on a Mac's best device, and its options.
+
+    Args:
+        kind: "dml" or "coreml".
+    """
+    if kind == "dml":
+        return PROVIDERS[kind], {"device_id": index}
+    return PROVIDERS[kind], {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}  # the format with FP32
 
 
 def add_rtx(ort: Any, options: Any, index: int) -> None:

@@ -9,15 +9,29 @@ from typing import Any
 from ...errors import DeviceError, EnvironmentFault, MissingPackageError, ModelError, OutOfMemory, shorten
 from ...system.memory import usable_cores
 from ...system.packages import install_hint, require
-from ..devices import parse_device
+from ..devices import ACCELERATORS, parse_device
 from ..graph_operators import check_operators
 from .arm_bf16 import multiply_in_bf16
-from .providers import CPU, CUDA, TENSORRT, add_rtx, cuda_provider, tensorrt_provider
+from .providers import (
+    CPU,
+    CUDA,
+    PROVIDERS,
+    TENSORRT,
+    accelerator_provider,
+    add_rtx,
+    cuda_provider,
+    tensorrt_provider,
+)
 
 _logger = logging.getLogger(__name__)
 
 ON_CPU_OR_CUDA = "onnxruntime"
 ON_TENSORRT, ON_RTX = "onnxruntime-tensorrt", "onnxruntime-rtx"
+_NAMES = {"dml": "DirectML", "coreml": "CoreML"}
+_ACCELERATOR_HINTS = {
+    "dml": "pip install onnxruntime-directml, under Windows",
+    "coreml": "it is in those for macOS",
+}
 _FATAL_ONLY = 4  # log severity: errors are raised as exceptions
 # Words of the arenas, cuDNN, CUDA and C++
 _OUT_OF_MEMORY = (
@@ -31,6 +45,8 @@ def open_on_cpu_or_cuda(
 ) -> tuple[Any, str]:
     """Open a session on CUDA if requested, or available with "auto", else on the CPU; return its device too.
 
+    DirectML and CoreML are used on request only.
+
     Args:
         bf16: let the CPU, a 64-bit Arm, multiply in BF16.
 
@@ -40,6 +56,8 @@ def open_on_cpu_or_cuda(
     """
     ort = load()
     kind, index = parse_device(device)
+    if kind in ACCELERATORS:
+        return _open_on_accelerator(ort, model, device, strict=strict)
     has_cuda = CUDA in ort.get_available_providers()
     if kind == "cpu" or (kind == "auto" and not has_cuda):
         options = _options(ort)
@@ -58,6 +76,38 @@ def open_on_cpu_or_cuda(
         raise DeviceError(reason)
     _logger.warning(f"using the CPU, since {reason}")
     return _create(ort, model, _options(ort), [CPU]), "cpu"
+
+
+def _open_on_accelerator(ort: Any, model: Path, device: str, *, strict: bool) -> tuple[Any, str]:
+    kind, index = parse_device(device)
+    name = _NAMES[kind]
+    failure: ModelError | None = None
+    if PROVIDERS[kind] not in ort.get_available_providers():
+        reason = f"this ONNX Runtime was built without {name}: {_ACCELERATOR_HINTS[kind]}"
+    else:
+        reason = f"ONNX Runtime cannot start {name}; is there a device and a driver for it?"
+        try:
+            session = _create(ort, model, _options(ort), [accelerator_provider(kind, index), CPU])
+            if PROVIDERS[kind] in session.get_providers():
+                return session, f"{kind}:{index}" if kind == "dml" else kind
+        except ModelError as error:  # of the provider, or the file is damaged: the CPU shows which
+            failure = error
+    session = _create(ort, model, _options(ort), [CPU])
+    if failure is not None:
+        reason = f"ONNX Runtime cannot run {model.name} by {name}: {shorten(failure, 160)}"
+    if strict:
+        raise DeviceError(reason)
+    _logger.warning(f"using the CPU, since {reason}")
+    return session, "cpu"
+
+
+def available_accelerators() -> list[str]:
+    """Return which of "dml" and "coreml" the installed ONNX Runtime was built with."""
+    try:
+        providers = load().get_available_providers()
+    except MissingPackageError:
+        return []
+    return [kind for kind in ACCELERATORS if PROVIDERS[kind] in providers]
 
 
 def open_on_tensorrt(
@@ -126,8 +176,8 @@ def fault_of(error: Exception, device: str, shape: tuple[int, ...]) -> Environme
 
 def _gpu(device: str, backend: str) -> int:
     kind, index = parse_device(device)
-    if kind == "cpu":
-        raise DeviceError(f"{backend} runs on a GPU only; on the CPU use onnxruntime or openvino")
+    if kind in ("cpu", *ACCELERATORS):
+        raise DeviceError(f"{backend} runs on an NVIDIA GPU only; on the CPU use onnxruntime or openvino")
     return index
 
 

@@ -51,7 +51,7 @@ class OpenVinoBackend:
     device = "cpu"
 
     def __init__(self, model: Path, *, device: str = "auto", precision: PrecisionChoice = "auto") -> None:
-        if parse_device(device)[0] == "cuda":
+        if parse_device(device)[0] not in ("auto", "cpu"):
             raise DeviceError(f"openvino runs on the CPU only, not on {device}; use onnxruntime or tensorrt")
         self.model = model
         self.passed_over: tuple[str, ...] = ()

@@ -165,7 +165,7 @@ class TestChoice:
             open_backend(ModelFiles(engine=tmp_path / "model.engine"), backend="onnxruntime")
 
     def test_an_engine_does_not_run_on_the_cpu(self, tmp_path):
-        with pytest.raises(DeviceError, match=r"runs on a GPU only; for the CPU name the \.onnx file"):
+        with pytest.raises(DeviceError, match=r"runs on an NVIDIA GPU only; for cpu name the \.onnx file"):
             open_backend(ModelFiles(engine=tmp_path / "model.engine"), device="cpu")
 
     def test_an_engine_that_cannot_run_gives_way_to_onnx_with_a_report(self, make_model, engine, caplog):

@@ -92,7 +92,7 @@ class TestTensorRT:
         sessions(has=[TENSORRT, CUDA], starts=[CUDA])
         with pytest.raises(DeviceError, match="cannot start TensorRT"):
             OnnxRuntimeBackend(make_model(), name="onnxruntime-tensorrt")
-        with pytest.raises(DeviceError, match="runs on a GPU only"):
+        with pytest.raises(DeviceError, match="runs on an NVIDIA GPU only"):
             OnnxRuntimeBackend(make_model(), name="onnxruntime-tensorrt", device="cpu")
 
     def test_a_cache_folder_that_cannot_be_made_is_told(self, sessions, make_model, cache_of_its_own):

@@ -76,7 +76,9 @@ def libraries(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(f"{BACKENDS}.onnxruntime.backend.OnnxRuntimeBackend", everything["onnxruntime"])
         monkeypatch.setattr(f"{BACKENDS}.openvino.backend.OpenVinoBackend", everything["openvino"])
         for name in ("onnxruntime", "openvino"):
-            monkeypatch.setitem(sys.modules, name, ModuleType(name) if name in classes else None)
+            module = ModuleType(name)
+            module.get_available_providers = lambda: ["CPUExecutionProvider"]  # type: ignore[attr-defined]
+            monkeypatch.setitem(sys.modules, name, module if name in classes else None)
         return SimpleNamespace(**classes)
 
     return install
