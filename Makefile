@@ -48,7 +48,7 @@ clean:
 # GPU; where it has no wheels the tests that need it are skipped and say so. pip compiles on one core, so that is
 # done afterwards on all; a file that does not compile is one that nobody imports.
 .venv/test: .venv/demo scripts/constraints.txt
-	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,examples,serve,video,virtualcam,docs,ray]'
+	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --editable '.[demo,openvino,train,export,dev,bm3d,dnd,large,raw,examples,serve,video,virtualcam,docs,ray]'
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --no-deps tensorrt-stubs tritonclient
 	$(BIN)/python -m pip install -qq --no-compile --constraint scripts/constraints.txt --no-deps nvidia-pytriton \
 		|| echo 'Triton has no wheels for this machine; its tests will be skipped'

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES, read_image
+from ..images.raw import DEVELOPED_SUFFIX, is_raw, raw_suffixes
 from ..pipelines.job import Job
 from ..sinks import VIDEO_FORMATS
 from ..sources import VIDEO_SUFFIXES, Input, find_files, find_input
@@ -47,6 +48,8 @@ class _Found:
     @property
     def extension(self) -> str:
         """Extension of the result, if none is asked for."""
+        if is_raw(self.path):
+            return DEVELOPED_SUFFIX
         is_writable = not self.is_video or self.path.suffix.lower() in VIDEO_FORMATS
         return self.path.suffix if is_writable else _FALLBACK_FORMAT
 
@@ -124,7 +127,7 @@ def _find(source: Input) -> list[_Found]:
     if source.kind in ("image", "video"):
         return [_Found(path, Path(path.name), True, source.kind == "video")]
     root = path if source.kind == "folder" else Path(*_before_magic(path.parts))
-    paths = find_files([source], IMAGE_SUFFIXES + VIDEO_SUFFIXES, "images or videos")
+    paths = find_files([source], IMAGE_SUFFIXES + raw_suffixes() + VIDEO_SUFFIXES, "images or videos")
     found = [_Found(one, one.relative_to(root), False, one.suffix.lower() in VIDEO_SUFFIXES) for one in paths]
     images = [one for one in found if not one.is_video]
     if source.kind == "folder" and images and len(images) < len(found):

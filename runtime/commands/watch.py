@@ -39,6 +39,7 @@ def run_watch(
         UserError: an input is no folder, or the options do not fit.
     """
     from ..images.image import IMAGE_SUFFIXES
+    from ..images.raw import raw_suffixes
     from ..sources.arrivals import Arrivals
     from ..system.signals import Stop
     from .report import FRAMES_KEPT
@@ -47,7 +48,7 @@ def run_watch(
     assert outputs.out is not None
     stop = stop or Stop()
     dark = read_dark(options.dark, options.white_level)
-    arrivals = Arrivals(folders, IMAGE_SUFFIXES, outputs.out)
+    arrivals = Arrivals(folders, IMAGE_SUFFIXES + raw_suffixes(), outputs.out)
     with (
         open_session(options, keeps_manifest=True, dark=dark, keep=FRAMES_KEPT) as session,
         stop.on_signals(),
@@ -84,11 +85,14 @@ def _check(inputs: Sequence[str], outputs: OutputPlan) -> list[Path]:
 
 def _plan(found: Sequence[tuple[Path, Path]], outputs: OutputPlan, owners: dict[Path, Path]) -> list[Job]:
     """Return the jobs for images that have arrived; `owners` are the images by their results."""
+    from ..images.raw import DEVELOPED_SUFFIX, is_raw
     from ..pipelines.job import Job
 
     jobs = []
     for path, folder in found:
-        result = outputs.place(path, path.relative_to(folder), path.suffix)
+        result = outputs.place(
+            path, path.relative_to(folder), DEVELOPED_SUFFIX if is_raw(path) else path.suffix
+        )
         owner = owners.setdefault(result, path)
         if owner != path:
             _logger.warning(f"left out: {path}: its result would overwrite that of {owner}")

@@ -22,6 +22,7 @@ from .codecs.metadata import Metadata
 from .decode import DEPTHS, decode, to_rgb, turn_upright
 from .encode import encode
 from .formats import FORMATS, Format, FormatError, Header, read_header
+from .raw import develop, is_raw
 from .scale import ScaleHints, from_full_scale, scale_hint, to_full_scale
 from .tiff import writer as tiff_writer
 
@@ -77,7 +78,7 @@ class Image:
 def read_image(
     path: str | Path, *, white_level: float | None = None, hints: ScaleHints | None = None
 ) -> Image:
-    """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation.
+    """Read a PNG, JPEG, TIFF, WebP or BMP file, turned upright by its EXIF orientation; develop a raw file.
 
     Palettes become RGB. Logged as warnings: damaged metadata, which is left out; further pages or frames, of
     which the first of full size is read; damage that the decoder reports of a lossy image, which is read all
@@ -87,12 +88,18 @@ def read_image(
     Args:
         path: of the file.
         white_level: value of white in 16-bit and floating-point files, such as 4095; the pixels are scaled to
-            the range of their dtype. 8-bit files are left alone.
+            the range of their dtype. 8-bit files are left alone, and raw files, which have their own.
         hints: collects what looks like another scale, in place of a warning for each image.
 
     Raises:
         ImageError: the file is missing, not an image, damaged, not supported, or brighter than `white_level`.
     """
+    if is_raw(path):
+        with reading(path):
+            pixels, complaints = develop(path)
+        for complaint in complaints:
+            _logger.warning(f"{path}: {complaint}")
+        return Image(pixels, warnings=tuple(complaints))
     data = _read_bytes(path)
     with reading(path):
         header = read_header(data.data)

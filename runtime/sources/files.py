@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
+from ..images.raw import raw_suffixes
 from .inputs import Input, find_input
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ def find_images(inputs: Sequence[str | Path | Input]) -> list[Path]:
     Raises:
         UserError: an input does not exist, a folder cannot be listed, or no image was found.
     """
-    return find_files(inputs, IMAGE_SUFFIXES, "images")
+    return find_files(inputs, IMAGE_SUFFIXES + raw_suffixes(), "images")
 
 
 def find_files(inputs: Sequence[str | Path | Input], suffixes: tuple[str, ...], kind: str) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ..errors import UserError
 from ..images.image import IMAGE_SUFFIXES
+from ..images.raw import RAW_SUFFIXES
 from ..passwords import hide_passwords
 
 Kind = Literal["image", "video", "folder", "glob", "device", "network", "csi", "pipeline", "dnd"]
@@ -102,7 +103,7 @@ def _camera_kind(address: str) -> Kind | None:
 
 def _is_video(path: Path) -> bool:
     suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES + RAW_SUFFIXES + VIDEO_SUFFIXES:
         return suffix in VIDEO_SUFFIXES
     try:
         with open(path, "rb") as file:

@@ -12,7 +12,10 @@ from . import tags as t
 
 _MOST_PAGES = 64  # followed in a chain of pages
 _REDUCED, _MASK = 1, 4  # bits of SUBFILE
-_RAW = "is a raw file of a camera; develop it first, to TIFF or PNG"
+_RAW = (
+    "is a raw file of a camera; develop it first, to TIFF or PNG, or call it .dng and "
+    "pip install 'noise2blur[raw]'"
+)
 _OLD_REDUCED = 2  # of OLD_SUBFILE
 
 
