@@ -63,7 +63,7 @@ def infer(
     outputs, dnd = from_options(OutputPlan, options), from_options(DndOptions, options)
     model, camera = from_options(DenoiserOptions, options), from_options(CameraOptions, options)
     cluster, printing = from_options(ClusterOptions, options), from_options(_Printing, options)
-    if options["print_service"]:
+    if printing.print_service:
         return _print_service(inputs, outputs, camera)
     if printing.json and is_output_closed():
         raise UserError("--json prints to standard output, which is closed")
