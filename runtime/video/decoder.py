@@ -91,12 +91,13 @@ class VideoDecoder:
             *(self._suspected if self._check.is_reliable else ()),
         ]
         if patched:
+            them = "it" if len(patched) == 1 else "them"
             yield (
-                f"{len(patched)} damaged frames are in the result as the decoder patched them up, the first "
-                f"at {float(min(patched)):.1f} s"
+                f"{_damaged(len(patched))} in the result as the decoder patched {them} up, the first at "
+                f"{float(min(patched)):.1f} s"
             )
         if self.corrupt:
-            yield f"{self.corrupt} damaged frames are left out of the result"
+            yield f"{_damaged(self.corrupt)} left out of the result"
         if (length_s := self._stated_s()) is not None and self._is_short(length_s):
             end_s = float(self._timeline.end_s - self._start_s())
             yield f"the file is cut short, at {max(end_s, 0):.1f} s of {float(length_s):.1f} s"
@@ -175,3 +176,7 @@ class VideoDecoder:
         timeline = self._timeline
         allowed_s = _MISSING_S if timeline.has_durations else _MISSING_WITHOUT_DURATIONS_S
         return not timeline.restarts and timeline.end_s - self._start_s() < length_s - allowed_s
+
+
+def _damaged(count: int) -> str:
+    return "1 damaged frame is" if count == 1 else f"{count} damaged frames are"

@@ -86,7 +86,7 @@ def test_damage_and_transparency_are_warned_of_whatever_the_frames_are_for(tmp_p
     path.write_bytes(data[: at + 8] + bytes(20) + data[at + 28 :])
     assert len(list(camera_frames(path))) == 2
     assert [message.removeprefix(f"{path}: ")[:23] for message in caplog.messages] == [
-        "its transparency is lef", "1 damaged frames are le",
+        "its transparency is lef", "1 damaged frame is left",
     ]  # fmt: skip
 
 
