@@ -69,18 +69,22 @@ class Claim:
 
     def _new_dated(self, parent: Path) -> Path:
         self._make(parent)
-        _remove_abandoned(parent)
-        name = datetime.now().strftime("%Y%m%d-%H%M%S")
-        for number in itertools.count(1):
-            folder = parent / (name if number == 1 else f"{name}-{number}")
-            with suppress(FileExistsError, BlockingIOError):
-                folder.mkdir()
-                self._lock = lock(folder)
-                if folder.exists():  # else another process took it for abandoned before it was locked
+        alone = lock(parent, waits=True)  # so that nobody takes a folder for abandoned before it is locked
+        try:
+            if alone is not None:
+                _remove_abandoned(parent)
+            name = datetime.now().strftime("%Y%m%d-%H%M%S")
+            for number in itertools.count(1):
+                folder = parent / (name if number == 1 else f"{name}-{number}")
+                with suppress(FileExistsError):
+                    folder.mkdir()
+                    self._lock = lock(folder)
                     self._made.append(folder)
                     return folder
-                self.unlock()
-        raise AssertionError
+            raise AssertionError
+        finally:
+            if alone is not None:
+                os.close(alone)
 
     def _make(self, folder: Path) -> Path:
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
@@ -96,8 +100,7 @@ def _remove_abandoned(parent: Path) -> None:
     for folder in parent.iterdir():
         if _DATED.fullmatch(folder.name) and not folder.is_symlink():
             with suppress(OSError):  # not empty, or locked
-                descriptor = lock(folder)
-                if descriptor is not None:
+                if (descriptor := lock(folder)) is not None:
                     try:
                         folder.rmdir()
                     finally:

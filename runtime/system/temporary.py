@@ -94,8 +94,11 @@ def _is_old(path: Path) -> bool:
     return time.time() - path.lstat().st_mtime > _DAY_S
 
 
-def lock(path: Path) -> int | None:
+def lock(path: Path, *, waits: bool = False) -> int | None:
     """Lock a file or folder until its descriptor is closed or the process ends.
+
+    Args:
+        waits: wait for another that holds the lock.
 
     Returns:
         The descriptor; None on systems without such locks.
@@ -110,7 +113,7 @@ def lock(path: Path) -> int | None:
     except (ImportError, OSError):
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
