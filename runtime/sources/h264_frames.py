@@ -25,14 +25,14 @@ class H264Frames:
     def __init__(self, capture: Any, address: Address) -> None:
         import av
 
-        from ..video.convert import ToRGB
+        from ..video.convert import ToBGR8
 
         self._capture, self._av = capture, av
         self._decoder: Any = av.CodecContext.create("h264", "r")
         self._decoder.thread_type = "SLICE"  # threads for frames would each delay them by one
         if (extradata := _extradata(capture)) is not None:
             self._decoder.extradata = extradata
-        self._to_rgb = ToRGB(av, deep=False, source=address.name)
+        self._to_bgr = ToBGR8(av, address.name)
         self.is_waiting = False
         self.damaged = 0
 
@@ -61,8 +61,7 @@ class H264Frames:
         if not frames or frames[-1].is_corrupt:
             return None
         self.is_waiting = False
-        cv2 = load_opencv()
-        return cv2.cvtColor(self._to_rgb(frames[-1])[0], cv2.COLOR_RGB2BGR)
+        return self._to_bgr(frames[-1])
 
 
 def _extradata(capture: Any) -> bytes | None:

@@ -93,11 +93,7 @@ class ToRGB(FrameConverter):
         """Return (H, W, 3) RGB, uint8 or uint16, as it is stored; True if any of it is transparent."""
         has_alpha = any(component.is_alpha for component in frame.format.components)
         target = ("gbrap" if has_alpha else "gbrp") + ("16le" if self._deep and bits_of(frame) > 8 else "")
-        scale = [_EXACT.format("neighbor")]
-        if not is_rgb(frame):
-            scale.append(f"in_color_matrix={matrix_of(frame.colorspace, self._source)}")
-            if frame.color_range in _RANGES:
-                scale.append(f"in_range={_RANGES[frame.color_range]}")
+        scale = [_EXACT.format("neighbor"), *_colours_of(frame, self._source)]
         if frame.interlaced_frame:
             scale.append("interl=1")  # a line of chroma belongs to one field
         rgb = self.convert(frame, [("scale", ":".join(scale)), ("format", target)]).to_ndarray()
@@ -105,6 +101,27 @@ class ToRGB(FrameConverter):
             return rgb, False
         opaque = np.iinfo(rgb.dtype).max
         return np.ascontiguousarray(rgb[:, :, :3]), bool((rgb[:, :, 3] < opaque).any())
+
+
+class ToBGR8(FrameConverter):
+    """Converts decoded frames to BGR of 8 bits: fast, and for that darker by up to a level."""
+
+    def __init__(self, av: Any, source: str) -> None:
+        super().__init__(av)
+        self._source = source
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        """Return (H, W, 3) uint8, as it is stored."""
+        scale = ["flags=bilinear", *_colours_of(frame, self._source)]
+        return self.convert(frame, [("scale", ":".join(scale)), ("format", "bgr24")]).to_ndarray()
+
+
+def _colours_of(frame: Any, source: str) -> list[str]:
+    """Return the options of FFmpeg's filter "scale" for the colours of its input."""
+    if is_rgb(frame):
+        return []
+    matrix = f"in_color_matrix={matrix_of(frame.colorspace, source)}"
+    return [matrix, f"in_range={_RANGES[frame.color_range]}"] if frame.color_range in _RANGES else [matrix]
 
 
 class FromRGB(FrameConverter):
