@@ -5,10 +5,10 @@
 
 The session, in FP32, runs over the same image, which is padded to the network's multiple and cut beforehand
 into tiles of the Denoiser's size at most, without overlap; its results are thrown away. (Another session of
-the same file may be 4 % faster or slower, by where its memory lies.) They run in pairs, every other one in the
-opposite order; a ratio is that of the CPU times of a pair, which other programs disturb little, and the median
-counts. Computed is in pixels per pixel of the image; what tiles compute twice is in the ratio, and not in the
-last column.
+the same file may be 4 % faster or slower, by where its memory lies.) They run in pairs, every other one in
+the opposite order; a ratio is that of the CPU times of a pair, which other programs disturb little, and the
+median counts. Computed is in pixels per pixel of the image; what tiles compute twice is in the ratio, and not
+in the last column.
 """
 
 from __future__ import annotations
