@@ -1,13 +1,14 @@
-"""Compare the Denoiser with a bare session of the same library, in pairs.
+"""Compare the Denoiser with its own session run bare, in pairs.
 
     python -m benchmarks.paired_speed [--model camera] [--backend onnxruntime openvino] [--megapixels 1 5 24]
                                       [--rounds 9]
 
-The bare session runs the same file in FP32 over the same image, which is padded to the network's multiple and
-cut beforehand into tiles of the Denoiser's size at most, without overlap; its results are thrown away. Both
-run by turns in one process; a ratio is that of the CPU times of a pair, which other programs disturb little,
-and the median of the pairs counts. Computed is in pixels per pixel of the image. What tiles compute twice is
-in the ratio; the last column leaves it out.
+The session, in FP32, runs over the same image, which is padded to the network's multiple and cut beforehand
+into tiles of the Denoiser's size at most, without overlap; its results are thrown away. (Another session of
+the same file may be 4 % faster or slower, by where its memory lies.) They run in pairs, every other one in
+the opposite order; a ratio is that of the CPU times of a pair, which other programs disturb little, and the
+median counts. Computed is in pixels per pixel of the image; what tiles compute twice is in the ratio, and not
+in the last column.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from collections.abc import Callable
 
 import numpy as np
 from n2b.runtime import Denoiser
-from n2b.runtime.backends import open_backend
+from n2b.runtime.backends import BackendName
 from n2b.runtime.inference.tiling import extract, plan_tiles
-from n2b.runtime.model_files import find_model
 from n2b.runtime.system.memory import usable_cores
 
 from benchmarks.noisy_images import add_noise, clean_image
@@ -50,22 +50,22 @@ def main() -> None:
             print(compare(arguments.model, backend, noisy, max(1, round(arguments.rounds / megapixels))))
 
 
-def compare(model: str, backend: str, noisy: np.ndarray, rounds: int) -> str:
+def compare(model: str, backend: BackendName, noisy: np.ndarray, rounds: int) -> str:
     """The table's line of one library and image."""
     height, width = noisy.shape[:2]
     out = np.empty_like(noisy)
-    bare = open_backend(find_model(model), backend=backend, device="cpu", precision="fp32")
     with Denoiser(model, backend=backend, device="cpu", precision="fp32", max_memory=_MEMORY_MB) as denoise:
         plan = denoise.plan(height, width)
         multiple_px = denoise.info.size_multiple_px
         cut = plan_tiles(height, width, tile_px=plan.tile_hw, multiple_px=multiple_px)
+        bare = denoise._backend
         pieces = [np.ascontiguousarray(extract(noisy, tile)[None]) for tile in cut.tiles]
         ratios = []
         for number in range(rounds + 1):  # in the first one they allocate memory
-            bare_s = _cpu_seconds(lambda: [bare.run(piece) for piece in pieces])
-            seconds = _cpu_seconds(lambda: denoise(noisy, out=out))
-            ratios += [bare_s / seconds] if number else []
-    bare.close()
+            ways = [lambda: [bare.run(piece) for piece in pieces], lambda: denoise(noisy, out=out)]
+            in_order = ways if number % 2 else ways[::-1]  # so that neither profits from its place
+            seconds = {way: _cpu_seconds(way) for way in in_order}
+            ratios += [seconds[ways[0]] / seconds[ways[1]]] if number else []
     image_px = height * width
     ratio, extra = statistics.median(ratios), plan.computed_px / cut.computed_px
     tiles = f"{len(plan.tiles)} of {plan.tile_hw[1]}×{plan.tile_hw[0]}"

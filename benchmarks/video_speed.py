@@ -55,7 +55,6 @@ def video_lines(models: list[Path], folder: Path, frames: int, model_cores: int)
 def _model_lines(model: Path, video: Path, folder: Path, frames: int) -> list[str]:
     """The model alone before and after n2b-infer, so that what else the machine does strikes both alike."""
     half = frames // 2
-    cpu = time.process_time()
     with Denoiser(model, device="cpu") as denoise:
         backend = denoise._backend
         assert backend is not None
@@ -70,20 +69,15 @@ def _model_lines(model: Path, video: Path, folder: Path, frames: int) -> list[st
             return time.perf_counter() - started
 
         model_alone(1)
-        opened_cpu = time.process_time()
         alone = model_alone(half)
-        first_cpu = time.process_time()
         end_to_end = _infer(video, folder / f"{model.stem}.mp4", model, cast("BackendName", denoise.backend))
-        second_cpu = time.process_time()
         alone += model_alone(frames - half)
-        alone_cpu = first_cpu - opened_cpu + time.process_time() - second_cpu
-        infer_cpu = second_cpu - first_cpu - (opened_cpu - cpu)  # which opens the model too
     count = f"{len(plan.tiles)} tile{'s' * (len(plan.tiles) > 1)} of {plan.tile_hw[1]}×{plan.tile_hw[0]} px"
     return [
         f"{model.stem}, {denoise.backend} in {denoise.precision}, {count}",
         f"  model alone, on tiles that are there  {frames / alone:6.2f} frames/s",
         f"  n2b-infer, video to video               {frames / end_to_end:6.2f} frames/s, ratio "
-        f"{alone / end_to_end:.3f}; of the CPU time {alone_cpu / infer_cpu:.3f}",
+        f"{alone / end_to_end:.3f}",
     ]
 
 
