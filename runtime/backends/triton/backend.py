@@ -43,7 +43,7 @@ class TritonBackend:
             metadata, config = self._connection.describe()
             inputs, outputs = (
                 {
-                    one.name: (_DTYPES.get(one.datatype, one.datatype), _open_sides(one.shape))
+                    one.name: (_DTYPES.get(one.datatype, str(one.datatype)), _open_sides(one.shape))
                     for one in tensors
                 }
                 for tensors in (metadata.inputs, metadata.outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from n2b.runtime.system.memory import usable_cores
 
 
 @pytest.fixture(autouse=True)
-def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo the limit of cores, which is meant for a process of its own."""
     import cv2
 
