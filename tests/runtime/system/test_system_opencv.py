@@ -1,4 +1,4 @@
-"""A real window, a real GStreamer pipeline, and a Jetson's set-up, by the system's OpenCV; pip's lacks both."""
+"""A real window, a real GStreamer pipeline and a Jetson's set-up, by the system's OpenCV, which has both."""
 
 from __future__ import annotations
 
