@@ -45,7 +45,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch, kind: str):
                 if is_slow == is_accelerated:
                     time.sleep(0.05)
                 results = opened.run(*arguments)
-                return [results[0] + np.uint8(error)] if is_accelerated else results
+                return [np.asarray(results[0]) + np.uint8(error)] if is_accelerated else results
 
             return SimpleNamespace(
                 get_providers=lambda: names if starts else [CPU], run=run,
