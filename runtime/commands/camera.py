@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..system.console import print_to_stderr
-from .camera_plan import plan_cameras
+from .camera_plan import CameraPlan, plan_cameras
 from .session import open_denoiser, read_dark
 from .settings import CameraOptions, DenoiserOptions
 
@@ -47,7 +47,9 @@ def run_camera(
     controls, meter, stop = Controls(options.strength), StreamMeter(), Stop()
     with ExitStack() as held:
         source = held.enter_context(closing(sources.frames(plan.address, plan.requested, stop=stop)))
-        sinks = [held.enter_context(closing(sink)) for sink in _open_sinks(camera, folder, controls, meter)]
+        sinks = [
+            held.enter_context(closing(sink)) for sink in _open_sinks(camera, plan, folder, controls, meter)
+        ]
         denoiser = held.enter_context(open_denoiser(options.for_camera(), dark))
         meter.model = f"{denoiser.model.stem}, {denoiser.backend} in {denoiser.precision}"
         report = RunReport(keep=FRAMES_KEPT)
@@ -80,11 +82,11 @@ def stream_line(stats: LiveStats) -> str:
 
 
 def _open_sinks(
-    camera: CameraOptions, folder: Path | None, controls: Controls, meter: StreamMeter
+    camera: CameraOptions, plan: CameraPlan, folder: Path | None, controls: Controls, meter: StreamMeter
 ) -> Iterator[Sink]:
     from ..sinks import WindowSink
 
-    yield from open_sinks(folder, camera.record, camera.restream, camera.virtual_camera)
+    yield from open_sinks(folder, plan.record, plan.restream, plan.virtual_camera)
     if camera.serve is not None:
         yield page_sink(camera.serve, controls, meter, camera.serve_token)
     if camera.has_window(folder):

@@ -88,9 +88,7 @@ class Live:
         """Seconds since the newest pair, or since the start."""
         return time.monotonic() - self._put_at_s
 
-    async def _shared(
-        self, work: Callable[[Pair, int | None], bytes], pair: Pair, width_px: int | None
-    ) -> bytes:
+    async def _shared(self, work: Callable[..., bytes], pair: Pair, width_px: int | None) -> bytes:
         if pair is not self._encoded_pair:
             self._encoded_pair, self._encoded = pair, {}
         key = work, width_px
