@@ -116,8 +116,9 @@ class DenoiserOptions:
         metavar="grpc://HOST:8001",
     )  # fmt: skip
     deadline: float | None = _model(
-        None, "Longest wait for a batch of a server, retries included; default: 60.", metavar="S", above=0
-    )
+        None, "Longest wait for a batch of a server, retries included; default: 60.", metavar="S", above=0,
+        maximum=86_400,
+    )  # fmt: skip
     tile: int | str = _tiles(
         "auto", "Side of the tiles in px; 0: the whole image at once.", metavar="auto|0|N", parse=_parse_tile
     )

@@ -98,7 +98,7 @@ def write_files(folder: Path) -> None:
         (["model.onnx", "--engine", "model.plan"], "an engine's name ends in .engine"),
         (["model.onnx", "--io", "int8"], "'int8'"),
         (["model.onnx", "--target", "tpu"], "'tpu'"),
-        (["model.onnx", "--out", "notes.txt"], "notes.txt is a file"),
+        (["model.onnx", "--out", "notes.txt"], "notes.txt names a file; --out takes a folder"),
         (["classifier.onnx"], "it takes 'data' of float32, 1×3×224×224, where one input 'image' of uint8"),
         (["renamed.onnx"], "it takes 'picture' of uint8, "),
         (["new.onnx"], "new.onnx is of opset 99; n2b reads 17 to 20"),

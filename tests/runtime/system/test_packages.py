@@ -160,8 +160,8 @@ def _named_extras() -> Iterator[tuple[str, str, str]]:
                 continue
             options = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
             if "extra" in options:
-                package = options.get("package", node.args[0].value)
-                yield f"{path.name}:{node.lineno}", str(package), str(options["extra"])
+                package = str(options.get("package", node.args[0].value)).partition("[")[0]
+                yield f"{path.name}:{node.lineno}", package, str(options["extra"])
 
 
 def test_a_folder_without_code_is_not_installed_once_imported_either(tmp_path, monkeypatch):
