@@ -157,6 +157,7 @@ def choose_tile_hw(
     overlap = _overlap(halo_px, multiple_px)
     least_side = max(smallest_tile_px(halo_px, multiple_px), math.isqrt(max_px) // _MOST_ELONGATED)
     most_rows = max(1, -(-(canvas_height - overlap) // (least_side - overlap)))
+    square = math.isqrt(max_px) // multiple_px * multiple_px
     candidates = []
     for wanted_rows in range(1, most_rows + 1):
         side = canvas_height
@@ -164,10 +165,11 @@ def choose_tile_hw(
             side = _round_up(-(-(canvas_height - overlap) // wanted_rows), multiple_px) + overlap
         tile_height, rows = _shrunk(canvas_height, side, overlap, multiple_px)
         longest = max_px // tile_height // multiple_px * multiple_px
-        if longest >= min(canvas_width, overlap + multiple_px):
-            tile_width, columns = _shrunk(canvas_width, longest, overlap, multiple_px)
-            computed_px = rows * tile_height * columns * tile_width
-            candidates.append((computed_px, rows, (tile_height, tile_width)))
+        for side in {longest, min(longest, square)}:  # fewer columns can compute more, by the rounding
+            if side >= min(canvas_width, overlap + multiple_px):
+                tile_width, columns = _shrunk(canvas_width, side, overlap, multiple_px)
+                computed_px = rows * tile_height * columns * tile_width
+                candidates.append((computed_px, rows, (tile_height, tile_width)))
     return min(candidates)[2] if candidates else None
 
 

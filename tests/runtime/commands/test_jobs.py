@@ -157,7 +157,6 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "content", "reason"),
         [
-            ("a.dng", b"II*\0\x08\0\0\0\x01\0\x06\x01\x03\0\x01\0\0\0\x23\x80\0\0\0\0\0\0", "raw file"),
             ("a.heic", b"\0\0\0\x20ftypheic", "is not a PNG, JPEG, TIFF, WebP or BMP image"),
             ("a.gif", b"GIF89a", "is not a PNG, JPEG, TIFF, WebP or BMP image"),
             ("notes.txt", b"", "is empty"),

@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import cv2
@@ -20,6 +20,7 @@ from n2b.runtime.controls import Controls
 from n2b.runtime.frame import Frame
 from n2b.runtime.live_stats import StreamMeter
 from n2b.runtime.preview.sink import PageSink
+from n2b.runtime.sinks.sink import Sink
 
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
@@ -43,7 +44,7 @@ def open_page() -> Iterator[OpenPage]:
             address: str = "0",
             controls: Controls | None = None,
             meter: StreamMeter | None = None,
-            **options: int,
+            **options: Any,
         ) -> PageSink:
             page = PageSink(address, controls or Controls(), meter or StreamMeter(), **options)
             return pages.enter_context(contextlib.closing(page))
@@ -95,7 +96,7 @@ def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, s
         connection.close()
 
 
-def put(page: PageSink, index: int = 0, before: np.ndarray = BEFORE, after: np.ndarray | None = None) -> None:
+def put(page: Sink, index: int = 0, before: np.ndarray = BEFORE, after: np.ndarray | None = None) -> None:
     frame = Frame(before, "camera", index, time.monotonic_ns(), time.monotonic_ns())
     assert page.write(frame, 255 - before if after is None else after)
 
