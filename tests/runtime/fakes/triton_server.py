@@ -14,12 +14,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 MODEL = """
-import os, time
+import os, sys, time
+sys.path[:0] = PATHS  # some builds of Triton ignore PYTHONPATH
 from pathlib import Path
 import numpy as np
 import onnxruntime
@@ -45,6 +45,9 @@ class TritonPythonModel:
         (denoised,) = self.session.run(["denoised"], {"image": image})
         return triton.InferenceResponse([triton.Tensor.from_dlpack("denoised", denoised)])
 """
+
+
+_PATIENCE_S = 100
 
 
 class TritonServer:
@@ -77,17 +80,19 @@ class TritonServer:
             .replace("KIND_AUTO", "KIND_CPU")
         )
         version = self.repository / name / "1"
-        (version / "model.py").write_text(MODEL)
+        packages = [path for path in sys.path if Path(path).name == "site-packages"]
+        (version / "model.py").write_text(MODEL.replace("PATHS", repr(packages)))
         return version
 
     def start(self, name: str) -> None:
         """Start it, and wait until a model is ready."""
         import tritonclient.grpc as triton
 
-        environment: dict[str, Any] = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = dict(os.environ)
         libraries = self._home.parent.parent / "nvidia_pytriton.libs"
         environment["LD_LIBRARY_PATH"] = str(libraries)
-        environment.pop("PYTHONSAFEPATH", None)
+        for variable in ("PYTHONPATH", "PYTHONSAFEPATH"):
+            environment.pop(variable, None)
         command = [
             self._home / "bin" / "tritonserver", f"--model-repository={self.repository}",
             f"--backend-directory={self._backends}", f"--grpc-port={self.port}", "--grpc-address=127.0.0.1",
@@ -95,8 +100,9 @@ class TritonServer:
         ]  # fmt: skip
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        ends = time.monotonic() + _PATIENCE_S
         with triton.InferenceServerClient(f"127.0.0.1:{self.port}") as client:
-            while True:
+            while time.monotonic() < ends:
                 try:
                     if client.is_model_ready(name):
                         return
@@ -104,6 +110,7 @@ class TritonServer:
                     pass
                 assert self._process.poll() is None, self._log.read_text()[-3000:]
                 time.sleep(0.1)
+        raise AssertionError(self._log.read_text()[-3000:])
 
     def kill(self) -> None:
         """End it by SIGKILL."""
