@@ -14,6 +14,7 @@ from ..runtime.model_files import CAMERA_ARCH, CAMERA_BUNDLED, bundled_models
 from ..runtime.passwords import without_passwords
 from ..runtime.samples import sample_photographs
 from ..runtime.sources import find_images, find_input
+from ..runtime.system.files import rename_new
 from ..runtime.system.options import option_name
 from ..runtime.system.run_folders import LATEST, Claim, link_latest
 from ..runtime.system.temporary import Temporary
@@ -93,13 +94,7 @@ def _claim_config(run: Path, config: TrainConfig) -> None:
     try:
         with Temporary(final) as own:
             own.write_text(config.to_json())
-            try:
-                final.hardlink_to(own)
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without links
-                final.touch(exist_ok=False)
-                own.replace(final)
+            rename_new(own, final)
     except FileExistsError as error:
         raise UserError(
             f"{run} already contains a run; continue it with --resume, or choose another --out"

@@ -25,6 +25,8 @@ from n2b.runtime.sources import find_images
 from n2b.training.data.augment import with_variants
 from n2b.training.data.image_pool import ImagePool
 
+from benchmarks.edge_training import train_and_save
+
 from .noises import NOISE_SETS, NoiseMixture, made_up_noise, noise_of_set
 from .training import Crops, Settings, Training
 
@@ -35,7 +37,6 @@ CLEAN = ("clean", *(f"clean_more/{name}" for name in (
     "photostream", "photostream2", "wallpapers_os", "metadata_cams", "deepphoto", "vision_demo"
 )))  # fmt: skip
 HELD_OUT = "clean/debian"  # every other image, to see that clean images stay as they are
-SAVE_EVERY = 250  # steps
 
 
 def main(words: list[str] | None = None) -> int:
@@ -72,25 +73,10 @@ def _train(arguments: argparse.Namespace) -> int:
     start = arguments.start or bundled_models()[CAMERA_BUNDLED]
     out.mkdir(parents=True, exist_ok=True)
     training = Training(Settings(start, arguments.minutes, arguments.lr, arguments.batch, arguments.kept))
-    training.restore(out)
+    training.edge.restore(out)
     crops = read_crops(data, out)
     facts = _facts(arguments, crops)
-    losses = []
-    try:
-        for loss in training.run(crops):
-            losses.append(loss)
-            if training.step % SAVE_EVERY == 0:
-                minutes = training.elapsed_s / 60
-                print(f"step {training.step}: loss {np.mean(losses):.5f}, {minutes:.1f} min", flush=True)
-                losses.clear()
-                training.save(out, facts)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    finally:
-        training.save(out, facts)
-    print(f"{out}: {training.step} steps; n2b-export {out} --dynamic exports it")
-    return 0
+    return train_and_save(training.edge, lambda: training.errors(crops), out, facts)
 
 
 def read_crops(data: Path, out: Path) -> Crops:

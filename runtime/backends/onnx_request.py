@@ -21,7 +21,7 @@ def int8_command(model: Path) -> str:
 
 @dataclass(frozen=True)
 class OnnxRequest:
-    """What was asked for, as the arguments of `open_backend`; `files.onnx` is not None."""
+    """A request to open an ONNX file, the arguments of `open_backend`; `files.onnx` is not None."""
 
     files: ModelFiles
     device: str = "auto"

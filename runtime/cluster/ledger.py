@@ -6,7 +6,7 @@ from collections import Counter
 
 
 class Ledger:
-    """What was begun in the processes of a run, kept in one of its own, which denoises nothing."""
+    """A record of what the processes of a run began, kept in one of its own, which denoises nothing."""
 
     def __init__(self) -> None:
         self._batches: set[int] = set()

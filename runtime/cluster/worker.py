@@ -49,7 +49,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task, or of the whole process."""
+    """The outcome of a task, or of the whole process."""
 
     number: int
     report: ImageReport | None = None  # None: skipped, or the process failed

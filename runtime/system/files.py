@@ -87,7 +87,7 @@ def _publish_new(temporary: Path, final: Path) -> None:
     for number in itertools.count(1):
         path = final if number == 1 else final.with_stem(f"{final.stem}-{number}")
         try:
-            _claim(temporary, path)
+            rename_new(temporary, path)
         except FileExistsError:
             continue
         if number > 1:
@@ -95,8 +95,8 @@ def _publish_new(temporary: Path, final: Path) -> None:
         return
 
 
-def _claim(temporary: Path, path: Path) -> None:
-    """Rename a file; raise FileExistsError if there is another."""
+def rename_new(temporary: Path, path: Path) -> None:
+    """Give a file its name, whole at once; raise FileExistsError if there is another of this name."""
     try:
         path.hardlink_to(temporary)
     except FileExistsError:

@@ -55,12 +55,12 @@ def test_a_training_goes_on_where_it_stopped_and_can_be_exported(
 ) -> None:
     settings = Settings(bundled_models()[CAMERA_BUNDLED], minutes=0.01, learning_rate=1e-3, batch=2, kept=1)
     begun = Training(settings)
-    assert len(list(begun.run(crops))) == begun.step > 0
-    begun.save(data / "run", {})
+    assert len(list(begun.edge.run(lambda: begun.errors(crops)))) == begun.edge.step > 0
+    begun.edge.save(data / "run", {})
     words = ["--data", str(data), "--out", str(data / "run"), "--batch", "2", "--kept", "1"]
     assert command.main([*words, "--minutes", "0.02"]) == 0
     network, info = load_denoiser(data / "run")
-    assert info.architecture == "edge" and info.trained["steps"] > begun.step
+    assert info.architecture == "edge" and info.trained["steps"] > begun.edge.step
     assert torch.isfinite(network(torch.rand(1, 3, 32, 32))).all()
     assert "n2b-export" in capsys.readouterr().out
 
@@ -80,7 +80,7 @@ def test_the_start_is_the_bundled_model_and_nothing_is_missed_on_kept_images(cro
     assert bundled is not None
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(training.network(image), bundled(image), atol=1e-4, rtol=0)
+        torch.testing.assert_close(training.edge.network(image), bundled(image), atol=1e-4, rtol=0)
 
 
 def test_noise_of_each_model_is_drawn_by_its_weight() -> None:

@@ -1,15 +1,12 @@
-"""What other programs read from the live page: MJPEG, snapshots and the state."""
+"""Read MJPEG, snapshots and the state from the live page, as other programs do."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import cv2
@@ -20,29 +17,15 @@ from n2b.runtime.errors import UserError
 from n2b.runtime.live_stats import StreamMeter
 from n2b.runtime.preview.sink import Page, PageSink
 
+from ..fakes.ticking import ticking
 from .conftest import SOON_S, decoded, get, put, wait_until
 
 pytest.importorskip("websockets", reason="the package websockets is not installed")
 
 
-@contextlib.contextmanager
-def moving(page: PageSink) -> Iterator[None]:
+def moving(page: PageSink) -> contextlib.AbstractContextManager[None]:
     """Frames of 64×48 px, each brighter than the one before, until the block ends."""
-    ended = threading.Event()
-
-    def run() -> None:
-        for index in itertools.count():
-            if ended.wait(0.02):
-                return
-            put(page, index, np.full((48, 64, 3), 10 * (index % 25), np.uint8))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return ticking(lambda index: put(page, index, np.full((48, 64, 3), 10 * (index % 25), np.uint8)))
 
 
 def opened(page: PageSink, path: str = "stream.mjpg") -> socket.socket:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,8 @@ import pytest
 from n2b.runtime.errors import EnvironmentFault, UserError
 from n2b.runtime.frame import Frame
 from n2b.runtime.sinks import RestreamSink
+
+from ..fakes.ticking import ticking
 
 av = pytest.importorskip("av", reason="the package av is not installed")
 
@@ -59,25 +59,14 @@ def relay(python: str, port: int, *login: str) -> Iterator[str]:
             server.kill()
 
 
-@contextmanager
-def moving(sink: RestreamSink, height: int = 48, width: int = 64) -> Iterator[None]:
+def moving(sink: RestreamSink, height: int = 48, width: int = 64) -> AbstractContextManager[None]:
     """Frames of slowly changing grey, 50 a second, until the block ends."""
-    ended = threading.Event()
 
-    def run() -> None:
-        for index in itertools.count():
-            if ended.wait(0.02):
-                return
-            pixels = np.full((height, width, 3), 50 + index % 150, np.uint8)
-            sink.write(Frame(pixels, "camera", index, 0, time.monotonic_ns()), pixels)
+    def write(index: int) -> None:
+        pixels = np.full((height, width, 3), 50 + index % 150, np.uint8)
+        sink.write(Frame(pixels, "camera", index, 0, time.monotonic_ns()), pixels)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return ticking(write)
 
 
 def wait_until(condition: Callable[[], object]) -> None:
