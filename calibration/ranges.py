@@ -7,15 +7,17 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import onnx
 
 from ..runtime.errors import ModelError, UserError
 from ..runtime.system.files import parse_json, write_atomically
 from .histogram import Histogram, entropy_threshold
 from .session import open_session, run_all, with_outputs
+
+if TYPE_CHECKING:
+    import onnx
 
 RANGES_NAME = "ranges.json"  # file name, and key among the sources in an INT8 model's description
 Method = Literal["percentile", "minmax", "entropy"]

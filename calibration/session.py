@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 
 from ..runtime.errors import ModelError, shorten
 from ..runtime.system.packages import require
 
 if TYPE_CHECKING:
+    import onnx
     from onnxruntime import InferenceSession
 
 
@@ -41,6 +41,8 @@ def open_session(model: str | Path | bytes, source: str) -> InferenceSession:
 
 def with_outputs(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
     """Return a graph with these of its tensors as its outputs, as bytes for `open_session`."""
+    import onnx
+
     exposing = onnx.ModelProto()
     exposing.CopyFrom(model)
     del exposing.graph.output[:]

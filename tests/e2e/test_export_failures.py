@@ -200,3 +200,16 @@ def test_ctrl_c_while_the_files_get_their_places_leaves_the_earlier_ones(
     assert capsys.readouterr().err.endswith("n2b-export: interrupted\n")
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
     assert sorted(path.name for path in (tmp_path / "models" / "n2b").iterdir()) == ["1", "config.pbtxt"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["camera", "--int8"]], ids=["bare", "help", "int8"])
+def test_without_onnx_the_extra_is_named_and_help_is_shown(tmp_path: Path, arguments: list[str]) -> None:
+    """The set-up that only infers has the command, too."""
+    code = "import sys; sys.modules['onnx'] = None; from n2b.export.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if arguments == ["--help"]:
+        assert (done.returncode, done.stderr) == (0, "") and "--fp16" in done.stdout
+    else:
+        assert done.returncode == 1
+        assert done.stderr == "n2b-export: onnx is not installed: pip install 'noise2blur[export]'\n"
